@@ -1,0 +1,14 @@
+"""`python -m agcli`, and the target of the executables `ag` and `agcli`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line."""
+    from agcli.commands.app import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Everything Rich: the two consoles, tables, progress bars and how an error looks.
+
+Results go to stdout, progress and logs to stderr. Text that comes from users is escaped: `[` is markup in Rich.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from agcli.errors import AgError
+
+
+def stdout() -> Console:
+    """The console for results. Built per call, so that a redirected stdout is respected."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """The console for progress, logs and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def show_error(error: AgError) -> None:
+    """One error: what happened, then what to do next."""
+    console = stderr()
+    console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    if error.hint:
+        console.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """A line of log on stderr."""
+    stderr().print(escape(message), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """A warning on stderr."""
+    stderr().print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
+    """A table on stdout; cells that are numbers are right-aligned, None is a dash.
+
+    Args:
+        title: shown above the table.
+        columns: header cells.
+        rows: one sequence of cells a row.
+        caption: shown below the table.
+    """
+    body = [list(row) for row in rows]
+    table = Table(title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left")
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in body)
+        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(escape(cell_text(cell)) for cell in row))
+    stdout().print(table)
+
+
+def cell_text(cell: object) -> str:
+    """How one cell reads: four significant digits for a float, a dash for nothing."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "-"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def show_json(value: Any) -> None:
+    """`value` as JSON on stdout, with no markup, wrapping or colour."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr, silent where stderr is no terminal."""
+    console = stderr()
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+        transient=False,
+    )

@@ -1,0 +1,1 @@
+"""Source formats, one file each, and the one prepared form that they all become."""
