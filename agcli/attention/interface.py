@@ -1,0 +1,152 @@
+"""The seam between Hugging Face encoders and the guides.
+
+transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
+beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed
+(MATH section 7). Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+from agcli.attention.received import Capture, received_attention, reference_attention
+from agcli.errors import ModelError
+
+IMPLEMENTATION = "ag_reference"
+"""The name under which transformers knows our attention function. Never saved with a model."""
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    ag_capture: Capture = "none",
+    **_: object,
+) -> tuple[Tensor, Tensor | None]:
+    """transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
+    with torch.autocast(query.device.type, enabled=False):
+        output, received = reference_attention(
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+            dropout=dropout,
+            window=sliding_window,
+            capture=ag_capture,
+        )
+    return output.transpose(1, 2).contiguous(), received
+
+
+def _padding_mask(attention_mask: Tensor | None = None, **_: object) -> Tensor | None:
+    """Hand the 2-D padding mask through: keys and voting rows are then known from one place."""
+    return attention_mask
+
+
+def register() -> None:
+    """Make our attention known to transformers; repeating it does nothing new."""
+    AttentionInterface.register(IMPLEMENTATION, _attention)
+    AttentionMaskInterface.register(IMPLEMENTATION, _padding_mask)
+
+
+@dataclass(frozen=True)
+class Seam:
+    """How received attention comes out of one encoder.
+
+    Attributes:
+        kind: `interface` (our attention function runs) or `maps` (eager maps are reduced).
+        num_layers: attention layers that report.
+        num_heads: heads in each.
+    """
+
+    kind: Literal["interface", "maps"]
+    num_layers: int
+    num_heads: int
+
+    def forward_kwargs(self, capture: Capture) -> dict[str, Any]:
+        """What to pass to the model's forward so that it captures `capture`."""
+        if capture == "none":
+            return {}
+        if self.kind == "maps":
+            return {"output_attentions": True}
+        return {"output_attentions": True, "ag_capture": capture}
+
+    def received(self, attentions: tuple[Tensor, ...] | None, mask: Tensor, capture: Capture) -> Tensor:
+        """Stack `outputs.attentions` into received attention, shape (batch, layers, heads, length).
+
+        Args:
+            attentions: as the model returned them, one tensor a layer.
+            mask: True for real tokens, shape (batch, length).
+            capture: what was asked of `forward_kwargs`.
+
+        Raises:
+            ModelError: some layer returned nothing.
+        """
+        layers = attentions or ()
+        if len(layers) != self.num_layers or any(layer is None for layer in layers):
+            raise ModelError(f"{len(layers)} of {self.num_layers} attention layers gave attention back.")
+        if self.kind == "interface":
+            return torch.stack(tuple(layers), dim=1)
+        if capture == "released":
+            return torch.stack([layer.mean(-1) for layer in layers], dim=1)
+        # Eager maps come after attention dropout; these encoders offer no clean ones.
+        return torch.stack([received_attention(layer, mask) for layer in layers], dim=1)
+
+
+def attach(model: nn.Module) -> Seam:
+    """Switch a model to our attention where it can be, and find out by trying what it gives back.
+
+    The model's configured heads and layers are not trusted: a tiny forward counts what really reports, since an
+    encoder that bypasses the interface ignores the switch silently.
+
+    Raises:
+        ModelError: the encoder gives no attention back by either way.
+    """
+    register()
+    attempts: tuple[tuple[Literal["interface", "maps"], str], ...] = (
+        ("interface", IMPLEMENTATION),
+        ("maps", "eager"),
+    )
+    for kind, implementation in attempts:
+        try:
+            model.set_attn_implementation(implementation)  # type: ignore[operator]
+        except (ValueError, KeyError, NotImplementedError):
+            continue
+        layers = _probe(model, Seam(kind, 0, 0).forward_kwargs("received"))
+        dimensions = 3 if kind == "interface" else 4
+        if layers and all(layer is not None and layer.dim() == dimensions for layer in layers):
+            return Seam(kind, len(layers), layers[0].shape[1])
+    raise ModelError(
+        f"{type(model).__name__} gives no attention back, neither through transformers' attention interface nor as "
+        "maps, so it cannot be guided.",
+        hint="choose another encoder (`ag models` lists those that work), or turn the guides off: --mdg 0 --pdg 0",
+    )
+
+
+def _probe(model: nn.Module, kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """`outputs.attentions` of a forward over five token ids; leaves mode and random state as they were."""
+    device = next(model.parameters()).device
+    ids = torch.ones((2, 5), dtype=torch.long, device=device)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(enabled=device.type == "cpu"):
+            outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), **kwargs)
+    except TypeError:  # a forward that takes no extra keyword arguments cannot reach our function
+        return ()
+    finally:
+        model.train(was_training)
+    return tuple(outputs.attentions or ())

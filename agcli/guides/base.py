@@ -1,0 +1,133 @@
+"""What all guides share: the unit rows and Gram matrix of one forward, and the step from values to a loss.
+
+Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (MATH: Eq. 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+Reduction = Literal["mean", "sum"]
+Subset = tuple[int, ...] | None
+
+
+class ReceivedAttention:
+    """Received attention of one forward, with everything the guides derive from it computed at most once.
+
+    Args:
+        received: column sums of the attention maps over real query rows, shape (batch, layers, heads, length).
+        mask: True for real tokens, shape (batch, length).
+
+    Guides work in float32 at least: the off-diagonals of the Gram matrix lie close to each other, and half
+    precision would round their differences away.
+    """
+
+    def __init__(self, received: Tensor, mask: Tensor) -> None:
+        if received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3]):
+            raise ValueError(
+                "received must be (batch, layers, heads, length) and mask (batch, length), "
+                f"got {tuple(received.shape)} and {tuple(mask.shape)}"
+            )
+        self.received = received if received.dtype == torch.float64 else received.float()
+        self.mask = mask.bool()
+        self._subsets: dict[tuple[Subset, Subset], ReceivedAttention] = {}
+
+    def subset(self, layers: Subset, heads: Subset) -> ReceivedAttention:
+        """The same forward restricted to some layers and heads (0-based); guides of one subset share its Gram."""
+        if layers is None and heads is None:
+            return self
+        if (layers, heads) not in self._subsets:
+            chosen = self.received
+            if layers is not None:
+                chosen = chosen[:, list(layers)]
+            if heads is not None:
+                chosen = chosen[:, :, list(heads)]
+            self._subsets[layers, heads] = ReceivedAttention(chosen, self.mask)
+        return self._subsets[layers, heads]
+
+    @cached_property
+    def num_tokens(self) -> Tensor:
+        """Real tokens n of each sample, shape (batch,)."""
+        return self.mask.sum(-1).to(self.received.dtype)
+
+    @cached_property
+    def unit_rows(self) -> Tensor:
+        """`M`: one row a map, padded columns 0, rows of norm 1; shape (batch, K, L)."""
+        rows = self.received.flatten(1, 2) * self.mask[:, None, :]
+        return normalize(rows, dim=-1)
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """`M Mᵀ`, shape (batch, K, K): MDG's logits and all that PDG needs (MATH section 3)."""
+        return self.unit_rows @ self.unit_rows.mT
+
+    @cached_property
+    def squared_gram_norm(self) -> Tensor:
+        """`‖MMᵀ‖² = ‖MᵀM‖²`, shape (batch,), from whichever of the two is there already or smaller."""
+        _, maps, length = self.unit_rows.shape
+        if "gram" in self.__dict__ or maps <= length:
+            return self.gram.square().sum((-2, -1))
+        return (self.unit_rows.mT @ self.unit_rows).square().sum((-2, -1))
+
+
+class Guide(Protocol):
+    """A regulariser on attention: small, pure, one value per sample."""
+
+    name: ClassVar[str]
+    needs: ClassVar[Literal["received", "maps"]]
+
+    @property
+    def weight(self) -> float:
+        """The guide's weight in the loss (α, β, ...)."""
+
+    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
+        """The guide's value for each sample, without the weight; shape (batch,)."""
+
+
+def shared(
+    received: Tensor | ReceivedAttention, mask: Tensor | None, layers: Subset, heads: Subset
+) -> ReceivedAttention:
+    """The object that a guide computes from, whichever of the two call forms was used."""
+    if isinstance(received, ReceivedAttention):
+        return received.subset(layers, heads)
+    if mask is None:
+        raise ValueError("a guide called with a received tensor also needs the mask (batch, length)")
+    return ReceivedAttention(received, mask).subset(layers, heads)
+
+
+@dataclass(frozen=True)
+class GuideValues:
+    """What the guides said about one batch.
+
+    Attributes:
+        raw: guide name -> mean over the batch's samples, without the weight; scalar tensors.
+        loss: Σ weight · raw, the term that is added to the task loss (Eq. 5); scalar tensor.
+    """
+
+    loss: Tensor
+    raw: dict[str, Tensor] = field(default_factory=dict)
+
+
+def guide_values(guides: Sequence[Guide], attention: ReceivedAttention) -> GuideValues:
+    """Reduce over the batch and weight, once, for all guides (Eq. 5).
+
+    Samples without a real token carry no value; the batch mean is over all samples, so gradient accumulation over
+    equal micro-batches equals one large batch.
+    """
+    with torch.autocast(attention.received.device.type, enabled=False):
+        raw = {guide.name: guide(attention).mean() for guide in guides}
+        loss = torch.stack([guide.weight * raw[guide.name] for guide in guides]).sum()
+    return GuideValues(loss=loss, raw=raw)
+
+
+def text_forms(guides: Sequence[Guide]) -> Iterator[str]:
+    """`mdg=0.01` and the like: how a guide reads in the command line, configs, CSV headers and tables."""
+    for guide in guides:
+        yield f"{guide.name}={guide.weight:g}"
