@@ -3,4 +3,12 @@
 from agcli.attention.interface import IMPLEMENTATION, Seam, attach, register
 from agcli.attention.received import Capture, received_attention, reference_attention
 
-__all__ = ["IMPLEMENTATION", "Capture", "Seam", "attach", "received_attention", "reference_attention", "register"]
+__all__ = [
+    "IMPLEMENTATION",
+    "Capture",
+    "Seam",
+    "attach",
+    "received_attention",
+    "reference_attention",
+    "register",
+]

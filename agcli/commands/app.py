@@ -8,7 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from agcli import __version__
-from agcli.commands import display
+from agcli.commands import display, models
+from agcli.commands.evaluate import evaluate
+from agcli.commands.finetune import finetune
+from agcli.commands.prepare import prepare
+from agcli.commands.run_options import with_run_options
 from agcli.errors import AgError
 
 
@@ -46,3 +50,11 @@ def root(
     ] = False,
 ) -> None:
     """Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps."""
+
+
+app.command()(evaluate)
+
+
+app.command("models")(models.models)
+app.command()(prepare)
+app.command()(with_run_options(finetune))

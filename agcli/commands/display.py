@@ -73,6 +73,20 @@ def cell_text(cell: object) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
+def shown(value: object) -> str:
+    """A value of a plan or config in one cell."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None or value == "" else str(value)
+
+
+def show_path(what: str, path: object) -> None:
+    """A path on a line of its own, unwrapped, so that it can be copied."""
+    stdout().print(f"{escape(what)}: {escape(str(path))}", soft_wrap=True)
+
+
 def show_json(value: Any) -> None:
     """`value` as JSON on stdout, with no markup, wrapping or colour."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,216 @@
+"""A run put together from its settings: data, encoder, seam, guides and engine, and the plan that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import set_seed
+
+from agcli.attention import Seam, attach
+from agcli.batching import Examples, Rows, nested_subset
+from agcli.config import RunConfig, monitored, parse_indices
+from agcli.corpora import find_dataset
+from agcli.corpora.prepared import PreparedDataset, load_prepared
+from agcli.engine import Engine, Guiding, make_accelerator
+from agcli.errors import DataError, MissingExtraError, UsageError
+from agcli.guides import MDG, PDG, Guide, text_forms
+from agcli.models import LoadedModel, load_model
+from agcli.options import GuideOptions, flag
+from agcli.results import RunFolder
+from agcli.tasks import Classification
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do; `--dry-run` prints it.
+
+    Attributes:
+        folder: the run folder.
+        model: where the weights come from.
+        num_parameters: weights of the model.
+        num_layers: attention layers.
+        num_heads: heads a layer.
+        labels: label names.
+        examples: split -> examples used.
+        truncated: split -> pairs cut to the maximum length.
+        length: median and longest training pair in tokens.
+        steps_per_epoch: optimiser steps of an epoch.
+        total_steps: optimiser steps of the run.
+        guides: text form of each guide.
+        precision: arithmetic that `auto` became.
+        device: where it runs.
+        memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch; a rough
+            estimate from dimensions, not a measurement.
+        notes: what loading did beside the plain.
+    """
+
+    folder: str
+    model: str
+    num_parameters: int
+    num_layers: int
+    num_heads: int
+    labels: tuple[str, ...]
+    examples: dict[str, int]
+    truncated: dict[str, int]
+    length: dict[str, int]
+    steps_per_epoch: int
+    total_steps: int
+    guides: tuple[str, ...]
+    precision: str
+    device: str
+    memory_estimate_bytes: int
+    notes: tuple[str, ...]
+
+
+class Assembly:
+    """The parts of one run, each made when it is first asked for."""
+
+    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
+        self.config, self.folder = config, folder
+
+    @cached_property
+    def dataset(self) -> PreparedDataset:
+        """The prepared data."""
+        return load_prepared(find_dataset(self.config.data.dataset, Path.cwd()))
+
+    @cached_property
+    def task(self) -> Classification:
+        """The kind of task."""
+        return Classification(self.dataset.labels)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The encoder; its new output layer is drawn from the run's seed."""
+        options = self.config.model
+        set_seed(self.config.training.seed)
+        loaded = load_model(options.model, labels=self.dataset.labels, offline=options.offline, dropout=options.dropout)
+        limit = loaded.tokenizer.model_max_length
+        if self.config.data.max_length > limit:
+            raise UsageError(f"--max-length {self.config.data.max_length}: {loaded.name} reads at most {limit} tokens.")
+        return loaded
+
+    @cached_property
+    def seam(self) -> Seam:
+        """How received attention comes out of the encoder."""
+        return attach(self.loaded.model)
+
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """Split -> tokenised examples; the training split is limited as asked."""
+        found = {
+            split: self.task.examples(frame, self.loaded.tokenizer, self.config.data.max_length)
+            for split, frame in self.dataset.splits.items()
+        }
+        for split in ("train", "dev"):
+            if split not in found:
+                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=found)
+        return found | {"train": found["train"].take(self._training_rows(len(found["train"])))}
+
+    def _training_rows(self, available: int) -> Rows:
+        limit, fraction = self.config.data.train_limit, self.config.data.train_fraction
+        if limit is not None and limit > available:
+            raise UsageError(f"--train-limit {limit}: the data set has {available} training examples.")
+        size = limit or max(1, round(fraction * available))
+        return nested_subset(available, size, self.config.subset_seed)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; everything random from here on follows the run's seed."""
+        config = self.config
+        guiding = make_guiding(config.guides, self.seam)
+        if config.model.activation_checkpointing:
+            self.loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        accelerator = make_accelerator(config.training.precision, **self._tracking())
+        set_seed(config.training.seed)
+        return Engine(
+            self.loaded.model,
+            self.seam,
+            self.task.losses,
+            self.examples["train"],
+            guiding,
+            config.training,
+            config.data_seed,
+            accelerator,
+        )
+
+    def _tracking(self) -> dict[str, Any]:
+        tracker = self.config.output.track
+        if tracker is None:
+            return {}
+        from accelerate.tracking import get_available_trackers
+
+        if tracker not in [str(each.value) for each in get_available_trackers()]:
+            raise MissingExtraError(tracker, tracker, f"--track {tracker}")
+        return {"log_with": tracker, "project_dir": str(self.folder.path)}
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What this run is going to do."""
+        engine, lengths = self.engine, self.engine.lengths
+        guides = [*engine.guiding.guides, *engine.guiding.monitors]
+        return Plan(
+            folder=str(self.folder.path),
+            model=self.loaded.source,
+            num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
+            num_layers=self.seam.num_layers,
+            num_heads=self.seam.num_heads,
+            labels=self.dataset.labels,
+            examples={split: len(examples) for split, examples in self.examples.items()},
+            truncated={split: examples.truncated for split, examples in self.examples.items()},
+            length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
+            steps_per_epoch=engine.steps_per_epoch,
+            total_steps=engine.total_steps,
+            guides=tuple(text_forms(guides)),
+            precision=str(engine.accelerator.mixed_precision).replace("no", "fp32"),
+            device=str(engine.device),
+            memory_estimate_bytes=self._memory_estimate(),
+            notes=self.loaded.notes,
+        )
+
+    def _memory_estimate(self) -> int:
+        """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
+
+        A layer keeps about 16 hidden-size vectors a token (inputs of the linear layers and norms, and the wide
+        feed-forward layer) and three maps a head; float32 throughout, since autocast keeps both copies of some.
+        """
+        config = self.loaded.model.config
+        weights = sum(weight.numel() for weight in self.loaded.model.parameters())
+        length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
+        tokens = batch * length * self.seam.num_layers * 16 * int(config.hidden_size)
+        maps = batch * self.seam.num_layers * self.seam.num_heads * length * length * 3
+        return int(4 * (4 * weights + tokens + maps))
+
+
+def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
+    """Guides and monitors from their options. A guide of weight 0 is absent.
+
+    Raises:
+        UsageError: a layer or head that the encoder does not have.
+    """
+    released = options.guide_mode == "released"
+    subset: dict[str, Any] = {}
+    for name, count, field in (
+        ("guide_layers", seam.num_layers, "layers"),
+        ("guide_heads", seam.num_heads, "heads"),
+    ):
+        indices = parse_indices(getattr(options, name))
+        if indices is not None and indices[-1] >= count:
+            raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
+        subset[field] = indices
+    scale: dict[str, Any] = {"reduction": options.reduction, **subset}
+    temperature = 2.0 if released else options.temperature
+
+    def make(name: str, weight: float) -> Guide:
+        if name == "mdg":
+            return MDG(weight=weight, temperature=temperature, **scale)
+        return PDG(weight=weight, columns=None if released else 256, **scale)
+
+    weights = {"mdg": options.mdg, "pdg": options.pdg}
+    return Guiding(
+        guides=tuple(make(name, weight) for name, weight in weights.items() if weight > 0),
+        monitors=tuple(make(name, 0.0) for name in monitored(options) if weights[name] == 0),
+        mode="released" if released else "received",
+    )

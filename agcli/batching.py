@@ -1,0 +1,165 @@
+"""Batches: pairs tokenised once, bucketed by length, padded to the longest of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Rows = NDArray[np.int64]
+
+BUCKET_BATCHES = 50
+"""Batches that are sorted by length together. Larger pads less and shuffles less; at 50 batches of 32 MultiNLI pairs
+2.6 % of the slots are padding, against 50 % in random batches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Tokenised pairs of one split.
+
+    Attributes:
+        ids: the examples' own ids, for messages and predictions.
+        encoded: one dict an example: `input_ids` and, where the encoder uses them, `token_type_ids`.
+        labels: label indices, shape (num_examples,).
+        truncated: how many pairs were longer than the limit.
+        pad: what each encoded field is padded with.
+    """
+
+    ids: tuple[str, ...]
+    encoded: tuple[dict[str, list[int]], ...]
+    labels: Rows
+    truncated: int
+    pad: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Rows:
+        """Tokens of each example, special tokens included; shape (num_examples,)."""
+        return np.array([len(each["input_ids"]) for each in self.encoded], dtype=np.int64)
+
+    def take(self, rows: Rows) -> Examples:
+        """The examples at these rows, in this order."""
+        return Examples(
+            ids=tuple(self.ids[row] for row in rows),
+            encoded=tuple(self.encoded[row] for row in rows),
+            labels=self.labels[rows],
+            truncated=self.truncated,
+            pad=self.pad,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one forward sees.
+
+    Attributes:
+        inputs: what the encoder takes: `input_ids`, `attention_mask` (int64) and perhaps `token_type_ids`, each of
+            shape (batch, length).
+        labels: label indices, shape (batch,).
+        rows: the rows of `Examples` it was made from.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def mask(self) -> Tensor:
+        """True for real tokens, shape (batch, length)."""
+        return self.inputs["attention_mask"].bool()
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows)
+
+
+def tokenise(
+    tokenizer: Any,
+    ids: Sequence[str],
+    text_a: Sequence[str],
+    text_b: Sequence[str],
+    labels: Sequence[int],
+    *,
+    max_length: int,
+    truncation: str = "longest_first",
+) -> Examples:
+    """Tokenise pairs once, in the tokenizer's own pair form.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        ids: example ids.
+        text_a: first texts.
+        text_b: second texts.
+        labels: label indices.
+        max_length: longest pair in tokens, special tokens included.
+        truncation: which text gives way when a pair is too long, in the tokenizers' words.
+    """
+    fields = [name for name in ("input_ids", "token_type_ids") if name in tokenizer.model_input_names]
+    encoding = tokenizer(
+        list(text_a),
+        list(text_b),
+        truncation=truncation,
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+        return_overflowing_tokens=False,
+    )
+    columns = [encoding[name] for name in fields]
+    encoded = tuple(dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True))
+    truncated = sum(bool(each.overflowing) for each in encoding.encodings or ())
+    pad = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    return Examples(tuple(ids), encoded, np.asarray(labels, dtype=np.int64), truncated, pad)
+
+
+def collate(examples: Examples, rows: Rows) -> Batch:
+    """The batch of these rows, padded on the right to its longest example."""
+    chosen = [examples.encoded[row] for row in rows]
+    length = max(len(each["input_ids"]) for each in chosen)
+    inputs = {
+        name: torch.tensor([each[name] + [examples.pad[name]] * (length - len(each[name])) for each in chosen])
+        for name in chosen[0]
+    }
+    real = torch.tensor([len(each["input_ids"]) for each in chosen])
+    inputs["attention_mask"] = (torch.arange(length) < real[:, None]).long()
+    return Batch(inputs, torch.from_numpy(examples.labels[rows]), rows)
+
+
+def epoch_order(lengths: Rows, batch_size: int, data_seed: int, epoch: int) -> list[Rows]:
+    """The batches of one epoch as rows: shuffled, bucketed by length, then the batches shuffled.
+
+    A function of its arguments alone, so that a resumed run sees what the uninterrupted one would have seen.
+    Every row occurs once; only one batch can be smaller than `batch_size`.
+    """
+    random = np.random.default_rng([data_seed, epoch])
+    shuffled = random.permutation(len(lengths))
+    batches: list[Rows] = []
+    for bucket in _chunks(shuffled, batch_size * BUCKET_BATCHES):
+        by_length = bucket[np.argsort(lengths[bucket], kind="stable")]
+        batches.extend(_chunks(by_length, batch_size))
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+def length_order(lengths: Rows, batch_size: int) -> list[Rows]:
+    """Batches for evaluation: longest first, so that too large a batch fails at once and not at the end."""
+    return list(_chunks(np.argsort(-lengths, kind="stable"), batch_size))
+
+
+def nested_subset(num_examples: int, size: int, seed: int) -> Rows:
+    """Rows of a random subset, in source order; for one seed the smaller subset is part of the larger one."""
+    return np.sort(np.random.default_rng([seed, 0x5B5E7]).permutation(num_examples)[:size])
+
+
+def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,223 @@
+"""Checkpoints that are whole or absent: written aside, hashed, synced, renamed; read back only if every hash holds.
+
+A checkpoint is a folder `step-00000120/` with safetensors for tensors, JSON for the rest (no pickle) and a manifest
+with the SHA-256 of each file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+
+from agcli.engine import Engine, Position
+from agcli.errors import RunError
+
+MANIFEST = "manifest.json"
+KEPT = 2
+"""Newest checkpoints that stay, beside the best."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest valid checkpoint, if any, and what was wrong with newer ones."""
+
+    folder: Path | None
+    damaged: tuple[str, ...]
+
+
+def write_folder(target: Path, write: Callable[[Path], None]) -> None:
+    """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
+
+    Args:
+        target: the folder to make; replaced if it exists.
+        write: fills the folder it is given, a temporary one beside the target.
+
+    Raises:
+        RunError: the disk is full or cannot be written; nothing is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        write(aside)
+        _seal(aside)
+        old = target.parent / f".{target.name}.{os.getpid()}.old"
+        if target.exists():
+            target.rename(old)
+        aside.rename(target)
+        _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise RunError(
+            f"cannot write {target}: {'the disk is full' if full else error.strerror or error}.",
+            hint="what was saved before is intact; free some space and run the command again with --resume",
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _seal(folder: Path) -> None:
+    """Write the manifest of hashes and push everything to the disk."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {str(path.relative_to(folder)): sha256(path) for path in files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    for path in [*files, folder / MANIFEST, folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fault(folder: Path) -> str | None:
+    """What is wrong with a sealed folder, or None if every file is as it was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest.items():
+            if sha256(folder / name) != expected:
+                return f"{name} is damaged (its SHA-256 differs)"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, AttributeError) as error:
+        return f"its manifest cannot be read ({error})"
+    return None
+
+
+def name_of(step: int) -> str:
+    """The folder name of a step's checkpoint; sorts by step."""
+    return f"step-{step:08d}"
+
+
+def newest(root: Path) -> Found:
+    """The newest checkpoint under `root` whose hashes all hold."""
+    damaged: list[str] = []
+    for folder in sorted(root.glob("step-*"), reverse=True):
+        problem = fault(folder)
+        if problem is None:
+            return Found(folder, tuple(damaged))
+        damaged.append(f"{folder.name}: {problem}")
+    return Found(None, tuple(damaged))
+
+
+def prune(root: Path, best: str | None) -> None:
+    """Remove all but the newest checkpoints and the best one, and what a killed save left aside."""
+    kept = set(sorted((path.name for path in root.glob("step-*")), reverse=True)[:KEPT]) | {best}
+    for path in root.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def save(root: Path, engine: Engine, progress: dict[str, Any]) -> Path:
+    """Save an engine's full state as `root/step-…`.
+
+    Args:
+        root: the run's `checkpoints` folder.
+        engine: whose weights, optimiser, schedule and position to save, with all random states.
+        progress: what else the run must know to go on; JSON.
+    """
+    folder = root / name_of(engine.position.step)
+
+    def write(aside: Path) -> None:
+        save_model(engine.bare_model, str(aside / "model.safetensors"))
+        tensors, values = _split(engine.optimizer.state_dict())
+        save_file(tensors, aside / "optimizer.safetensors")
+        save_file(_torch_random(), aside / "random.safetensors")
+        state = {
+            "position": vars(engine.position),
+            "optimizer": values,
+            "scheduler": engine.scheduler.state_dict(),
+            "scaler": engine.accelerator.scaler.state_dict() if engine.accelerator.scaler else None,
+            "random": _host_random(),
+            "progress": progress,
+        }
+        (aside / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    write_folder(folder, write)
+    return folder
+
+
+def load(folder: Path, engine: Engine) -> dict[str, Any]:
+    """Put an engine back where `save` found it; returns `progress`."""
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    load_weights(folder, engine.bare_model)
+    engine.optimizer.load_state_dict(_join(load_file(folder / "optimizer.safetensors"), state["optimizer"]))
+    engine.scheduler.load_state_dict(state["scheduler"])
+    if state["scaler"] is not None and engine.accelerator.scaler is not None:
+        engine.accelerator.scaler.load_state_dict(state["scaler"])
+    engine.position = Position(**state["position"])
+    _restore_random(load_file(folder / "random.safetensors"), state["random"])
+    progress: dict[str, Any] = state["progress"]
+    return progress
+
+
+def load_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Load a checkpoint's weights alone, such as the best epoch's at the end of a run."""
+    load_model(model, str(folder / "model.safetensors"))
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors by `parameter.name`, and the JSON rest."""
+    tensors = {
+        f"{parameter}.{name}": value.contiguous()
+        for parameter, entries in state["state"].items()
+        for name, value in entries.items()
+    }
+    return tensors, {"param_groups": state["param_groups"]}
+
+
+def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `_split`."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        parameter, name = key.split(".", 1)
+        state.setdefault(int(parameter), {})[name] = value
+    return {"state": state, "param_groups": values["param_groups"]}
+
+
+def _torch_random() -> dict[str, torch.Tensor]:
+    """Torch's random states, the dropout streams, one for each device."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def _host_random() -> dict[str, Any]:
+    """Python's and NumPy's random states as JSON."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
+
+
+def _restore_random(torch_states: dict[str, torch.Tensor], host: dict[str, Any]) -> None:
+    torch.set_rng_state(torch_states["cpu"])
+    if torch.cuda.is_available():
+        states = [state for name, state in torch_states.items() if name.startswith("cuda.")]
+        torch.cuda.set_rng_state_all(states[: torch.cuda.device_count()])
+    version, internal, gauss = host["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = host["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))

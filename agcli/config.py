@@ -1,0 +1,198 @@
+"""A run's settings: checked as a whole, filled in from a recipe, loaded, saved and fingerprinted. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agcli.errors import UsageError, did_you_mean, shortened
+from agcli.options import (
+    OPTIONS,
+    SECTIONS,
+    DataOptions,
+    GuideOptions,
+    ModelOptions,
+    OutputOptions,
+    TrainingOptions,
+    flag,
+)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that defines a run. Sections group the options; names are unique across them."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    guides: GuideOptions = field(default_factory=GuideOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+    def flat(self) -> dict[str, Any]:
+        """Option name -> value, over all sections: the form of config files."""
+        return {
+            item.name: getattr(getattr(self, section), item.name)
+            for section, kind in SECTIONS.items()
+            for item in dataclasses.fields(kind)
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the options that can change a run's numbers."""
+        values = {name: value for name, value in self.flat().items() if OPTIONS[name].spec.shapes_result}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the order of examples."""
+        return self.training.seed if self.training.data_seed is None else self.training.data_seed
+
+    @property
+    def subset_seed(self) -> int:
+        """The seed of the training subset."""
+        return self.training.seed if self.data.subset_seed is None else self.data.subset_seed
+
+
+def make_config(values: Mapping[str, Any], *, origin: str = "the command line") -> RunConfig:
+    """Check values and fill in recipe and defaults. Explicit values win over the recipe's.
+
+    Args:
+        values: option name -> value; only what somebody chose.
+        origin: where they come from, for messages.
+
+    Raises:
+        UsageError: every problem at once, each naming the flag and what is allowed.
+    """
+    problems = [problem for name, value in values.items() if (problem := _problem(name, value, origin)) is not None]
+    if not problems:
+        chosen = {**_recipe(values), **values}
+        # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
+        chosen = {
+            name: float(value) if OPTIONS[name].type is float and value is not None else value
+            for name, value in chosen.items()
+        }
+        config = RunConfig(
+            **{
+                section: kind(**{n: v for n, v in chosen.items() if OPTIONS[n].section == section})
+                for section, kind in SECTIONS.items()
+            }
+        )
+        problems = list(_joint_problems(config))
+        if not problems:
+            return config
+    raise UsageError("\n".join(problems), hint="`ag finetune --help` lists every option with its range")
+
+
+def _problem(name: str, value: Any, origin: str) -> str | None:
+    """What is wrong with one value on its own, or None."""
+    if name not in OPTIONS:
+        return f"{origin}: unknown option {name!r}.{did_you_mean(name, OPTIONS)}"
+    declared = OPTIONS[name]
+    if value is None and declared.optional:
+        return None
+    fits = isinstance(value, declared.type) and (declared.type is bool or not isinstance(value, bool))
+    if declared.type is float and isinstance(value, int) and not isinstance(value, bool):
+        fits = True
+    if not fits:
+        return f"{flag(name)}: {shortened(value)} is not {_WORDS[declared.type]}."
+    if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
+        nearest = did_you_mean(str(value), declared.spec.choices or ())
+        return f"{flag(name)}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
+    return None
+
+
+_WORDS: dict[type[Any], str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _joint_problems(config: RunConfig) -> Iterator[str]:
+    """What no option shows on its own."""
+    guides = config.guides
+    for name in ("guide_layers", "guide_heads"):
+        try:
+            parse_indices(getattr(guides, name))
+        except ValueError as error:
+            yield f"{flag(name)}: {error}"
+    for name in monitored(guides):
+        if name not in GUIDES:
+            yield f"--monitor: {name!r} is no guide; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}"
+    if guides.guide_mode == "released" and guides.temperature not in (1.0, 2.0):
+        yield "--temperature: the released arithmetic fixes τ = 2; leave it out with --guide-mode released."
+    if config.data.train_limit is not None and config.data.train_fraction != 1.0:
+        yield "--train-limit and --train-fraction: give one of them, not both."
+
+
+GUIDES = ("mdg", "pdg")
+"""The guides there are, in the order in which they are shown."""
+
+
+def monitored(guides: GuideOptions) -> tuple[str, ...]:
+    """The guides that `--monitor` names."""
+    return tuple(word.strip() for word in guides.monitor.split(",") if word.strip())
+
+
+def parse_indices(text: str) -> tuple[int, ...] | None:
+    """`all` -> None, `6,7` -> (6, 7), `0-2,5` -> (0, 1, 2, 5).
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if text.strip() == "all":
+        return None
+    indices: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise ValueError(f"{text!r} is no list of indices; allowed: `all`, `6,7`, `0-5` (0-based).")
+        indices.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(indices))
+
+
+PAPER_EPOCHS = {"multinli": 5, "mednli": 20, "cross-genre-ir": 5}
+"""Wang et al. 2022, section 4.2. Other data sets get MultiNLI's five."""
+
+
+def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that a recipe puts under explicit values.
+
+    The paper names Adam, 1e-5, the epochs, length 256 and the batch sizes; it names neither warm-up, decay nor
+    clipping, so the recipe uses none.
+    """
+    if values.get("recipe", "default") != "paper":
+        return {}
+    dataset = Path(str(values.get("dataset", ""))).name.lower()
+    return {
+        "optimizer": "adam",
+        "learning_rate": 1e-5,
+        "schedule": "constant",
+        "warmup_ratio": 0.0,
+        "weight_decay": 0.0,
+        "max_grad_norm": 0.0,
+        "max_length": 256,
+        "batch_size": 56 if "albert" in str(values.get("model", "")).lower() else 64,
+        "epochs": PAPER_EPOCHS.get(dataset, 5),
+    }
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Option values from a JSON or TOML file, such as a run folder's `config.json`.
+
+    Raises:
+        UsageError: the file is missing, or no JSON or TOML object.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config: cannot read {path} ({error}).") from None
+    try:
+        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--config: {path} is not valid {path.suffix.lstrip('.') or 'JSON'}: {error}.") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"--config: {path} holds no table of options.")
+    return values

@@ -1,0 +1,117 @@
+"""The data sets that have a name, the formats that have a reader, and where a prepared data set is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
+from agcli.corpora.pairs import Corpus
+from agcli.corpora.prepared import MANIFEST
+from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
+from agcli.corpora.sample import sample_folder
+from agcli.corpora.tables import SUFFIXES
+from agcli.errors import DataError, UsageError, did_you_mean
+
+FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
+    "multinli": multinli.read,
+    "mednli": mednli.read,
+    "scifact": scifact.read,
+    "tabular": tabular.read,
+    "hub": hub.read,
+    "sample": sample.read,
+}
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A data set with a name: its format, its licence as its authors state it, its home on the hub."""
+
+    format: str
+    license: str | None = None
+    hub_id: str | None = None
+
+
+KNOWN = {
+    "multinli": KnownDataset("multinli", "MultiNLI's own terms (see its README)", "nyu-mll/multi_nli"),
+    "snli": KnownDataset("multinli", "CC BY-SA 4.0", "stanfordnlp/snli"),
+    "mednli": KnownDataset("mednli", "PhysioNet Credentialed Health Data License 1.5.0"),
+    "healthver": KnownDataset("scifact"),
+    "scifact": KnownDataset("scifact", "claims CC BY 4.0, abstracts ODC-By 1.0"),
+    "sample": KnownDataset("sample", "CC0-1.0 (written for agcli; no patient data)"),
+    "tabular": KnownDataset("tabular"),
+}
+
+
+def read_corpus(request: PrepareRequest) -> Corpus:
+    """Read the source in the format that is forced, known by name, or recognised.
+
+    Raises:
+        UsageError: an unknown format, or no source.
+        DataError: whatever the reader finds.
+    """
+    format_name = format_of(request)
+    if format_name == "hub" and request.hub_id is None and "/" not in request.name:
+        request = replace(request, source=HUB_PREFIX + (KNOWN[request.name].hub_id or ""))
+    return FORMATS[format_name](request)
+
+
+def format_of(request: PrepareRequest) -> str:
+    """The source format of a request.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    pointed = request.source is not None or bool(request.named_files)
+    if request.format is not None and request.format not in FORMATS:
+        near = did_you_mean(request.format, FORMATS)
+        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(FORMATS)}.")
+    if request.format is not None:
+        return request.format
+    known = KNOWN.get(request.name)
+    if request.hub_id or (not pointed and ("/" in request.name or (known and known.hub_id))):
+        return "hub"
+    return known.format if known else _recognised(request)
+
+
+def _recognised(request: PrepareRequest) -> str:
+    files = all_files(request)
+    if any(file.credentialed for file in files):
+        return "mednli"
+    if scifact.recognises(files):
+        return "scifact"
+    if request.text_a or request.text_b or request.label or request.split_column:
+        return "tabular"
+    first = next(iter(choose_files(request, SUFFIXES).by_split.values()))
+    return "multinli" if multinli.recognises(first) else "tabular"
+
+
+def find_dataset(name: str, cwd: Path) -> Path:
+    """The folder of a prepared data set: a path, then `./data/NAME`, then the shipped sample.
+
+    Raises:
+        DataError: none of these; the hint is the `ag prepare` command to run.
+    """
+    direct = cwd / Path(name).expanduser()
+    for folder in (direct, cwd / "data" / name):
+        if (folder / MANIFEST).is_file():
+            return folder
+    if name == "sample":
+        return sample_folder()
+    if name == "mednli":
+        raise mednli.missing(f"No prepared data set {name!r} here.")
+    if direct.exists():
+        raise DataError("not a prepared data set", file=direct, hint=_prepare_command(direct.stem, name))
+    near = did_you_mean(name, [*KNOWN, *_prepared_here(cwd)])
+    raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(name, "PATH"))
+
+
+def _prepare_command(name: str, path: str) -> str:
+    on_hub = "/" in name or (name in KNOWN and KNOWN[name].hub_id)
+    command = f"ag prepare --dataset {name} --from {path}"
+    return command + (f"   (or, from the hub: ag prepare --dataset {name})" if on_hub and path == "PATH" else "")
+
+
+def _prepared_here(cwd: Path) -> list[str]:
+    return [path.parent.name for path in (cwd / "data").glob(f"*/{MANIFEST}")]

@@ -1,0 +1,232 @@
+"""What every corpus must pass on its way to the prepared form: labels, ids, leaks between splits, classes.
+
+Where data are credentialed (`secret`), messages give row numbers and never a cell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from agcli.corpora.lengths import percentiles
+from agcli.corpora.pairs import NLI_LABELS, Pair, SourceSplit
+from agcli.corpora.prepared import SPLITS
+from agcli.errors import DataError, did_you_mean
+
+MOST_LABELS = 100
+OUTSIZED = 20
+NO_GOLD = "no gold label"
+EMPTY_TEXT = "empty text"
+SHARED_PAIR = "pair shared with a later split"
+Splits = dict[str, list[Pair]]
+
+
+@dataclass(frozen=True)
+class SharedPair:
+    """A pair of texts that two splits hold."""
+
+    earlier: str
+    later: str
+    first: Pair
+    second: Pair
+
+
+def infer_labels(train: SourceSplit, secret: bool) -> tuple[str, ...]:
+    """The labels of the training rows: NLI's order if it is NLI's set, else by number or by alphabet.
+
+    Raises:
+        DataError: more labels than any classification task has: the wrong column was named.
+    """
+    found = {pair.label for pair in train.pairs if pair.label is not None}
+    if len(found) > MOST_LABELS:
+        raise DataError(
+            f"{len(found)} different labels; is this the label column?",
+            file=train.file,
+            column=train.label_column,
+            allowed=[f"up to {MOST_LABELS} labels"],
+        )
+    if "" in found:
+        row = next(pair.row for pair in train.pairs if pair.label == "")
+        raise DataError("a row without a label", file=train.file, row=row, column=train.label_column)
+    if secret or found == set(NLI_LABELS):
+        return NLI_LABELS
+    return tuple(sorted(found, key=lambda label: (int(label), "") if label.isdecimal() else (10**9, label)))
+
+
+def accepted(split: str, source: SourceSplit, labels: Sequence[str], secret: bool) -> tuple[list[Pair], Counter[str]]:
+    """The pairs to keep, each with an id, and the number dropped for each reason.
+
+    Raises:
+        DataError: a label outside the set, or text that is not valid Unicode.
+    """
+    known = frozenset(labels)
+    kept: list[Pair] = []
+    dropped = Counter(source.dropped)
+    for pair in source.pairs:
+        if pair.label is None:
+            dropped[NO_GOLD] += 1
+        elif pair.label not in known:
+            raise _unknown_label(pair.label, pair.row, source, labels, secret)
+        elif not pair.text_a.strip() or not pair.text_b.strip():
+            dropped[EMPTY_TEXT] += 1
+        else:
+            _refuse_lone_surrogates(pair, source)
+            kept.append(pair if pair.id else replace(pair, id=f"{split}:{pair.row}"))
+    return kept, dropped
+
+
+def _unknown_label(label: str, row: int, source: SourceSplit, labels: Sequence[str], secret: bool) -> DataError:
+    return DataError(
+        "label outside the set" + ("." if secret else f".{did_you_mean(label, labels)}"),
+        file=source.file,
+        row=row,
+        column=source.label_column,
+        value=None if secret else label,
+        allowed=labels,
+        hint="fix the set and order with --labels, or name another column with --label",
+    )
+
+
+def _refuse_lone_surrogates(pair: Pair, source: SourceSplit) -> None:
+    for text in (pair.text_a, pair.text_b, pair.id, pair.document):
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                problem = "text with half of a surrogate pair, which is no character"
+                raise DataError(problem, file=source.file, row=pair.row) from None
+
+
+def check_ids(splits: Splits, files: Mapping[str, str], secret: bool) -> None:
+    """Every id occurs once in the whole data set.
+
+    Raises:
+        DataError: an id occurs twice; both rows are named.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    for split, pairs in splits.items():
+        for pair in pairs:
+            if pair.id in seen:
+                other, row = seen[pair.id]
+                raise DataError(
+                    f"this id occurs already in {files[other]}, row {row}",
+                    file=files[split],
+                    row=pair.row,
+                    column="id",
+                    value=None if secret else pair.id,
+                    hint="ids are unique over all splits; another id column: --id COLUMN",
+                )
+            seen[pair.id] = (split, pair.row)
+
+
+def ordered(splits: Mapping[str, object]) -> list[str]:
+    """Split names in the order train, dev, test."""
+    return [split for split in SPLITS if split in splits]
+
+
+def shared_pairs(splits: Splits) -> Iterator[SharedPair]:
+    """Pairs of texts that occur in two splits, whatever their labels; once for each earlier row."""
+    for earlier, later in combinations(ordered(splits), 2):
+        second = {(pair.text_a, pair.text_b): pair for pair in reversed(splits[later])}
+        for pair in splits[earlier]:
+            match = second.get((pair.text_a, pair.text_b))
+            if match:
+                yield SharedPair(earlier, later, pair, match)
+
+
+def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], secret: bool) -> None:
+    """Stop at pairs shared between splits.
+
+    Raises:
+        DataError: there are some; how many, and the first few.
+    """
+    if not shared:
+        return
+    first = shared[0]
+    names = "; ".join(
+        f"{item.earlier} row {item.first.row} = {item.later} row {item.second.row}"
+        + ("" if secret else f" (ids {item.first.id}, {item.second.id})")
+        for item in shared[:3]
+    )
+    raise DataError(
+        f"{len(shared)} {'pair is' if len(shared) == 1 else 'pairs are'} shared between splits: {names}",
+        file=f"{files[first.earlier]} and {files[first.later]}",
+        hint="--drop-shared-pairs takes them out of the split that is trained or tuned on, and counts them",
+    )
+
+
+def without_shared_pairs(splits: Splits, shared: Sequence[SharedPair]) -> tuple[Splits, dict[str, int]]:
+    """The splits without the earlier split's copies of shared pairs, and how many each lost."""
+    gone = {item.first.id for item in shared}
+    kept = {split: [pair for pair in pairs if pair.id not in gone] for split, pairs in splits.items()}
+    lost = {split: len(pairs) - len(kept[split]) for split, pairs in splits.items()}
+    return kept, {split: count for split, count in lost.items() if count}
+
+
+def shared_values(splits: Splits, attribute: str) -> dict[str, dict[str, int]]:
+    """How many distinct documents (or texts) of the later split the earlier one holds too: `shared` and `of`."""
+    values = {
+        split: {value for pair in pairs if (value := getattr(pair, attribute))} for split, pairs in splits.items()
+    }
+    counts = {
+        f"{earlier}/{later}": {"shared": len(values[earlier] & values[later]), "of": len(values[later])}
+        for earlier, later in combinations(ordered(splits), 2)
+    }
+    return {names: count for names, count in counts.items() if count["shared"]}
+
+
+def document_warnings(shared: Mapping[str, Mapping[str, int]], strict: bool) -> list[str]:
+    """Say which splits share documents.
+
+    Raises:
+        DataError: they do, and splits are to be strict.
+    """
+    messages = []
+    for names, count in shared.items():
+        earlier, later = names.split("/")
+        messages.append(f"{count['shared']} of {count['of']} documents of {later} occur in {earlier} too")
+    if strict and messages:
+        raise DataError("; ".join(messages) + ": --strict-splits forbids that")
+    return messages
+
+
+def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str]) -> list[str]:
+    """Every split has at least two classes; a missing class is a warning.
+
+    Raises:
+        DataError: an empty split, or one with a single class.
+    """
+    messages = []
+    for split in ordered(splits):
+        present = {pair.label for pair in splits[split]}
+        if len(present) < 2:
+            raise DataError(
+                f"the split {split} has {'one class' if present else 'no rows'} ({len(splits[split])} rows)",
+                file=files[split],
+                value=next(iter(present), None),
+                allowed=["at least two of " + ", ".join(labels)],
+            )
+        absent = [label for label in labels if label not in present]
+        messages += [f"the split {split} has no row labelled {', '.join(absent)}"] if absent else []
+    return messages
+
+
+def outsized_texts(splits: Splits, files: Mapping[str, str]) -> list[str]:
+    """Warn of texts over 20 times the 99th percentile: mostly rows that an earlier tool's CSV reading ran together.
+
+    They are kept: whether they are damage is the user's to judge.
+    """
+    messages = []
+    for split, pairs in splits.items():
+        sizes = [max(len(pair.text_a), len(pair.text_b)) for pair in pairs]
+        usual = percentiles(sizes)["p99"]
+        rows = [pair.row for pair, size in zip(pairs, sizes, strict=True) if size > OUTSIZED * max(usual, 100)]
+        if rows:
+            messages.append(
+                f"{files[split]}: {len(rows)} text(s) over {OUTSIZED} times as long as 99 % of the others "
+                f"({max(sizes):,} characters; rows {', '.join(map(str, rows[:5]))}): rows run together by "
+                "misread quotation marks?"
+            )
+    return messages

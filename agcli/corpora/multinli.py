@@ -1,0 +1,69 @@
+"""MultiNLI 1.0 (`.jsonl`, `.txt`), GLUE's MNLI (`.tsv`), SNLI in the same forms, and plain sentence-pair tables.
+
+Source: Williams et al. 2018 (MultiNLI), Bowman et al. 2015 (SNLI), Wang et al. 2019 (GLUE). Columns go by name, since
+their order differs between the forms; `-` in the label column means that the annotators agreed on none.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from agcli.corpora.files import SourceFile
+from agcli.corpora.pairs import NLI_LABELS, Corpus
+from agcli.corpora.request import ChosenFiles, PrepareRequest, choose_files
+from agcli.corpora.tables import DELIMITERS, JSON_LINES, Columns, open_table, read_pairs, read_split
+from agcli.errors import DataError
+
+COLUMNS = Columns(
+    text_a=("sentence1",),
+    text_b=("sentence2",),
+    label=("gold_label", "label"),
+    id=("pairID",),
+    no_gold=frozenset({"-"}),
+)
+SUFFIXES = (*DELIMITERS, *JSON_LINES)
+
+
+def read(request: PrepareRequest) -> Corpus:
+    """Read one of the forms; where a folder holds several, the one that covers most splits.
+
+    Raises:
+        DataError: as the files deserve.
+    """
+    return read_files(choose_files(request, SUFFIXES), request)
+
+
+def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
+    """Read chosen files. A test file without labels (GLUE's) is left alone unless the user named it."""
+    not_used = dict(files.not_used)
+    parts = {}
+    for split, file in files.by_split.items():
+        if split == "test" and split not in files.named and not _has_labels(file):
+            not_used[file.name] = "no labels"
+        else:
+            parts[split] = read_split(file, split, COLUMNS, request.quoting)
+    return Corpus(
+        labels=NLI_LABELS,
+        splits={split: part for split, (part, _) in parts.items()},
+        sources=tuple(record for _, record in parts.values()),
+        not_used=not_used,
+        named=files.named,
+    )
+
+
+def _has_labels(file: SourceFile) -> bool:
+    return not set(COLUMNS.label).isdisjoint(open_table(file, "none").header)
+
+
+def recognises(file: SourceFile) -> bool:
+    """Whether a file has these columns, and NLI labels in its first rows."""
+    if file.suffix not in SUFFIXES:
+        return False
+    table = open_table(file)
+    if not {"sentence1", "sentence2"} <= set(table.header) or not _has_labels(file):
+        return False
+    try:
+        labels = {pair.label for pair in islice(read_pairs(table, COLUMNS), 100)}
+    except DataError:
+        return True
+    return labels <= {*NLI_LABELS, None}

@@ -1,0 +1,148 @@
+"""What `ag prepare` was asked to do, and the source files that this names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agcli.corpora.archives import source_files
+from agcli.corpora.files import SourceFile, disk_file
+from agcli.corpora.quoting import Quoting
+from agcli.corpora.splits import split_files
+from agcli.errors import DataError, UsageError
+
+DEV_FRACTION = 0.1
+HUB_PREFIX = "hub:"
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """One call of `ag prepare`.
+
+    Attributes:
+        name: the data set's name; picks the format where it is a known one.
+        output: folder of the prepared form.
+        source: file, folder, zip, or `hub:OWNER/NAME`; None with separate files.
+        train: file of the training pairs, in place of `source`.
+        dev: file of the dev pairs.
+        test: file of the test pairs.
+        format: forces a source format.
+        text_a: column of the first text (tabular, hub).
+        text_b: column of the second text.
+        label: label column.
+        id: identifier column.
+        document: document column.
+        split_column: column that names each row's split (tabular).
+        labels: label set and order; None takes the format's own, or the training rows'.
+        quoting: how quotation marks are read.
+        strict_splits: documents shared between splits are an error.
+        drop_shared_pairs: pairs shared between splits leave the split that is trained or tuned on.
+        dev_fraction: part of train that becomes dev where there is no dev; None: 0.1 if there is a held-out file.
+        seed: seed of that cut.
+        hub_config: configuration name of a hub data set.
+        offline: no network.
+        license: licence line; None takes the known one.
+        tokenizer: name of the tokenizer that lengths are counted with.
+        overwrite: replace an existing prepared data set.
+    """
+
+    name: str
+    output: Path
+    source: str | None = None
+    train: Path | None = None
+    dev: Path | None = None
+    test: Path | None = None
+    format: str | None = None
+    text_a: str | None = None
+    text_b: str | None = None
+    label: str | None = None
+    id: str | None = None
+    document: str | None = None
+    split_column: str | None = None
+    labels: tuple[str, ...] | None = None
+    quoting: Quoting = "auto"
+    strict_splits: bool = False
+    drop_shared_pairs: bool = False
+    dev_fraction: float | None = None
+    seed: int = 1
+    hub_config: str | None = None
+    offline: bool = False
+    license: str | None = None
+    tokenizer: str = "minilm"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the data.
+
+        Raises:
+            UsageError: options that exclude each other or are out of range.
+        """
+        if self.source is not None and self.named_files:
+            raise UsageError("--from and --train/--dev/--test exclude each other.")
+        if self.dev_fraction is not None and not 0 < self.dev_fraction < 1:
+            raise UsageError(f"--dev-fraction lies between 0 and 1, not {self.dev_fraction}.")
+        if self.labels is not None and (len(set(self.labels)) < 2 or len(set(self.labels)) < len(self.labels)):
+            raise UsageError(f"--labels needs two or more different labels, not {', '.join(self.labels)}.")
+
+    @property
+    def named_files(self) -> dict[str, Path]:
+        """The files given with `--train`, `--dev` and `--test`."""
+        given = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {split: path for split, path in given.items() if path is not None}
+
+    @property
+    def hub_id(self) -> str | None:
+        """The hub data set behind `hub:OWNER/NAME`."""
+        source = self.source or ""
+        return source.removeprefix(HUB_PREFIX) if source.startswith(HUB_PREFIX) else None
+
+
+@dataclass(frozen=True)
+class ChosenFiles:
+    """One file a split, the split files left alone and why, and the splits that the user named himself."""
+
+    by_split: dict[str, SourceFile]
+    not_used: dict[str, str]
+    named: frozenset[str] = frozenset()
+
+
+def all_files(request: PrepareRequest) -> list[SourceFile]:
+    """Every file that the request points at.
+
+    Raises:
+        UsageError: it points at none.
+        DataError: a path that is not there, or an unsafe archive.
+    """
+    if request.named_files:
+        return [disk_file(path) for path in request.named_files.values()]
+    if request.source is None:
+        raise UsageError(
+            f"Where is {request.name}? Give --from PATH, or --train FILE with --dev FILE and --test FILE.",
+            hint=f"ag prepare --dataset {request.name} --from PATH",
+        )
+    return source_files(Path(request.source).expanduser())
+
+
+def choose_files(request: PrepareRequest, suffixes: Sequence[str]) -> ChosenFiles:
+    """The split files of a request: those named, else those recognised by name; a single file is train.
+
+    Raises:
+        UsageError: the request names no source.
+        DataError: no file is recognised.
+    """
+    if request.named_files:
+        files = {split: disk_file(path) for split, path in request.named_files.items()}
+        return ChosenFiles(files, {}, frozenset(files))
+    files_here = all_files(request)
+    if len(files_here) == 1 and files_here[0].suffix in suffixes:
+        return ChosenFiles({"train": files_here[0]}, {})
+    by_split, not_used = split_files(files_here, suffixes)
+    if not by_split:
+        raise DataError(
+            "no file here names a split",
+            file=request.source,
+            allowed=[f"a name with train, dev (val, validation) or test, ending in {', '.join(suffixes)}"],
+            hint="name the files: --train FILE --dev FILE --test FILE",
+        )
+    return ChosenFiles(by_split, not_used)

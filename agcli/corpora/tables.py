@@ -1,0 +1,232 @@
+"""Pairs out of any table: tab- or comma-separated text, JSON lines, parquet. Columns are found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agcli.corpora.files import SourceFile, json_records
+from agcli.corpora.pairs import Pair, SourceRecord, SourceSplit
+from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, plain_fields
+from agcli.errors import DataError, did_you_mean, shortened
+
+DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+SUFFIXES = (*DELIMITERS, *JSON_LINES, ".parquet")
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what. Each role lists alternatives; the first that the table has is taken.
+
+    Attributes:
+        text_a: first text, required.
+        text_b: second text, required.
+        label: label, required.
+        id: identifier, optional.
+        document: document identifier, optional.
+        split: split name; required where it is given at all.
+        no_gold: label values that mean "no gold label".
+    """
+
+    text_a: tuple[str, ...]
+    text_b: tuple[str, ...]
+    label: tuple[str, ...]
+    id: tuple[str, ...] = ()
+    document: tuple[str, ...] = ()
+    split: tuple[str, ...] = ()
+    no_gold: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Table:
+    """An opened table: its header, its rows with their numbers, and how quotation marks were read."""
+
+    file: str
+    header: tuple[str, ...]
+    rows: Iterator[tuple[int, Sequence[Any]]]
+    quoting: str | None = None
+
+
+def open_table(source: SourceFile, quoting: Quoting = "auto") -> Table:
+    """Open a table by its suffix; rows are read as they are asked for.
+
+    Raises:
+        DataError: unknown suffix, empty or broken file; while reading rows: a wrong number of columns.
+    """
+    if source.suffix in DELIMITERS:
+        return _open_delimited(source, DELIMITERS[source.suffix], quoting)
+    if source.suffix in JSON_LINES:
+        return _open_json_lines(source)
+    if source.suffix == ".parquet":
+        return _open_parquet(source)
+    raise DataError("unknown kind of file", file=source.name, value=source.suffix, allowed=SUFFIXES)
+
+
+def _open_delimited(source: SourceFile, delimiter: str, quoting: Quoting) -> Table:
+    decided = detect_quoting(source, delimiter) if quoting == "auto" else quoting
+    rows = (csv_fields if decided == "minimal" else plain_fields)(source, delimiter)
+    header = next((fields for _, fields in rows), [])
+    if not header:
+        raise DataError("the file is empty", file=source.name)
+    return Table(source.name, tuple(header), _full_rows(rows, len(header), source.name, decided), decided)
+
+
+def _full_rows(
+    rows: Iterator[tuple[int, list[str]]], columns: int, name: str, quoting: str
+) -> Iterator[tuple[int, Sequence[str]]]:
+    blank = None
+    for row, fields in rows:
+        if not fields:
+            blank = blank or row
+            continue
+        if blank:
+            raise DataError("a blank row between rows", file=name, row=blank)
+        if len(fields) != columns:
+            raise DataError(
+                f"{len(fields)} columns where the header has {columns} (quoting: {quoting})",
+                file=name,
+                row=row,
+                allowed=[f"{columns} columns"],
+                hint="if quotation marks were misread: --quoting none or --quoting minimal",
+            )
+        yield row, fields
+
+
+def _open_json_lines(source: SourceFile) -> Table:
+    first = next(json_records(source), None)
+    if first is None:
+        raise DataError("the file is empty", file=source.name)
+    header = tuple(first[1])
+    rows = ((row, [record.get(key, _ABSENT) for key in header]) for row, record in json_records(source))
+    return Table(source.name, header, rows)
+
+
+def _open_parquet(source: SourceFile) -> Table:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with source.open() as handle:
+            table = pyarrow.parquet.read_table(pyarrow.BufferReader(handle.read()))
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"not a readable parquet file ({type(error).__name__})", file=source.name) from None
+    cells = [column.to_pylist() for column in table.columns]
+    return Table(source.name, tuple(table.column_names), iter(list(enumerate(zip(*cells, strict=True), 1))))
+
+
+def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None = None) -> Iterator[Pair]:
+    """The table's rows as pairs, in order.
+
+    Args:
+        table: an opened table.
+        columns: where each role is found.
+        label_names: names for labels that are stored as 0, 1, ...; -1 is then "no gold label".
+
+    Raises:
+        DataError: a missing column, a header with no rows, or a cell of the wrong type.
+    """
+    places = _places(table, columns)
+    name = None if label_names is None else _label_namer(table, label_names)
+    row = None
+    for row, values in table.rows:
+        cells = {role: values[place] for role, place in places.items()}
+        text_a = _text(cells["text_a"], table, row, places["text_a"])
+        text_b = _text(cells["text_b"], table, row, places["text_b"])
+        label = name(cells["label"], row) if name else _word(cells["label"], table, row, places["label"])
+        yield Pair(
+            row,
+            text_a,
+            text_b,
+            None if label in columns.no_gold else label,
+            *(_word(cells[role], table, row, places[role]) if role in cells else "" for role in _OPTIONAL),
+        )
+    if row is None:
+        raise DataError("a header and no rows", file=table.file)
+
+
+_REQUIRED = ("text_a", "text_b", "label")
+_OPTIONAL = ("id", "document", "split")
+
+
+def _places(table: Table, columns: Columns) -> dict[str, int]:
+    """Role -> index of its column."""
+    places: dict[str, int] = {}
+    for role in (*_REQUIRED, *_OPTIONAL):
+        wanted: tuple[str, ...] = getattr(columns, role)
+        found = next((name for name in wanted if name in table.header), None)
+        if found is not None:
+            places[role] = table.header.index(found)
+        elif role in _REQUIRED or (role == "split" and wanted):
+            raise missing_column(table, wanted)
+    return places
+
+
+def missing_column(table: Table, wanted: Sequence[str]) -> DataError:
+    """The error for a column that is not there, with the nearest one that is."""
+    named = [name for name in dict.fromkeys(table.header) if name and name != "null"]
+    near = did_you_mean(wanted[0], named)
+    return DataError(f"no such column.{near}", file=table.file, row=1, column=wanted[0], allowed=named)
+
+
+def _text(value: Any, table: Table, row: int, place: int) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    raise _wrong_cell(value, "text", table, row, place)
+
+
+def _word(value: Any, table: Table, row: int, place: int) -> str:
+    """A label or an identifier: text, or a whole number written as one."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    raise _wrong_cell(value, "text or a whole number", table, row, place)
+
+
+def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> DataError:
+    column = table.header[place]
+    if value is _ABSENT:
+        return DataError("this record lacks the column", file=table.file, row=row, column=column)
+    problem = f"a cell of type {type(value).__name__}"
+    return DataError(problem, file=table.file, row=row, column=column, allowed=[wanted])
+
+
+def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str | None]:
+    known: Mapping[Any, str | None] = {None: None, -1: None, **dict(enumerate(names))}
+
+    def name(value: Any, row: int) -> str | None:
+        if value not in known:
+            raise DataError(f"label {shortened(value)} has no name", file=table.file, row=row, allowed=known)
+        return known[value]
+
+    return name
+
+
+def read_split(
+    source: SourceFile, split: str, columns: Columns, quoting: Quoting = "auto"
+) -> tuple[SourceSplit, SourceRecord]:
+    """One whole file as one split, and its record for the manifest.
+
+    Raises:
+        DataError: see `open_table` and `read_pairs`.
+    """
+    record = source_record(split, source)
+    table = open_table(source, quoting)
+    pairs = list(read_pairs(table, columns))
+    label = next(name for name in columns.label if name in table.header)
+    return SourceSplit(source.name, label, pairs), replace(record, quoting=table.quoting)
+
+
+def source_record(split: str, source: SourceFile) -> SourceRecord:
+    """Hash and size of a source file; an archive's damaged member shows here, before any row is read."""
+    sha256, size = source.sha256_and_bytes()
+    return SourceRecord(split, source.name, sha256, size)

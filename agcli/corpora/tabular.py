@@ -1,0 +1,68 @@
+"""Any table of two texts and a label: csv, tsv, jsonl, parquet; the columns are named, or have a customary name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from agcli.corpora.pairs import Corpus, Pair, SourceRecord, SourceSplit
+from agcli.corpora.request import PrepareRequest, choose_files
+from agcli.corpora.splits import split_of
+from agcli.corpora.tables import SUFFIXES, Columns, open_table, read_split
+from agcli.errors import DataError, UsageError
+
+CUSTOMARY_TEXTS = (
+    ("text_a", "text_b"),
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("question", "sentence"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("query", "passage"),
+)
+CUSTOMARY_LABELS = ("label", "gold_label", "labels")
+
+
+def read(request: PrepareRequest) -> Corpus:
+    """Read one file a split, or one file with a split column.
+
+    Raises:
+        UsageError: a split column together with several files.
+        DataError: as the files deserve.
+    """
+    files = choose_files(request, SUFFIXES)
+    if request.split_column and len(files.by_split) > 1:
+        raise UsageError("--split-column is for one file that holds every split; here are several.")
+    first = next(iter(files.by_split.values()))
+    columns = columns_for(request, open_table(first, request.quoting).header)
+    parts = {split: read_split(file, split, columns, request.quoting) for split, file in files.by_split.items()}
+    splits = {split: part for split, (part, _) in parts.items()}
+    sources = tuple(record for _, record in parts.values())
+    if request.split_column:
+        return _by_split_column(splits.popitem()[1], sources, request.split_column)
+    return Corpus(None, splits, sources, files.not_used, files.named)
+
+
+def columns_for(request: PrepareRequest, header: Sequence[str]) -> Columns:
+    """The columns that the request names; for those left open, the first customary ones that the header has."""
+    texts = next((pair for pair in CUSTOMARY_TEXTS if set(pair) <= set(header)), CUSTOMARY_TEXTS[0])
+    return Columns(
+        text_a=(request.text_a or texts[0],),
+        text_b=(request.text_b or texts[1],),
+        label=(request.label,) if request.label else CUSTOMARY_LABELS,
+        id=(request.id or "id",),
+        document=(request.document or "document",),
+        split=(request.split_column,) if request.split_column else (),
+    )
+
+
+def _by_split_column(whole: SourceSplit, sources: tuple[SourceRecord, ...], column: str) -> Corpus:
+    pairs: dict[str, list[Pair]] = defaultdict(list)
+    for pair in whole.pairs:
+        split = split_of(pair.split)[0]
+        if split is None:
+            allowed = ["train", "dev", "val", "validation", "test"]
+            raise DataError("not a split", file=whole.file, row=pair.row, column=column, allowed=allowed)
+        pairs[split].append(pair)
+    splits = {split: SourceSplit(whole.file, whole.label_column, rows) for split, rows in pairs.items()}
+    return Corpus(None, splits, sources)

@@ -1,0 +1,233 @@
+"""Finished runs judged on one split: each by itself, and each compared with the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agcli.errors import DataError, UsageError
+from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, per_class
+from agcli.results import RunFolder, csv_text, open_run, write_text
+from agcli.statistics import (
+    RESAMPLES,
+    Bootstrap,
+    Comparison,
+    Interval,
+    aligned,
+    bootstrap,
+    confusion_interval,
+    paired_comparison,
+)
+
+SPLITS = ("test", "dev")
+
+
+@dataclass(frozen=True, eq=False)
+class RunEvaluation:
+    """One run on the split.
+
+    Attributes:
+        name: the run's name in reports, unique among the evaluated runs.
+        path: its folder.
+        predictions: rows and labels in the order of the first run.
+        metrics: as of `classification_metrics`.
+        intervals: their bootstrap intervals.
+        baseline: metrics of the majority class as the run recorded them, or None.
+    """
+
+    name: str
+    path: Path
+    predictions: Predictions
+    metrics: dict[str, float]
+    intervals: Bootstrap
+    baseline: dict[str, Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Runs on one split; `comparisons[i]` is run `i + 1` compared with run 0."""
+
+    split: str
+    dataset: str | None
+    resamples: int
+    seed: int
+    runs: tuple[RunEvaluation, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def evaluate_runs(
+    paths: Sequence[Path],
+    *,
+    split: str | None = None,
+    dataset: str | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    batch_size: int = 64,
+    offline: bool = False,
+) -> Evaluation:
+    """Judge finished runs on one split and compare each with the first.
+
+    Args:
+        paths: run folders.
+        split: "dev" or "test"; by default test where there is one, else dev.
+        dataset: another prepared data set to predict first; by default the saved predictions are read.
+        resamples: bootstrap resamples.
+        seed: seed of the bootstrap and of the permutation test.
+        batch_size: examples a batch, for `dataset`.
+        offline: whether the hub is out of bounds, for `dataset`.
+
+    Raises:
+        UsageError: the same run twice, or runs that have no common default split.
+        DataError: no such split, or runs that were not judged on the same examples and labels.
+        RunError: a folder that is no finished run.
+    """
+    folders = [open_run(path) for path in paths]
+    if len({folder.path.resolve() for folder in folders}) < len(folders):
+        raise UsageError("the same run is given twice", hint="name each run folder once")
+    names = _unique_names(folders)
+    if dataset is None:
+        split = _common_split(folders, names, split)
+        found = [folder.load_predictions(split) for folder in folders]
+    else:
+        split = split or _default_split(dataset)
+        found = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
+    matched = [
+        found[0],
+        *(_matched(found[0], other, names[0], name) for other, name in zip(found[1:], names[1:], strict=True)),
+    ]
+    runs = tuple(
+        RunEvaluation(
+            name,
+            folder.path,
+            predictions,
+            classification_metrics(predictions),
+            bootstrap(predictions, resamples=resamples, seed=seed),
+            _baseline(folder, split) if dataset is None else None,
+        )
+        for name, folder, predictions in zip(names, folders, matched, strict=True)
+    )
+    comparisons = tuple(paired_comparison(matched[0], other, resamples=resamples, seed=seed) for other in matched[1:])
+    return Evaluation(split, dataset, resamples, seed, runs, comparisons)
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything that was found, as plain values for JSON."""
+    first = evaluation.runs[0].name
+    return {
+        "split": evaluation.split,
+        "dataset": evaluation.dataset,
+        "resamples": evaluation.resamples,
+        "seed": evaluation.seed,
+        "interval": "95 % bootstrap over examples, models fixed; not over seeds",
+        "runs": [_run_json(run) for run in evaluation.runs],
+        "comparisons": [
+            {"first": first, "second": run.name, **asdict(comparison)}
+            for run, comparison in zip(evaluation.runs[1:], evaluation.comparisons, strict=True)
+        ],
+    }
+
+
+def write_metrics(evaluation: Evaluation, file: Path) -> None:
+    """Write one CSV row a run and metric: run, split, metric, value, low, high, n."""
+    rows: list[list[object]] = [["run", "split", "metric", "value", "low", "high", "n"]]
+    for run in evaluation.runs:
+        for metric in METRICS:
+            interval = run.intervals.metrics[metric]
+            row = [run.name, evaluation.split, metric, run.metrics[metric]]
+            rows.append([*row, interval.low, interval.high, run.metrics["n"]])
+    write_text(file.resolve(), csv_text(rows))
+
+
+def write_predictions(evaluation: Evaluation, file: Path) -> None:
+    """Write one CSV row an example: id, gold label, then each run's prediction and probabilities. Never text."""
+    write_text(file.resolve(), csv_text(_prediction_rows(evaluation)))
+
+
+def _prediction_rows(evaluation: Evaluation) -> Iterator[Sequence[object]]:
+    several = len(evaluation.runs) > 1
+    header = ["id", "gold"]
+    for run in evaluation.runs:
+        prefix = f"{run.name}:" if several else ""
+        header += [f"{prefix}prediction", *(f"{prefix}p_{label}" for label in run.predictions.labels)]
+    yield header
+    first = evaluation.runs[0].predictions
+    for row, identifier in enumerate(first.ids):
+        cells: list[object] = [identifier, first.labels[first.gold[row]]]
+        for run in evaluation.runs:
+            label = run.predictions.labels[run.predictions.predicted[row]]
+            cells += [label, *run.predictions.probabilities[row].tolist()]
+        yield cells
+
+
+def _run_json(run: RunEvaluation) -> dict[str, Any]:
+    counts = confusion(run.predictions)
+    low, high = confusion_interval(counts)
+    return {
+        "run": run.name,
+        "path": str(run.path),
+        "n": run.metrics["n"],
+        "labels": list(run.predictions.labels),
+        "metrics": {metric: _valued(run.metrics[metric], run.intervals.metrics[metric]) for metric in METRICS},
+        "classes": [
+            {
+                "label": row.label,
+                "support": row.support,
+                **{name: _valued(getattr(row, name), interval) for name, interval in intervals.items()},
+            }
+            for row, intervals in zip(per_class(run.predictions), run.intervals.classes, strict=True)
+        ],
+        "confusion": {"counts": counts.tolist(), "low": low.tolist(), "high": high.tolist()},
+        "baseline": run.baseline,
+    }
+
+
+def _valued(value: float, interval: Interval) -> dict[str, float]:
+    return {"value": value, "low": interval.low, "high": interval.high}
+
+
+def _unique_names(folders: Sequence[RunFolder]) -> list[str]:
+    """The runs' names, or their paths where two names are equal."""
+    names = [folder.name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder.path) for folder in folders]
+
+
+def _baseline(folder: RunFolder, split: str) -> dict[str, Any] | None:
+    """The majority class's metrics on the split, where the run recorded them."""
+    recorded: dict[str, Any] | None = folder.metrics.get("baseline", {}).get(split)
+    return recorded
+
+
+def _common_split(folders: Sequence[RunFolder], names: Sequence[str], wanted: str | None) -> str:
+    """The split to judge: the wanted one, else test where there is one, else dev; the same for all runs."""
+    available = [tuple(split for split in SPLITS if split in folder.metrics) for folder in folders]
+    for name, splits in zip(names, available, strict=True):
+        if not splits or (wanted and wanted not in splits):
+            raise DataError(f"run {name!r} has no predictions of the split {wanted or 'test'!r}", allowed=splits)
+    defaults = {splits[0] for splits in available}
+    if wanted is None and len(defaults) > 1:
+        listed = "; ".join(f"{name}: {', '.join(splits)}" for name, splits in zip(names, available, strict=True))
+        raise UsageError(f"the runs have different splits ({listed})", hint="choose one with --split dev")
+    return wanted or defaults.pop()
+
+
+def _default_split(dataset: str) -> str:
+    """Test where the data set has one, else dev."""
+    from agcli.corpora import find_dataset, load_prepared
+
+    return "test" if "test" in load_prepared(find_dataset(dataset, Path.cwd())).splits else "dev"
+
+
+def _predicted(folder: RunFolder, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
+    from agcli.runs import predict
+
+    return predict(folder.path, dataset, split, batch_size, offline)
+
+
+def _matched(reference: Predictions, other: Predictions, first: str, second: str) -> Predictions:
+    """`aligned`, with the names of the two runs in its error."""
+    try:
+        return aligned(reference, other)
+    except DataError as error:
+        raise DataError(f"{first!r} and {second!r} cannot be compared: {error}", hint=error.hint) from None

@@ -1,0 +1,231 @@
+"""Predictions of a classifier, and the numbers they are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+from agcli.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+METRICS = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "ece", "log_loss")
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model said about a split, one row an example.
+
+    Attributes:
+        ids: example ids, `n` of them.
+        labels: label names in the model's order.
+        gold: index of the right label. Shape (n,), int.
+        probabilities: the model's probabilities. Shape (n, num_labels), float64.
+
+    Raises:
+        DataError: no example, shapes that do not fit, a label index or a probability out of range.
+    """
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    gold: Ints
+    probabilities: Floats
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            raise DataError("there is no example to judge")
+        if self.gold.shape != (len(self.ids),) or self.probabilities.shape != (
+            len(self.ids),
+            len(self.labels),
+        ):
+            raise DataError(
+                f"predictions do not fit together: {len(self.ids)} ids, {len(self.labels)} labels, "
+                f"gold of shape {self.gold.shape}, probabilities of shape {self.probabilities.shape}"
+            )
+        if self.gold.min() < 0 or self.gold.max() >= len(self.labels):
+            raise DataError(f"a gold label index lies outside 0..{len(self.labels) - 1}")
+        # Softmax in float32 may pass 1 by a rounding error; NaN fails both comparisons.
+        if not ((self.probabilities > -1e-5) & (self.probabilities < 1 + 1e-5)).all():
+            raise DataError("a predicted probability is not a number between 0 and 1")
+
+    @cached_property
+    def predicted(self) -> Ints:
+        """Index of the most probable label, the first one on ties. Shape (n,)."""
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+    @property
+    def confidence(self) -> Floats:
+        """Probability of the predicted label. Shape (n,)."""
+        return np.asarray(self.probabilities.max(axis=1), dtype=np.float64)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the prediction is the gold label. Shape (n,)."""
+        return np.asarray(self.predicted == self.gold)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One label's line of the per-class table; `support` counts its gold examples."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def classification_metrics(predictions: Predictions) -> dict[str, float]:
+    """Every metric of `METRICS`, and `n`.
+
+    Macro averages run over all labels of the model; a label without prediction or gold example counts 0.
+    """
+    scores = _label_scores(predictions.gold, predictions.predicted, len(predictions.labels))
+    scores["ece"] = expected_calibration_error(predictions.confidence, predictions.correct)
+    scores["log_loss"] = float(example_log_loss(predictions).mean())
+    scores["n"] = len(predictions.ids)
+    return scores
+
+
+def per_class(predictions: Predictions) -> list[ClassRow]:
+    """Precision, recall, F1 and support of each label, in the model's order."""
+    columns = precision_recall_fscore_support(
+        predictions.gold, predictions.predicted, labels=range(len(predictions.labels)), zero_division=0
+    )
+    return [
+        ClassRow(label, float(precision), float(recall), float(f1), int(support))
+        for label, precision, recall, f1, support in zip(predictions.labels, *columns, strict=True)
+    ]
+
+
+def confusion(predictions: Predictions) -> Ints:
+    """Counts of gold label (rows) by predicted label (columns). Shape (num_labels, num_labels)."""
+    labels = range(len(predictions.labels))
+    return np.asarray(confusion_matrix(predictions.gold, predictions.predicted, labels=labels), dtype=np.int64)
+
+
+def majority_baseline(train_gold: Ints, gold: Ints, labels: Sequence[str]) -> dict[str, float | str]:
+    """Metrics of always predicting the most frequent label of the training split.
+
+    Args:
+        train_gold: label indices of the training split. Shape (n_train,).
+        gold: label indices of the split to judge. Shape (n,).
+        labels: label names.
+
+    Returns:
+        `label` (its name; the first one on ties), accuracy, the macro metrics and `n`. No calibration: a
+        constant answer has no probability.
+    """
+    majority = int(np.bincount(train_gold, minlength=len(labels)).argmax())
+    scores = _label_scores(gold, np.full_like(gold, majority), len(labels))
+    return {"label": labels[majority], **scores, "n": len(gold)}
+
+
+def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by bin size.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+
+    Args:
+        confidence: probability of the predicted label. Shape (n,).
+        correct: whether the prediction was right. Shape (n,).
+        bins: number of bins over [0, 1].
+    """
+    gaps = np.bincount(calibration_bin(confidence, bins), weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def calibration_bin(confidence: Floats, bins: int = CALIBRATION_BINS) -> Ints:
+    """Bin index of each confidence; a bin holds its upper edge, as in Guo et al. Shape (n,)."""
+    inner_edges = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.searchsorted(inner_edges, confidence, side="left").astype(np.int64)
+
+
+def example_log_loss(predictions: Predictions) -> Floats:
+    """Negative log-probability of each gold label, in nats. Shape (n,).
+
+    A probability of 0 counts as the float64 step, 2.2e-16, as in scikit-learn, whose `log_loss` warns at
+    every float32 softmax because its rows miss 1 by more than 1.5e-8.
+    """
+    of_gold = predictions.probabilities[np.arange(len(predictions.gold)), predictions.gold]
+    step = np.finfo(np.float64).eps
+    losses: Floats = -np.log(np.clip(of_gold, step, 1 - step))
+    return losses
+
+
+def example_sums(predictions: Predictions) -> Floats:
+    """What each example adds to the sums that every metric is a function of.
+
+    A resample is then a vector of integer weights, and its sums are one row of a matrix product: 2000
+    resamples of 10 000 examples take 0.1 s.
+
+    Returns:
+        Shape (n, 3 * num_labels + bins + 1): hits, predictions and gold examples per label, signed
+        calibration gap per confidence bin, log loss.
+    """
+    rows, num_labels = np.arange(len(predictions.ids)), len(predictions.labels)
+    sums = np.zeros((len(rows), 3 * num_labels + CALIBRATION_BINS + 1))
+    sums[rows, predictions.gold] = predictions.correct
+    sums[rows, num_labels + predictions.predicted] = 1
+    sums[rows, 2 * num_labels + predictions.gold] = 1
+    gap = predictions.correct - predictions.confidence
+    sums[rows, 3 * num_labels + calibration_bin(predictions.confidence)] = gap
+    sums[:, -1] = example_log_loss(predictions)
+    return sums
+
+
+def scores(sums: Floats, num_labels: int) -> dict[str, Floats]:
+    """All metrics from summed `example_sums`, over any leading axes.
+
+    Args:
+        sums: shape (..., 3 * num_labels + bins + 1).
+        num_labels: number of labels.
+
+    Returns:
+        The names of `METRICS`, shape (...); `precision`, `recall`, `f1` per label, shape (..., num_labels).
+    """
+    hits, predicted, gold = (sums[..., k * num_labels : (k + 1) * num_labels] for k in range(3))
+    total = gold.sum(axis=-1)
+    by_label = rates(hits, predicted, gold)
+    macro = {f"{name}_macro": values.mean(axis=-1) for name, values in by_label.items()}
+    return {
+        "accuracy": hits.sum(axis=-1) / total,
+        "ece": np.abs(sums[..., 3 * num_labels : -1]).sum(axis=-1) / total,
+        "log_loss": sums[..., -1] / total,
+        **macro,
+        **by_label,
+    }
+
+
+def rates(hits: Floats, predicted: Floats, gold: Floats) -> dict[str, Floats]:
+    """Precision, recall and F1 per label from counts of hits, predictions and gold examples; 0 for 0 / 0."""
+    return {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, gold),
+        "f1": _ratio(2 * hits, predicted + gold),
+    }
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`, and 0 where `whole` is 0 (every part is then 0 too)."""
+    quotient: Floats = part / np.maximum(whole, 1)
+    return quotient
+
+
+def _label_scores(gold: Ints, predicted: Ints, num_labels: int) -> dict[str, float]:
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        gold, predicted, labels=range(num_labels), average="macro", zero_division=0
+    )
+    return {
+        "accuracy": float(accuracy_score(gold, predicted)),
+        "precision_macro": float(precision),
+        "recall_macro": float(recall),
+        "f1_macro": float(f1),
+    }

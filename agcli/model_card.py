@@ -1,0 +1,65 @@
+"""The model card beside a saved model: what was trained, on what, how, and what came out. No example text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub import ModelCardData
+
+from agcli import __version__
+from agcli.assembly import Plan
+from agcli.config import RunConfig
+from agcli.corpora.prepared import PreparedDataset
+
+
+def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[str, Any]) -> str:
+    """The card as Markdown with the hub's YAML header."""
+    header = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        base_model=plan.model if plan.model.count("/") == 1 and plan.model[0] not in "/." else None,
+        tags=["attention-guiding", "agcli"],
+    ).to_yaml()
+    guides = ", ".join(plan.guides) or "none"
+    settings = config.flat()
+    shown = ("epochs", "batch_size", "accumulate", "learning_rate", "schedule", "warmup_ratio", "weight_decay",
+             "optimizer", "max_length", "seed", "data_seed", "guide_mode", "guide_layers", "guide_heads", "reduction",
+             "temperature")  # fmt: skip
+    return "\n".join(
+        [
+            f"---\n{header}\n---",
+            f"# {plan.model} fine-tuned on {dataset.name}",
+            "",
+            f"Trained with agcli {__version__}. Loss: cross-entropy + guides ({guides}). Attention guiding after Wang "
+            "et al. 2022 (arXiv 2204.02922). The model loads in plain transformers; guiding changes training only.",
+            "",
+            f"- Labels: {', '.join(plan.labels)}",
+            f"- Data: {dataset.name}, SHA-256 of the prepared form `{dataset.digest}`, "
+            f"{metrics['train_examples']} training examples",
+            f"- Data licence: {dataset.manifest.get('license') or 'not stated'}"
+            + (" (credentialed: check its terms before you share this model)" if dataset.credentialed else ""),
+            f"- Chosen: epoch {metrics['best_epoch']} of {len(metrics['epochs'])}, by dev {settings['metric']}",
+            f"- Arithmetic: {plan.precision} on {plan.device}; evaluation in fp32",
+            "",
+            "| split | accuracy | macro precision | macro recall | macro F1 | n |",
+            "|---|---|---|---|---|---|",
+            *_rows(metrics),
+            "",
+            "One run with one seed: a difference to another run says nothing on its own.",
+            "",
+            "| option | value |",
+            "|---|---|",
+            *(f"| {name} | {settings[name]} |" for name in shown),
+            "",
+        ]
+    )
+
+
+def _rows(metrics: dict[str, Any]) -> list[str]:
+    names = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+    rows = []
+    for split in ("dev", "test"):
+        for title, found in ((split, metrics.get(split)), (f"{split}, majority class", metrics["baseline"].get(split))):
+            if found is not None:
+                rows.append(f"| {title} | " + " | ".join(f"{found[name]:.4f}" for name in names) + f" | {found['n']} |")
+    return rows

@@ -1,0 +1,35 @@
+"""The zoo of pre-trained encoders: what is known, where it is on this machine, and loading it safely.
+
+Importing this package costs little; torch and transformers come with the first use of a loading function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agcli.models.sources import Source, locate
+from agcli.models.zoo import ZOO, ModelEntry, find_entry
+
+if TYPE_CHECKING:
+    from agcli.models.loading import LoadedModel, load_model, load_tokenizer, random_model
+
+__all__ = [
+    "ZOO",
+    "LoadedModel",
+    "ModelEntry",
+    "Source",
+    "find_entry",
+    "load_model",
+    "load_tokenizer",
+    "locate",
+    "random_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the loading functions when one is first asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from agcli.models import loading
+
+    return getattr(loading, name)

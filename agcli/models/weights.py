@@ -1,0 +1,169 @@
+"""Weight files: safetensors as they are, pickles only through torch's safe reader and converted once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from agcli.errors import ModelError
+
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The weight files of a model, one or several shards, and what identifies them.
+
+    Attributes:
+        files: the shards in order of name.
+        safetensors: whether they are safetensors (else pickles).
+        sha256: of the file, or of the shards' hashes where there are several.
+    """
+
+    files: tuple[Path, ...]
+    safetensors: bool
+    sha256: str
+
+
+def find_weights(folder: Path, *, hint: str | None = None) -> WeightFiles:
+    """The weight files of a folder; safetensors win over pickles.
+
+    Raises:
+        ModelError: none, a shard that is missing, or a Git LFS pointer in place of a file.
+    """
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        single, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
+        if single.is_file():
+            files: tuple[Path, ...] = (single,)
+        elif index.is_file():
+            files = _shards(index)
+        else:
+            continue
+        for file in files:
+            _refuse_pointer(file)
+        return WeightFiles(files, suffix == ".safetensors", _digest(files))
+    raise ModelError(f"{folder}: {_why_no_weights(folder)}", hint=_no_weights_hint(folder) or hint)
+
+
+def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Every tensor of the weight files, and notes on what was done to read them.
+
+    Pickles are read with `weights_only` and kept as safetensors under `conversion_cache()`, keyed by their hash, so
+    that the next load reads no pickle; the user's folder is not written to.
+
+    Raises:
+        ModelError: a damaged file, or a pickle that holds more than tensors.
+    """
+    if weights.safetensors:
+        return _read_safetensors(weights.files), ()
+    names = ", ".join(file.name for file in weights.files)
+    converted = conversion_cache() / weights.sha256 / "model.safetensors"
+    if converted.is_file():
+        try:
+            return _read_safetensors((converted,)), (f"read {names} from its conversion at {converted}",)
+        except ModelError:  # a damaged conversion is made anew
+            converted.unlink(missing_ok=True)
+    state = {name: tensor for file in weights.files for name, tensor in _read_pickle(file).items()}
+    try:
+        _write_safetensors(state, converted)
+    except OSError as error:  # a full or read-only disk must not keep a good model from loading
+        return state, (f"{names} could not be converted to safetensors at {converted.parent} ({error.strerror})",)
+    return state, (f"converted {names} once to safetensors at {converted}",)
+
+
+def conversion_cache() -> Path:
+    """Where converted pickles are kept: `$AGCLI_CACHE/converted`, else `~/.cache/agcli/converted`."""
+    root = os.environ.get("AGCLI_CACHE")
+    return (Path(root).expanduser() if root else Path.home() / ".cache" / "agcli") / "converted"
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    digests = []
+    for file in files:
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """The shards an index lists; they must lie beside it."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index}: not a readable index of weight shards.") from None
+    for name in names:
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise ModelError(f"{index} lists the shard {name!r}, which does not lie beside it.")
+    return tuple(index.parent / name for name in names)
+
+
+def _refuse_pointer(file: Path) -> None:
+    with file.open("rb") as stream:
+        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ModelError(f"{file} is a Git LFS pointer, not the weights.", hint="in that folder: git lfs pull")
+
+
+def _why_no_weights(folder: Path) -> str:
+    others = [
+        name for name in ("tf_model.h5", "flax_model.msgpack", "bert_model.ckpt.index") if (folder / name).exists()
+    ]
+    found = f"only {', '.join(others)} (TensorFlow or Flax)" if others else "no weights"
+    return f"{found} in this folder; needed: model.safetensors or pytorch_model.bin."
+
+
+def _no_weights_hint(folder: Path) -> str | None:
+    """A run folder keeps its model one level down."""
+    return f"did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else None
+
+
+def _read_safetensors(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
+    """Copies, not views of the mapped file: those start at odd addresses, where matrix kernels take other paths and
+    the last bit of a logit differs from that of the model that was saved.
+    """
+    state = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                state.update({name: tensors.get_tensor(name).clone() for name in tensors.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{file} is damaged or not safetensors ({error}).", hint="fetch or copy it again"
+            ) from None
+    return state
+
+
+def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ModelError(
+            f"{file}: refused, torch's safe reader (weights_only) found damage or more than tensors "
+            f"({type(error).__name__}). Reading it otherwise could run code hidden in it.",
+            hint="use a safetensors copy of this model, or fetch the file again",
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ModelError(f"{file}: not a table of tensors by name, as a saved state_dict is.")
+    return state
+
+
+def _write_safetensors(state: dict[str, torch.Tensor], target: Path) -> None:
+    """Write beside the target, sync, rename: a reader never sees half a file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+    os.close(handle)
+    try:
+        # Clones, as safetensors refuses tensors that share memory (tied embeddings).
+        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, temporary, {"format": "pt"})
+        with Path(temporary).open("rb") as stream:
+            os.fsync(stream.fileno())
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

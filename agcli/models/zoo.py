@@ -1,0 +1,143 @@
+"""The zoo: the encoders known by a short name, with what their own files do not always say.
+
+Plain data, free of torch, so that `ag models --help` stays light. Dimensions and casing follow the published
+configurations; a license is what the model card says, or "unknown" where the card names none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One encoder of the zoo.
+
+    Attributes:
+        name: the short name for `--model`.
+        hub_id: repository on the Hugging Face hub.
+        model_type: the architecture's name in transformers; old folders do not carry it.
+        num_layers: transformer layers.
+        num_heads: attention heads of a layer.
+        hidden_size: width of a layer.
+        intermediate_size: width of the feed-forward part.
+        vocab_size: rows of the embedding.
+        max_length: longest input in tokens (not the position table's rows, see `position_offset`).
+        cased: whether capitals are kept.
+        license: SPDX identifier on the model card, or "unknown".
+        type_vocab_size: number of segment embeddings.
+        position_offset: rows of the position table before the first usable one (RoBERTa: 2).
+        pad_token_id: id of the padding token.
+        embedding_size: width of the embedding where it differs from `hidden_size` (ALBERT) or is set apart.
+        local_attention: window in tokens of the local layers (ModernBERT).
+        global_every: every how many layers attention is global (ModernBERT).
+    """
+
+    name: str
+    hub_id: str
+    model_type: str
+    num_layers: int
+    num_heads: int
+    hidden_size: int
+    intermediate_size: int
+    vocab_size: int
+    max_length: int
+    cased: bool
+    license: str
+    type_vocab_size: int = 2
+    position_offset: int = 0
+    pad_token_id: int = 0
+    embedding_size: int | None = None
+    local_attention: int | None = None
+    global_every: int | None = None
+
+
+def _base(
+    name: str, hub_id: str, model_type: str, vocab_size: int, cased: bool, license: str, **other: Any
+) -> ModelEntry:
+    """An encoder of BERT-base's dimensions."""
+    dimensions: dict[str, Any] = {
+        "num_layers": 12,
+        "num_heads": 12,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "max_length": 512,
+    }
+    fields = dimensions | other
+    return ModelEntry(name, hub_id, model_type, vocab_size=vocab_size, cased=cased, license=license, **fields)
+
+
+_ROBERTA: dict[str, Any] = {"type_vocab_size": 1, "position_offset": 2, "pad_token_id": 1}
+_MODERNBERT: dict[str, Any] = {
+    "num_layers": 22,
+    "intermediate_size": 1152,
+    "max_length": 8192,
+    "type_vocab_size": 0,
+    "pad_token_id": 50283,
+    "local_attention": 128,
+    "global_every": 3,
+}
+_BLUEBERT_HUB = "bionlp/bluebert_pubmed_mimic_uncased_L-12_H-768_A-12"
+_BIOMEDBERT_HUB = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
+
+_ENTRIES = (
+    # The paper's seven, under its own ids.
+    _base("bert", "google-bert/bert-base-uncased", "bert", 30522, False, "apache-2.0"),
+    _base("roberta", "FacebookAI/roberta-base", "roberta", 50265, True, "mit", **_ROBERTA),
+    _base("albert", "albert/albert-base-v2", "albert", 30000, False, "apache-2.0", embedding_size=128),
+    _base("biobert", "dmis-lab/biobert-v1.1", "bert", 28996, True, "unknown"),
+    _base("clinicalbert", "emilyalsentzer/Bio_ClinicalBERT", "bert", 28996, True, "mit"),
+    _base("bluebert", "ttumyche/bluebert", "bert", 30522, False, "unknown"),
+    _base("scibert", "nfliu/scibert_basevocab_uncased", "bert", 30522, False, "unknown"),
+    # Maintained equivalents of the last two; scivocab is another vocabulary, so not the same weights.
+    _base("bluebert-bionlp", _BLUEBERT_HUB, "bert", 30522, False, "cc0-1.0"),
+    _base("scibert-allenai", "allenai/scibert_scivocab_uncased", "bert", 31090, False, "unknown"),
+    # What users pick today.
+    _base("modernbert", "answerdotai/ModernBERT-base", "modernbert", 50368, True, "apache-2.0", **_MODERNBERT),
+    _base("biomedbert", _BIOMEDBERT_HUB, "bert", 30522, False, "mit"),
+    _base(
+        "bioclinical-modernbert",
+        "thomas-sounack/BioClinical-ModernBERT-base",
+        "modernbert",
+        50368,
+        True,
+        "mit",
+        **_MODERNBERT,
+    ),
+    _base("electra", "google/electra-base-discriminator", "electra", 30522, False, "apache-2.0", embedding_size=768),
+    _base(
+        "distilbert",
+        "distilbert/distilbert-base-uncased",
+        "distilbert",
+        30522,
+        False,
+        "apache-2.0",
+        num_layers=6,
+        type_vocab_size=0,
+    ),
+    _base("xlm-roberta", "FacebookAI/xlm-roberta-base", "xlm-roberta", 250002, True, "mit", **_ROBERTA),
+    _base(
+        "minilm",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "bert",
+        30522,
+        False,
+        "apache-2.0",
+        num_layers=6,
+        hidden_size=384,
+        intermediate_size=1536,
+    ),
+)
+
+ZOO: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def find_entry(name: str) -> ModelEntry | None:
+    """The entry with this zoo name, hub id or last part of a hub id (`bert-base-uncased`); case does not matter."""
+    wanted = name.lower()
+    for entry in ZOO.values():
+        hub_id = entry.hub_id.lower()
+        if wanted in (entry.name, hub_id, hub_id.rpartition("/")[2]):
+            return entry
+    return None

@@ -1,0 +1,215 @@
+"""The options of a run. Each is declared once, here: name, default, help and range serve the command line, config
+files, error messages and the run folder alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field's type cannot say.
+
+    Attributes:
+        help: one line for `--help`.
+        minimum: smallest allowed number.
+        maximum: largest allowed number.
+        above: the number must exceed this.
+        choices: allowed words.
+        shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
+    """
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] | None = None
+    shapes_result: bool = True
+
+    def allowed(self) -> str:
+        """The range in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        parts = [f"above {self.above:g}"] if self.above is not None else []
+        parts += [f"at least {self.minimum:g}"] if self.minimum is not None else []
+        parts += [f"at most {self.maximum:g}"] if self.maximum is not None else []
+        return " and ".join(parts) or "any"
+
+    def admits(self, value: Any) -> bool:
+        """Whether a value of the right type lies in the range; None always does where the type allows it."""
+        if value is None:
+            return True
+        if self.choices is not None:
+            return value in self.choices
+        if self.above is not None and not value > self.above:
+            return False
+        if self.minimum is not None and not value >= self.minimum:
+            return False
+        return not (self.maximum is not None and not value <= self.maximum)
+
+
+def option(default: T, help: str, **limits: Any) -> T:
+    """Declare an option: a dataclass field with a default and its `Option`."""
+    declared: T = field(default=default, metadata={"option": Option(help, **limits)})
+    return declared
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which encoder, and how it attends."""
+
+    model: str = option("minilm", "Encoder: a name from `ag models`, a hub id or a folder.")
+    attention: str = option(
+        "auto",
+        "Attention implementation, the same for every arm of a comparison.",
+        choices=("auto", "reference"),
+    )
+    dropout: float | None = option(
+        None, "Dropout rate everywhere in the encoder; default: the model's own.", minimum=0.0, maximum=0.9
+    )
+    activation_checkpointing: bool = option(
+        False, "Recompute activations in the backward pass: less memory, more time."
+    )
+    offline: bool = option(False, "Never open a connection.", shapes_result=False)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which examples, in what form."""
+
+    dataset: str = option("sample", "Prepared data: a folder, a name under ./data, or `sample`.")
+    max_length: int = option(256, "Longest input in tokens; longer pairs are truncated.", minimum=8, maximum=8192)
+    train_limit: int | None = option(None, "Train on this many examples (a nested random subset).", minimum=1)
+    train_fraction: float = option(1.0, "Train on this share (a nested random subset).", above=0.0, maximum=1.0)
+    subset_seed: int | None = option(None, "Seed of that subset; default: --seed.", minimum=0)
+
+
+@dataclass(frozen=True)
+class GuideOptions:
+    """What attention is guided towards. A guide of weight 0 is absent: not computed, not captured."""
+
+    mdg: float = option(0.01, "Weight of map discrimination guiding (α); 0 turns it off.", minimum=0.0)
+    pdg: float = option(0.001, "Weight of pattern decorrelation guiding (β); 0 turns it off.", minimum=0.0)
+    temperature: float = option(1.0, "MDG's temperature τ.", above=0.0)
+    reduction: str = option(
+        "mean",
+        "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).",
+        choices=("mean", "sum"),
+    )
+    guide_layers: str = option("all", "Guided layers, 0-based: `all`, `6,7` or `0-5`.")
+    guide_heads: str = option("all", "Guided heads of each such layer, 0-based, written likewise.")
+    guide_mode: str = option(
+        "received",
+        "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / padded length).",
+        choices=("received", "released"),
+    )
+    monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.", shapes_result=False)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How weights are updated."""
+
+    recipe: str = option(
+        "default",
+        "Named defaults; `paper`: Adam 1e-5, the paper's epochs, length 256, batch 64 (ALBERT 56).",
+        choices=("default", "paper"),
+        shapes_result=False,
+    )
+    epochs: int = option(3, "Passes over the training examples.", minimum=1)
+    batch_size: int = option(32, "Examples in a batch.", minimum=1)
+    accumulate: int = option(1, "Batches in one optimiser step.", minimum=1)
+    eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
+    optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
+    learning_rate: float = option(5e-5, "Peak learning rate.", above=0.0)
+    schedule: str = option(
+        "linear",
+        "Learning rate after warm-up: linear (down to 0) or constant.",
+        choices=("linear", "constant"),
+    )
+    warmup_ratio: float = option(0.1, "Share of the steps in which the rate rises.", minimum=0.0, maximum=1.0)
+    weight_decay: float = option(0.01, "Decoupled weight decay (adamw only).", minimum=0.0)
+    max_grad_norm: float = option(1.0, "Gradients are clipped to this norm; 0: not clipped.", minimum=0.0)
+    precision: str = option(
+        "auto", "Arithmetic of matrix products; auto: bf16 where the hardware has it.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )  # fmt: skip
+    seed: int = option(1, "Seed of everything random.", minimum=0)
+    data_seed: int | None = option(None, "Seed of the order of examples; default: --seed.", minimum=0)
+    metric: str = option(
+        "accuracy",
+        "Dev metric that chooses the best epoch.",
+        choices=("accuracy", "precision_macro", "recall_macro", "f1_macro"),
+    )
+    patience: int | None = option(None, "Stop after this many epochs without a better dev metric.", minimum=1)
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written where. Nothing here changes a number."""
+
+    output: str | None = option(None, "Run folder; default: a name made from the settings under ./runs.",
+                                shapes_result=False)  # fmt: skip
+    checkpoint_every: int | None = option(
+        None,
+        "Also save full state every this many steps (each epoch always).",
+        minimum=1,
+        shapes_result=False,
+    )
+    keep_checkpoints: bool = option(False, "Keep checkpoints/ after the run has finished.", shapes_result=False)
+    track: str | None = option(None, "Also log to a tracker.", shapes_result=False,
+                               choices=("tensorboard", "wandb", "mlflow", "trackio"))  # fmt: skip
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "model": ModelOptions,
+    "data": DataOptions,
+    "guides": GuideOptions,
+    "training": TrainingOptions,
+    "output": OutputOptions,
+}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An option as the command line needs it: section, type, default and spec."""
+
+    section: str
+    type: type[Any]
+    optional: bool
+    default: Any
+    spec: Option
+
+
+def _declared() -> Iterator[tuple[str, Declared]]:
+    for section, kind in SECTIONS.items():
+        hints = typing.get_type_hints(kind)
+        for item in dataclasses.fields(kind):
+            arguments = [each for each in typing.get_args(hints[item.name]) if each is not types.NoneType]
+            yield (
+                item.name,
+                Declared(
+                    section=section,
+                    type=arguments[0] if arguments else hints[item.name],
+                    optional=bool(arguments),
+                    default=item.default,
+                    spec=item.metadata["option"],
+                ),
+            )
+
+
+OPTIONS: dict[str, Declared] = dict(_declared())
+"""Every option of a run by name."""
+
+
+def flag(name: str) -> str:
+    """`train_limit` -> `--train-limit`."""
+    return "--" + name.replace("_", "-")

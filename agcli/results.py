@@ -1,0 +1,229 @@
+"""Run folders: what a run leaves behind, and how it is read back.
+
+config.json       settings, reloadable with --config      metrics.json      dev, test, baseline, guides, epochs
+environment.json  versions, hardware, hashes              predictions.csv   one row an example, no text
+status.json       running, finished, failed, interrupted  history.csv       one row a step, no times
+model/            loads in vanilla transformers           timing.csv        the times of those steps
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from agcli.errors import DataError, RunError
+from agcli.metrics import Predictions
+
+State = Literal["running", "finished", "failed", "interrupted"]
+RESULT_VERSION = 1
+"""Raised when the same settings would give other numbers or other files than before."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk, whatever its state."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name
+
+    @property
+    def model(self) -> Path:
+        """Where the trained model lies."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where full states lie while the run goes on."""
+        return self.path / "checkpoints"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Option name -> value."""
+        return self._json("config.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `metrics.json` holds."""
+        return self._json("metrics.json")
+
+    @property
+    def state(self) -> State | None:
+        """The run's state, or None where there is no run."""
+        if not (self.path / "status.json").is_file():
+            return None
+        state: State = self._json("status.json")["state"]
+        return state
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file whole or not at all."""
+        write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def mark(self, state: State, reason: str = "") -> None:
+        """Record how the run stands."""
+        self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock dies with the process, however it dies.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(
+                    f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
+                ) from None
+            try:
+                yield
+            finally:
+                (self.path / ".lock").unlink(missing_ok=True)
+
+    def write_predictions(self, predictions: dict[str, Predictions]) -> None:
+        """Write `predictions.csv`: split, id, label, prediction and one probability a label; never text."""
+        labels = next(iter(predictions.values())).labels
+        header = ["split", "id", "label", "prediction", *(f"p_{label}" for label in labels)]
+        rows: list[Sequence[object]] = []
+        for split, found in predictions.items():
+            for row, identifier in enumerate(found.ids):
+                gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
+                rows.append([split, identifier, gold, predicted, *map(float, found.probabilities[row])])
+        write_text(self.path / "predictions.csv", csv_text([header, *rows]))
+
+    def load_predictions(self, split: str) -> Predictions:
+        """The predictions on one split.
+
+        Raises:
+            DataError: `predictions.csv` is missing or damaged, or has no such split.
+        """
+        path = self.path / "predictions.csv"
+        try:
+            frame = pd.read_csv(
+                path,
+                dtype={"split": str, "id": str, "label": str, "prediction": str},
+                keep_default_na=False,
+                float_precision="round_trip",
+            )
+            chosen = frame[frame["split"] == split]
+            columns = [column for column in frame.columns if column.startswith("p_")]
+            labels = tuple(plain(column[2:]) for column in columns)
+            gold = [labels.index(plain(label)) for label in chosen["label"]]
+            probabilities = chosen[columns].to_numpy(dtype=np.float64)
+        except FileNotFoundError:
+            raise DataError("the run has no predictions", file=path, hint="run it again with --overwrite") from None
+        except (ValueError, KeyError, pd.errors.ParserError) as error:
+            raise DataError(f"not a predictions file of a run ({error})", file=path) from None
+        if chosen.empty:
+            raise DataError(
+                "no such split", file=path, column="split", value=split, allowed=sorted(set(frame["split"]))
+            )
+        ids = tuple(plain(identifier) for identifier in chosen["id"])
+        return Predictions(ids, labels, np.asarray(gold, dtype=np.int64), probabilities)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError("the run folder lacks this file", file=path) from None
+        except ValueError as error:
+            raise DataError(f"not valid JSON ({error})", file=path) from None
+        if not isinstance(value, dict):
+            raise DataError("not a JSON object", file=path)
+        return value
+
+
+def open_run(path: Path) -> RunFolder:
+    """A finished run.
+
+    Raises:
+        DataError: no run folder.
+        RunError: a run that is not finished.
+    """
+    folder = RunFolder(path)
+    state = folder.state
+    if state is None:
+        raise DataError("no run folder (it has no status.json)", file=path, hint="`ag finetune` makes run folders")
+    if state != "finished":
+        raise RunError(f"{path}: this run is {state}, not finished.", hint=f"ag finetune --output {path} --resume")
+    return folder
+
+
+class StepTable:
+    """A CSV that grows by rows with a leading `step`, and can be cut back to an earlier step."""
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self.path, self.header = path, list(header)
+
+    def start(self, step: int) -> None:
+        """Keep rows up to `step` (0: none) and go on from there; a half-written last line is dropped."""
+        kept: list[str] = []
+        if step and self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+            kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
+        write_text(self.path, csv_text([self.header]) + "".join(kept))
+        self._file = self.path.open("a", encoding="utf-8", newline="")
+
+    def add(self, row: Sequence[object]) -> None:
+        """Append a row; in the file when `sync` or `close` was called."""
+        self._file.write(csv_text([row]))
+
+    def sync(self) -> None:
+        """Push all rows to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV: floats in full precision, text that a spreadsheet would run as a formula neutralised."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow([neutralised(cell) if isinstance(cell, str) else cell for cell in row])
+    return text.getvalue()
+
+
+def neutralised(text: str) -> str:
+    """A leading apostrophe before text that a spreadsheet would run as a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def plain(text: str) -> str:
+    """The inverse of `neutralised`."""
+    return text[1:] if text.startswith("'") and neutralised(text[1:]) == text else text
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror or error}.", hint="free some space") from error

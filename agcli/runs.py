@@ -1,0 +1,293 @@
+"""From a `RunConfig` to results: train, judge, save, survive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agcli import checkpoint, environment, interruption, model_card
+from agcli.assembly import Assembly, Plan
+from agcli.config import RunConfig
+from agcli.corpora import find_dataset
+from agcli.corpora.prepared import load_prepared
+from agcli.engine import StepReport, predict_logits
+from agcli.errors import AgError, DataError, InterruptedRunError
+from agcli.metrics import Predictions, classification_metrics, majority_baseline
+from agcli.models import load_model
+from agcli.results import RunFolder, StepTable, open_run
+from agcli.tasks import Classification
+from agcli.watch import Watch, share_line
+
+
+def plan_run(config: RunConfig, folder: Path) -> Plan:
+    """What `finetune` would do; reads data and model, writes nothing."""
+    return Assembly(config, RunFolder(folder)).plan
+
+
+def finetune(config: RunConfig, path: Path, *, resume: bool = False, watch: Watch | None = None) -> RunFolder:
+    """Fine-tune, choose the best epoch on dev, judge it, and leave a run folder.
+
+    Args:
+        config: the settings.
+        path: the run folder; made if need be, and cleared of an earlier run unless `resume`.
+        resume: go on from the newest valid checkpoint.
+        watch: who looks on.
+
+    Raises:
+        AgError: as the parts raise them; the folder is marked `failed`.
+        InterruptedRunError: SIGINT or SIGTERM; full state is saved and the folder marked `interrupted`.
+    """
+    folder, watch = RunFolder(path), watch or Watch()
+    with folder.locked(), interruption.watched() as stop:
+        if not resume:
+            clear(folder)
+        folder.write_json("config.json", config.flat() | {"output": None})
+        folder.mark("running")
+        try:
+            _Training(Assembly(config, folder), stop, watch, resume).run()
+        except (InterruptedRunError, KeyboardInterrupt) as error:
+            folder.mark("interrupted", str(error))
+            raise
+        except BaseException as error:
+            folder.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+            raise
+        folder.mark("finished")
+        if not config.output.keep_checkpoints:
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    return folder
+
+
+def clear(folder: RunFolder) -> None:
+    """Remove what an earlier run left in its folder, and nothing else."""
+    for name in ("checkpoints", "model", "tracking"):
+        shutil.rmtree(folder.path / name, ignore_errors=True)
+    for name in ("status.json", "metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
+        (folder.path / name).unlink(missing_ok=True)
+
+
+class _Training:
+    """The run as it goes: epochs, evaluations, checkpoints, files."""
+
+    def __init__(self, parts: Assembly, stop: interruption.Interruption, watch: Watch, resume: bool) -> None:
+        self.parts, self.stop, self.watch, self.resume = parts, stop, watch, resume
+        self.folder, self.engine, self.options = parts.folder, parts.engine, parts.config.training
+        guiding = self.engine.guiding
+        self.weights = {guide.name: guide.weight for guide in guiding.guides}
+        self.names = [guide.name for guide in [*guiding.guides, *guiding.monitors]]
+        columns = [column for name in self.names for column in (name, f"{name}_weighted") if self._has(column)]
+        self.history = StepTable(
+            self.folder.path / "history.csv",
+            ["step", "epoch", "loss", "task_loss", *columns, "learning_rate", "gradient_norm"],
+        )
+        self.timing = StepTable(
+            self.folder.path / "timing.csv", ["step", "seconds", "examples", "tokens", "examples_per_second"]
+        )
+        # What must survive a kill beside the engine's own state; saved with every checkpoint.
+        self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
+
+    def _has(self, column: str) -> bool:
+        return not column.endswith("_weighted") or column.removesuffix("_weighted") in self.weights
+
+    def run(self) -> None:
+        """Everything between a marked folder and a finished one."""
+        self._restore()
+        self._write_environment()
+        self.watch.plan(self.parts.plan)
+        with ExitStack() as stack:
+            for table in (self.history, self.timing):
+                table.start(self.engine.position.step)
+                stack.callback(table.close)
+            self._start_tracking(stack)
+            self.watch.training(self.engine.position.step, self.engine.total_steps)
+            while self.engine.position.epoch < self.options.epochs and not self._has_converged():
+                self._train_epoch()
+        self._finish()
+
+    def _restore(self) -> None:
+        """Go on from the newest valid checkpoint, where asked and where there is one."""
+        if not self.resume:
+            return
+        found = checkpoint.newest(self.folder.checkpoints)
+        for problem in found.damaged:
+            self.watch.warning(f"checkpoint {problem}; an older one is used.")
+        if found.folder is None:
+            self.watch.message("no usable checkpoint: starting from the first step.")
+            return
+        self.progress = checkpoint.load(found.folder, self.engine)
+        self.watch.message(f"resuming after step {self.engine.position.step}.")
+
+    def _has_converged(self) -> bool:
+        return self.options.patience is not None and self.progress["stale"] >= self.options.patience
+
+    def _train_epoch(self) -> None:
+        every = self.parts.config.output.checkpoint_every
+        for report in self.engine.train_epoch():
+            self._record(report)
+            last = self.engine.position.step_in_epoch == self.engine.steps_per_epoch
+            if self.stop.asked or (every and report.step % every == 0 and not last):
+                self._save()
+            self._stop_if_asked()
+        self._end_epoch()
+        self._save()
+        self._stop_if_asked()
+
+    def _record(self, report: StepReport) -> None:
+        """One step into history, timing, the epoch's means, tracker and display."""
+        if report.shares:
+            self.progress["shares"] = report.shares
+            self.watch.message(share_line(report.shares))
+        weighted = {name: self.weights[name] * report.guides[name] for name in self.weights}
+        cells: list[object] = []
+        for name in self.names:
+            cells += [report.guides[name], *([weighted[name]] if name in weighted else [])]
+        loss = report.task_loss + sum(weighted.values())
+        self.history.add(
+            [report.step, report.epoch + 1, loss, report.task_loss, *cells, report.learning_rate, report.gradient_norm]
+        )
+        rate = report.examples / report.seconds
+        self.timing.add([report.step, round(report.seconds, 6), report.examples, report.tokens, round(rate, 3)])
+        sums = self.progress["sums"]
+        for name, value in {"task_loss": report.task_loss, **report.guides}.items():
+            sums[name] = sums.get(name, 0.0) + value * report.examples
+        sums["examples"] = sums.get("examples", 0) + report.examples
+        if self.parts.config.output.track:
+            values = {"loss": loss, "task_loss": report.task_loss, "learning_rate": report.learning_rate}
+            self.engine.accelerator.log(values | report.guides, step=report.step)
+        self.watch.step(report)
+
+    def _end_epoch(self) -> None:
+        """Judge the epoch on dev, remember the best."""
+        dev = classification_metrics(self._predict("dev"))
+        sums = self.progress["sums"]
+        means = {name: value / sums["examples"] for name, value in sums.items() if name != "examples"}
+        epoch = {"epoch": self.engine.position.epoch, "step": self.engine.position.step, **means, "dev": dev}
+        score = dev[self.options.metric]
+        best = self.progress["best"]
+        better = best is None or score > best["score"]
+        if better:
+            best = {
+                "epoch": epoch["epoch"],
+                "score": score,
+                "checkpoint": checkpoint.name_of(self.engine.position.step),
+            }
+        self.progress |= {
+            "best": best,
+            "stale": 0 if better else self.progress["stale"] + 1,
+            "sums": {},
+            "epochs": [*self.progress["epochs"], epoch],
+        }
+        if self.parts.config.output.track:
+            values = {f"dev/{name}": value for name, value in dev.items()}
+            self.engine.accelerator.log(values, step=self.engine.position.step)
+        self.watch.epoch(epoch)
+
+    def _save(self) -> None:
+        """Full state; the tables reach the disk first, so that a checkpoint never knows more than they do."""
+        self.history.sync()
+        self.timing.sync()
+        checkpoint.save(self.folder.checkpoints, self.engine, self.progress)
+        best = self.progress["best"]
+        checkpoint.prune(self.folder.checkpoints, best["checkpoint"] if best else None)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal is not None:
+            raise InterruptedRunError(
+                f"interrupted by {self.stop.signal.name} after step {self.engine.position.step} of "
+                f"{self.engine.total_steps}; full state is saved in {self.folder.path}.",
+                hint=f"ag finetune --output {self.folder.path} --resume",
+            )
+
+    def _predict(self, split: str) -> Predictions:
+        examples = self.parts.examples[split]
+        self.watch.predicting(split, len(examples))
+        return self.parts.task.predictions(examples, self.engine.predict(examples, on_batch=self._on_predicted))
+
+    def _on_predicted(self, num_examples: int) -> None:
+        self.watch.predicted(num_examples)
+
+    def _finish(self) -> None:
+        """Judge and save the best epoch's model."""
+        best = self.progress["best"]
+        if best["epoch"] != self.engine.position.epoch:
+            checkpoint.load_weights(self.folder.checkpoints / best["checkpoint"], self.engine.bare_model)
+        splits: list[str] = [split for split in ("dev", "test") if split in self.parts.examples]
+        predictions = {split: self._predict(split) for split in splits}
+        metrics = self._metrics(predictions)
+        self.folder.write_predictions(predictions)
+        checkpoint.write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
+        self.folder.write_json("metrics.json", metrics)
+
+    def _metrics(self, predictions: dict[str, Predictions]) -> dict[str, Any]:
+        train = self.parts.examples["train"].labels
+        epochs = self.progress["epochs"]
+        return {
+            **{split: classification_metrics(found) for split, found in predictions.items()},
+            "baseline": {
+                split: majority_baseline(train, found.gold, found.labels) for split, found in predictions.items()
+            },
+            "best_epoch": self.progress["best"]["epoch"],
+            "guides": {name: epochs[-1][name] for name in self.names},
+            "gradient_norms": self.progress["shares"],
+            "epochs": epochs,
+            "steps": self.engine.position.step,
+            "train_examples": len(train),
+        }
+
+    def _write_model(self, folder: Path, metrics: dict[str, Any]) -> None:
+        model = self.engine.bare_model
+        model.save_pretrained(folder)
+        self.parts.loaded.tokenizer.save_pretrained(folder)
+        card = model_card.text(self.parts.config, self.parts.plan, self.parts.dataset, metrics)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    def _write_environment(self) -> None:
+        loaded, dataset = self.parts.loaded, self.parts.dataset
+        self.folder.write_json(
+            "environment.json",
+            environment.describe()
+            | {
+                "model": {"source": loaded.source, "revision": loaded.revision, "sha256": loaded.weights_sha256},
+                "data": {"name": dataset.name, "digest": dataset.digest},
+                "fingerprint": self.parts.config.fingerprint(),
+                "plan": asdict(self.parts.plan),
+            },
+        )
+
+    def _start_tracking(self, stack: ExitStack) -> None:
+        if self.parts.config.output.track:
+            values = {name: value for name, value in self.parts.config.flat().items() if value is not None}
+            self.engine.accelerator.init_trackers("tracking", config=values)
+            stack.callback(self.engine.accelerator.end_training)
+
+
+def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
+    """A finished run's model on any prepared data set with the same labels.
+
+    Raises:
+        DataError: the label sets differ, or the data set has no such split.
+    """
+    folder = open_run(run)
+    data = load_prepared(find_dataset(dataset, Path.cwd()))
+    if split not in data.splits:
+        raise DataError(f"the data set has no {split} split", file=data.folder, allowed=sorted(data.splits))
+    names = json.loads((folder.model / "config.json").read_text(encoding="utf-8"))["id2label"]
+    trained = tuple(str(names[index]) for index in sorted(names, key=int))
+    if set(trained) != set(data.labels):
+        raise DataError(
+            "the labels are not those the model was trained for",
+            file=data.folder,
+            value=list(data.labels),
+            allowed=trained,
+        )
+    loaded = load_model(str(folder.model), labels=data.labels, offline=offline)
+    task = Classification(data.labels)
+    examples = task.examples(data.splits[split], loaded.tokenizer, int(folder.config["max_length"]))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    logits = predict_logits(loaded.model.to(device), examples, batch_size, device)
+    return task.predictions(examples, logits)

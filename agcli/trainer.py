@@ -1,0 +1,221 @@
+"""Attention guiding for users of Hugging Face `Trainer` and sentence-transformers' `CrossEncoderTrainer`.
+
+    class GuidedTrainer(GuidedTrainerMixin, Trainer):
+        pass
+
+    GuidedTrainer(model=model, args=args, train_dataset=data, guides=[MDG(weight=0.01), PDG(weight=0.001)]).train()
+
+Some losses call the model themselves, once or several times, so attention is captured where it arises: at the encoder.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from agcli.attention import Seam, attach
+from agcli.errors import ModelError, UsageError
+from agcli.guides import Guide, GuideValues, ReceivedAttention, guide_values
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+else:
+    Trainer = object
+
+
+class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
+    """Adds `Σ weight · guide` (Eq. 5) to the training loss of the trainer it is mixed into; list it first.
+
+    The guides' raw and weighted values are logged with the training loss, as `mdg` and `mdg_weighted`. Evaluation
+    captures nothing. Without guides (none given, or all of weight 0) the trainer is untouched.
+
+    Gradient accumulation equals one large batch, also where the last micro-batch is short: a micro-batch counts by its
+    share of the samples. That holds for the task loss too, except where `compute_loss_func` or
+    `loss_is_scaled_for_ga = True` says that it is scaled already. transformers (5.23, issue 47688) does not divide the
+    mean loss of BERT-like heads by the accumulation steps; for an unguided run to compare with, set
+    `trainer.model_accepts_loss_kwargs = False`.
+
+    Args:
+        args: positional arguments of the trainer.
+        guides: what to add to the loss.
+        kwargs: keyword arguments of the trainer.
+
+    Raises:
+        UsageError: `DataParallel`, a loss that caches gradients, or two guides of one name.
+        ModelError: an encoder that gives no attention back.
+    """
+
+    def __init__(self, *args: Any, guides: Sequence[Guide] = (), **kwargs: Any) -> None:
+        self.guides = tuple(guide for guide in guides if guide.weight)
+        super().__init__(*args, **kwargs)
+        if not self.guides:
+            return
+        self._refuse_what_cannot_be_guided()
+        self._task_is_scaled = bool(self.compute_loss_func is not None or getattr(self, "loss_is_scaled_for_ga", None))
+        if not self._task_is_scaled:
+            # The trainer then asks for a mean loss and divides it by the accumulation steps, whatever the head does.
+            self.model_accepts_loss_kwargs = False
+        self._encoder = _encoder_of(self.model)
+        self._seam = attach(self._encoder)
+        self._sums: dict[str, Tensor | float] = {}
+        self._steps_summed = 0.0
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, *args: Any, **kwargs: Any
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of one optimiser step, as the trainer fetches them; their samples are counted."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, *args, **kwargs)
+        if self.guides:
+            self._samples_in_step = sum(_num_samples(batch) for batch in batches)
+            self._micro_batches = len(batches)
+        return batches, num_items
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The trainer's own loss; in training, plus the guides' term of the same forward or forwards."""
+        if not self.guides or not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        share, micro_batches = 1.0, 1
+        if self.is_in_train:  # elsewhere a batch counts as whole
+            share, micro_batches = _num_samples(inputs) / self._samples_in_step, self._micro_batches
+        self._attach_again_if_new(model)
+        with _capture(self._encoder.base_model, self._seam) as forwards:
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        task, outputs = result if return_outputs else (result, None)
+        values = _mean_values(self.guides, forwards)
+        self._note(values, share)
+        if self._task_is_scaled:
+            loss = task + share * values.loss
+        else:  # the trainer will divide by the number of micro-batches
+            loss = (task + values.loss) * (share * micro_batches)
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log as the trainer does; beside the training loss, each guide's mean value since the last time."""
+        if self.guides and "loss" in logs and self._steps_summed:
+            for guide in self.guides:
+                mean = torch.as_tensor(self._sums[guide.name]) / self._steps_summed
+                raw = float(self.accelerator.reduce(mean, reduction="mean"))
+                logs = {**logs, guide.name: raw, f"{guide.name}_weighted": guide.weight * raw}
+            self._sums, self._steps_summed = {}, 0.0
+        super().log(logs, *args, **kwargs)
+
+    def _refuse_what_cannot_be_guided(self) -> None:
+        names = [guide.name for guide in self.guides]
+        if len(set(names)) < len(names):
+            raise UsageError(f"Two guides share a name: {', '.join(names)}. Give each guide once.")
+        if self.args.n_gpu > 1 or isinstance(self.model, nn.DataParallel):
+            raise UsageError(
+                "Attention cannot be captured from DataParallel's replicas.",
+                hint="start one process per GPU: torchrun or accelerate launch",
+            )
+        losses = getattr(self, "loss", None)
+        for loss in losses.values() if isinstance(losses, dict) else [losses]:
+            if _caches_gradients(loss):
+                raise UsageError(
+                    f"{type(loss).__name__} caches gradients: it runs the encoder without gradient first and again "
+                    "inside the backward pass, after the loss is known, so the guides could not reach the encoder.",
+                    hint=f"use {type(loss).__name__.removeprefix('Cached')}, or no guides",
+                )
+
+    def _attach_again_if_new(self, model: nn.Module) -> None:
+        """`model_init` makes a model of its own for every run."""
+        encoder = _encoder_of(model)
+        if encoder is not self._encoder:
+            self._encoder, self._seam = encoder, attach(encoder)
+
+    def _note(self, values: GuideValues, share: float) -> None:
+        """Add to the sums that `log` reports; the shares of one optimiser step add up to 1."""
+        for name, value in values.raw.items():
+            self._sums[name] = self._sums.get(name, 0.0) + share * value.detach()
+        self._steps_summed += share
+
+
+@contextmanager
+def _capture(encoder: nn.Module, seam: Seam) -> Iterator[list[ReceivedAttention]]:
+    """Collect received attention of every forward with gradient; outputs leave the encoder without attentions.
+
+    Args:
+        encoder: the part below the classification head. sentence-transformers calls the `forward` of the whole model
+            directly, past its hooks; the head calls the encoder as a module.
+        seam: how received attention comes out.
+    """
+    forwards: list[ReceivedAttention] = []
+    signature = inspect.signature(encoder.forward)
+
+    def ask(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        if torch.is_grad_enabled():
+            return args, {**kwargs, **seam.forward_kwargs("received")}
+        return None
+
+    def take(module: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
+        attentions = getattr(outputs, "attentions", None)
+        if not torch.is_grad_enabled():
+            return None
+        if not attentions:
+            raise ModelError(f"{type(module).__name__} returned no attentions, so it cannot be guided.")
+        mask = signature.bind_partial(*args, **kwargs).arguments.get("attention_mask")
+        if mask is None:  # no padding: every position votes
+            mask = attentions[0].new_ones((attentions[0].shape[0], attentions[0].shape[-1]))
+        forwards.append(ReceivedAttention(seam.received(attentions, mask, "received"), mask))
+        return type(outputs)(**{key: value for key, value in outputs.items() if key != "attentions"})
+
+    handles = [
+        encoder.register_forward_pre_hook(ask, with_kwargs=True),
+        encoder.register_forward_hook(take, with_kwargs=True),
+    ]
+    try:
+        yield forwards
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _mean_values(guides: Sequence[Guide], forwards: Sequence[ReceivedAttention]) -> GuideValues:
+    """The guides' mean over all samples of all forwards of one loss.
+
+    Raises:
+        ModelError: the loss never ran the encoder with gradient; a guide would be a silent zero.
+    """
+    if not forwards:
+        raise ModelError("The loss did not run the encoder with gradient, so there is no attention to guide.")
+    total = sum(len(forward.mask) for forward in forwards)
+    parts = [(len(forward.mask) / total, guide_values(guides, forward)) for forward in forwards]
+    return GuideValues(
+        loss=torch.stack([share * values.loss for share, values in parts]).sum(),
+        raw={
+            guide.name: torch.stack([share * values.raw[guide.name] for share, values in parts]).sum()
+            for guide in guides
+        },
+    )
+
+
+def _encoder_of(model: nn.Module) -> PreTrainedModel:
+    """The outermost transformers model inside a model, whatever it is wrapped in."""
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            return module
+    raise ModelError(f"{type(model).__name__} holds no transformers model, so there is no attention to guide.")
+
+
+def _caches_gradients(loss: object) -> bool:
+    """Whether a sentence-transformers loss, or one wrapped in it, runs its backward pass from a hook."""
+    parts = loss.modules() if isinstance(loss, nn.Module) else ()
+    return any(
+        getattr(part, "uses_gradient_cache", False) or type(part).__name__.startswith("Cached") for part in parts
+    )
+
+
+def _num_samples(batch: Mapping[str, Any]) -> int:
+    """Rows of a collated batch: tensors in `Trainer`, lists of texts in `CrossEncoderTrainer`."""
+    columns = [
+        value for value in batch.values() if (isinstance(value, Tensor) and value.dim()) or isinstance(value, list)
+    ]
+    return len(columns[0])

@@ -1,0 +1,110 @@
+"""`attach` on every family: the same logits as eager attention, and received attention = column sums of its maps."""
+
+import pytest
+import torch
+from transformers import FNetConfig, FNetForSequenceClassification, PreTrainedModel
+
+from agcli.attention import attach
+from agcli.errors import ModelError
+
+INTERFACE = ["bert", "roberta", "xlm-roberta", "camembert", "albert", "electra", "distilbert", "modernbert"]
+MAPS = ["deberta-v2", "mpnet"]
+
+
+def column_sums(maps, mask):
+    return torch.stack([torch.einsum("bhij,bi->bhj", layer, mask.to(layer.dtype)) for layer in maps], dim=1)
+
+
+@pytest.mark.parametrize("family", INTERFACE + MAPS)
+def test_logits_and_received_attention_equal_eager(tiny, batch, family):
+    model, mask = tiny(family), batch["attention_mask"]
+    eager = model(**batch, output_attentions=True)
+    seam = attach(model)
+    outputs = model(**batch, **seam.forward_kwargs("received"))
+    received = seam.received(outputs.attentions, mask.bool(), "received")
+    assert seam.kind == ("maps" if family in MAPS else "interface")
+    assert received.shape == (3, seam.num_layers, seam.num_heads, 12)
+    torch.testing.assert_close(outputs.logits, eager.logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(received, column_sums(eager.attentions, mask), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", INTERFACE + MAPS)
+def test_capture_none_returns_no_attention_and_the_same_logits(tiny, batch, family):
+    model = tiny(family)
+    seam = attach(model)
+    silent = model(**batch, **seam.forward_kwargs("none"))
+    assert silent.attentions is None
+    assert torch.equal(silent.logits, model(**batch, **seam.forward_kwargs("received")).logits)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_padding_changes_no_received_attention(tiny, batch, family):
+    """The second sample has 7 real tokens of 12."""
+    model = tiny(family)
+    seam = attach(model)
+    short = {name: tensor[1:2, :7] for name, tensor in batch.items()}
+    values = []
+    for inputs in (batch, short):
+        attentions = model(**inputs, **seam.forward_kwargs("received")).attentions
+        values.append(seam.received(attentions, inputs["attention_mask"].bool(), "received"))
+    torch.testing.assert_close(values[0][1, ..., :7], values[1][0], rtol=0, atol=1e-5)
+    assert not values[0][1, ..., 7:].any()
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_released_gives_a_constant_without_dropout(tiny, batch, family):
+    model = tiny(family)
+    seam = attach(model)
+    attentions = model(**batch, **seam.forward_kwargs("released")).attentions
+    released = seam.received(attentions, batch["attention_mask"].bool(), "released")
+    real = batch["attention_mask"].bool()[:, None, None].expand_as(released)
+    torch.testing.assert_close(released[real], torch.full_like(released[real], 1 / 12))
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet"])
+@pytest.mark.parametrize("training", [True, False])
+def test_attach_leaves_mode_and_random_state_as_they_were(tiny, family, training):
+    model = tiny(family).train(training)
+    before = torch.get_rng_state()
+    attach(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.training is training
+
+
+def test_attach_may_be_repeated(tiny):
+    model = tiny("bert")
+    assert attach(model) == attach(model)
+
+
+def test_our_attention_is_not_saved_with_the_model(tiny, tmp_path):
+    model = tiny("bert")
+    attach(model)
+    model.save_pretrained(tmp_path)
+    assert "ag_" not in (tmp_path / "config.json").read_text()
+
+
+def test_an_encoder_without_attention_is_an_error_with_its_name():
+    config = FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
+    with pytest.raises(ModelError, match="FNetForSequenceClassification gives no attention back"):
+        attach(FNetForSequenceClassification(config))
+
+
+def test_an_encoder_that_swallows_its_attentions_is_an_error_with_its_name(tiny):
+    class Silent(PreTrainedModel):
+        def __init__(self, inner):
+            super().__init__(inner.config)
+            self.inner = inner
+
+        def forward(self, input_ids=None, attention_mask=None, **_):
+            return self.inner(input_ids=input_ids, attention_mask=attention_mask)
+
+    with pytest.raises(ModelError, match="Silent gives no attention back"):
+        attach(Silent(tiny("bert")))
+
+
+def test_a_layer_that_gives_nothing_back_is_an_error(tiny, batch):
+    seam = attach(tiny("bert"))
+    layer = torch.zeros(3, 4, 12)
+    for attentions in (None, (), (layer,), (layer, None)):
+        with pytest.raises(ModelError, match="attention layers gave attention back"):
+            seam.received(attentions, batch["attention_mask"].bool(), "received")

@@ -1,0 +1,50 @@
+"""Attention dropout: it hits the output, never Eq. 8's received attention; the released arithmetic takes it in."""
+
+import pytest
+import torch
+
+from agcli.attention import reference_attention
+
+LENGTH = 6
+
+
+@pytest.fixture
+def arguments():
+    """The identity as values, so that the output is the (dropped) map itself."""
+    generator = torch.Generator().manual_seed(0)
+    query, key = (torch.randn((2, 2, LENGTH, 3), generator=generator, dtype=torch.float64) for _ in range(2))
+    value = torch.eye(LENGTH, dtype=torch.float64).expand(2, 2, LENGTH, LENGTH)
+    mask = torch.arange(LENGTH) < torch.tensor([LENGTH, 4])[:, None]
+    return query, key, value, mask
+
+
+def attend(arguments, **settings):
+    torch.manual_seed(3)
+    return reference_attention(*arguments, scaling=1.0, **settings)
+
+
+def test_dropout_hits_the_output_and_leaves_received_clean(arguments):
+    maps, received = attend(arguments)
+    dropped, received_beside_dropout = attend(arguments, dropout=0.5)
+    kept = dropped != 0
+    assert torch.equal(received_beside_dropout, received)
+    assert kept[0].any()
+    assert not kept[0].all()
+    torch.testing.assert_close(dropped[kept], 2 * maps[kept])
+
+
+def test_dropout_is_the_same_whatever_is_captured(arguments):
+    outputs = [attend(arguments, dropout=0.5, capture=capture)[0] for capture in ("none", "received", "released")]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+
+
+def test_released_is_the_mean_over_keys_of_the_dropped_map(arguments):
+    dropped, released = attend(arguments, dropout=0.5, capture="released")
+    torch.testing.assert_close(released, dropped.mean(-1))
+    assert released[1, :, 4:].any()  # padded rows are kept
+
+
+def test_released_without_dropout_is_constant(arguments):
+    _, released = attend(arguments, capture="released")
+    torch.testing.assert_close(released, torch.full_like(released, 1 / LENGTH))

@@ -1,0 +1,67 @@
+"""The object that all guides of one forward share, and the step from values to a loss."""
+
+import pytest
+import torch
+
+from agcli.guides import MDG, PDG, ReceivedAttention, guide_values, text_forms
+
+
+def test_both_call_forms_agree(received, mask):
+    attention = ReceivedAttention(received, mask)
+    assert torch.equal(MDG()(attention), MDG()(received, mask))
+    assert torch.equal(PDG()(attention), PDG()(received, mask))
+
+
+def test_mdg_and_pdg_cost_one_gram_matrix(received, mask, monkeypatch):
+    products = []
+    matmul = torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: products.append(1) or matmul(a, b))
+    guide_values([MDG(), PDG()], ReceivedAttention(received, mask))
+    assert len(products) == 1
+
+
+def test_the_loss_is_the_weighted_sum_of_the_batch_means(received, mask):
+    values = guide_values([MDG(weight=0.3), PDG(weight=5.0)], ReceivedAttention(received, mask))
+    mdg, pdg = MDG()(received, mask).mean(), PDG()(received, mask).mean()
+    assert torch.equal(values.raw["mdg"], mdg)
+    assert torch.equal(values.raw["pdg"], pdg)
+    torch.testing.assert_close(values.loss, 0.3 * mdg + 5.0 * pdg)
+
+
+def test_micro_batches_average_to_the_whole_batch(received, mask):
+    both, guides = ReceivedAttention(received[:2], mask[:2]), [MDG(), PDG()]
+    parts = [guide_values(guides, ReceivedAttention(received[i : i + 1], mask[i : i + 1])).loss for i in range(2)]
+    torch.testing.assert_close(torch.stack(parts).mean(), guide_values(guides, both).loss)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_raised_to_float32(received, mask, dtype):
+    half = received.to(dtype)
+    assert MDG()(half, mask).dtype == torch.float32
+    assert torch.equal(PDG()(half, mask), PDG()(half.float(), mask))
+
+
+def test_autocast_does_not_reach_the_guides(received, mask):
+    attention = received.float()
+    expected = guide_values([MDG(), PDG()], ReceivedAttention(attention, mask)).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(guide_values([MDG(), PDG()], ReceivedAttention(attention, mask)).loss, expected)
+
+
+def test_a_mask_may_hold_integers(received, mask):
+    assert torch.equal(MDG()(received, mask.long()), MDG()(received, mask))
+
+
+def test_a_tensor_without_mask_is_refused(received):
+    with pytest.raises(ValueError, match="needs the mask"):
+        MDG()(received)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 5), (3, 2, 3, 4)])
+def test_wrong_shapes_are_refused(mask, shape):
+    with pytest.raises(ValueError, match="received must be"):
+        MDG()(torch.ones(shape), mask)
+
+
+def test_text_forms():
+    assert list(text_forms([MDG(weight=0.01), PDG(weight=1e-4)])) == ["mdg=0.01", "pdg=0.0001"]

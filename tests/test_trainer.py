@@ -1,0 +1,274 @@
+"""`GuidedTrainerMixin` with the real `transformers.Trainer`."""
+
+import copy
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    FNetConfig,
+    FNetForSequenceClassification,
+    Trainer,
+    TrainingArguments,
+)
+
+from agcli import MDG, PDG, GuidedTrainerMixin
+from agcli.errors import ModelError, UsageError
+from agcli.guides import ReceivedAttention, guide_values
+
+GUIDES = (MDG(weight=0.5), PDG(weight=20.0))
+LENGTHS = (9, 4, 7, 1, 8, 3, 5, 6, 2, 9)
+
+
+class GuidedTrainer(GuidedTrainerMixin, Trainer):
+    pass
+
+
+def tiny_bert(dropout=0.0, dtype=torch.float64):
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=16,
+        num_labels=3,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.3,
+    )
+    return BertForSequenceClassification(config).to(dtype)
+
+
+def examples(count=8):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        {"input_ids": torch.randint(3, 30, (length,), generator=generator), "labels": index % 3}
+        for index, length in enumerate(LENGTHS[:count])
+    ]
+
+
+def collate(rows):
+    """Pad to the longest of the batch, so that micro-batches are padded differently from the whole batch."""
+    length = max(len(row["input_ids"]) for row in rows)
+    ids = torch.zeros((len(rows), length), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for ids_row, mask_row, row in zip(ids, mask, rows, strict=True):
+        ids_row[: len(row["input_ids"])] = row["input_ids"]
+        mask_row[: len(row["input_ids"])] = 1
+    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in rows])}
+
+
+def arguments(folder, **changes):
+    settings = {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "optim": "sgd",
+        "learning_rate": 0.1,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 0.0,
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": 8,
+        "logging_steps": 1,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
+    return TrainingArguments(**(settings | changes))
+
+
+def trainer_of(model, folder, guides=GUIDES, kind=GuidedTrainer, count=8, **changes):
+    extra = {"guides": guides} if kind is GuidedTrainer else {}
+    return kind(
+        model=model,
+        args=arguments(folder, **changes),
+        train_dataset=examples(count),
+        eval_dataset=examples(count),
+        data_collator=collate,
+        **extra,
+    )
+
+
+def trained_weights(*args, **kwargs):
+    trainer = trainer_of(*args, **kwargs)
+    trainer.train()
+    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+
+
+def guides_by_hand(model, batch):
+    """Σ weight · guide from the maps of eager attention."""
+    eager = copy.deepcopy(model)
+    eager.set_attn_implementation("eager")
+    maps = eager(batch["input_ids"], batch["attention_mask"], output_attentions=True).attentions
+    rows = batch["attention_mask"].to(maps[0].dtype)
+    received = torch.stack([torch.einsum("bhij,bi->bhj", layer, rows) for layer in maps], dim=1)
+    return guide_values(GUIDES, ReceivedAttention(received, batch["attention_mask"]))
+
+
+def test_the_training_loss_is_the_task_loss_plus_the_weighted_guides(tmp_path):
+    model, batch = tiny_bert(), collate(examples())
+    expected = model(**batch).loss + guides_by_hand(model, batch).loss
+    loss, outputs = trainer_of(model, tmp_path).compute_loss(model.train(), batch, return_outputs=True)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
+    assert "attentions" not in outputs
+
+
+def test_the_mask_is_found_where_it_is_passed_by_position(tmp_path):
+    model, batch = tiny_bert(), collate(examples())
+
+    class Positional(Trainer):
+        def compute_loss(self, model, inputs, *args):
+            return model(inputs["input_ids"], inputs["attention_mask"]).logits.sum() * 0
+
+    kind = type("Guided", (GuidedTrainerMixin, Positional), {})
+    trainer = kind(model=model, args=arguments(tmp_path), guides=GUIDES)
+    loss = trainer.compute_loss(model.train(), batch)
+    torch.testing.assert_close(loss, guides_by_hand(model, batch).loss, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate", "count"), [(2, 4, 8), (4, 2, 8), (4, 3, 10)])
+def test_accumulation_equals_one_batch(tmp_path, batch_size, accumulate, count):
+    """(4, 3, 10) ends in a micro-batch of 2."""
+    whole = trained_weights(tiny_bert(), tmp_path, count=count, per_device_train_batch_size=count)
+    parts = trained_weights(
+        tiny_bert(),
+        tmp_path,
+        count=count,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=accumulate,
+    )
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
+    assert not torch.allclose(whole, trained_weights(tiny_bert(), tmp_path, guides=(), count=count), atol=1e-6)
+
+
+def test_accumulation_equals_one_batch_for_a_loss_that_is_scaled_already(tmp_path):
+    def summed_over_items(outputs, labels, num_items_in_batch):
+        loss = torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum")
+        return loss / num_items_in_batch
+
+    def weights(**changes):
+        trainer = GuidedTrainer(
+            model=tiny_bert(),
+            args=arguments(tmp_path, **changes),
+            train_dataset=examples(10),
+            data_collator=collate,
+            compute_loss_func=summed_over_items,
+            guides=GUIDES,
+        )
+        trainer.train()
+        return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+
+    whole = weights(per_device_train_batch_size=10)
+    parts = weights(per_device_train_batch_size=4, gradient_accumulation_steps=3)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
+    plain = trained_weights(tiny_bert(), tmp_path, count=10, per_device_train_batch_size=10)
+    torch.testing.assert_close(whole, plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("guides", [(), (MDG(weight=0.0), PDG(weight=0.0))])
+def test_without_guides_it_is_the_plain_trainer_bit_for_bit(tmp_path, guides):
+    settings = {"per_device_train_batch_size": 2, "optim": "adamw_torch", "max_grad_norm": 1.0, "max_steps": 3}
+    plain = trained_weights(tiny_bert(0.1, torch.float32), tmp_path, kind=Trainer, **settings)
+    mixed = trained_weights(tiny_bert(0.1, torch.float32), tmp_path, guides=guides, **settings)
+    assert torch.equal(mixed, plain)
+
+
+def test_without_guides_the_attention_stays_as_it_was(tmp_path):
+    model = tiny_bert()
+    before = model.config._attn_implementation
+    trainer_of(model, tmp_path, guides=(MDG(weight=0.0),))
+    assert model.config._attn_implementation == before
+
+
+def test_raw_and_weighted_values_are_logged_per_sample(tmp_path):
+    model = tiny_bert()
+    expected = guides_by_hand(model, collate(examples(10)))
+    trainer = trainer_of(
+        model, tmp_path, count=10, per_device_train_batch_size=4, gradient_accumulation_steps=3, learning_rate=0.0
+    )
+    trainer.train()
+    [entry] = [entry for entry in trainer.state.log_history if "loss" in entry]
+    for guide in GUIDES:
+        raw = expected.raw[guide.name].item()
+        assert entry[guide.name] == pytest.approx(raw, abs=1e-6)
+        assert entry[f"{guide.name}_weighted"] == pytest.approx(guide.weight * raw, abs=1e-6)
+
+
+def test_the_log_averages_over_the_steps_since_the_last_one(tmp_path):
+    model = tiny_bert()
+    expected = guides_by_hand(model, collate(examples(8))).raw["mdg"].item()
+    trainer = trainer_of(model, tmp_path, per_device_train_batch_size=2, logging_steps=4, learning_rate=0.0)
+    trainer.train()
+    [entry] = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert entry["mdg"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_evaluation_captures_nothing_and_adds_nothing(tmp_path):
+    model = tiny_bert()
+    trainer = trainer_of(model, tmp_path)
+    seen = []
+    model.register_forward_hook(lambda *hook: seen.append(hook[-1].attentions))
+    output = trainer.predict(examples())
+    assert seen == [None]
+    assert output.predictions.shape == (8, 3)
+    batch = collate(examples())
+    assert output.metrics["test_loss"] == pytest.approx(model.eval()(**batch).loss.item(), abs=1e-9)
+
+
+def test_a_saved_model_carries_no_trace_of_our_attention(tmp_path):
+    trainer = trainer_of(tiny_bert(dtype=torch.float32), tmp_path)
+    trainer.train()
+    trainer.save_model(tmp_path / "model")
+    assert "ag_" not in (tmp_path / "model" / "config.json").read_text()
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", attn_implementation="eager")
+    batch = collate(examples())
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(**batch).logits, trainer.model.eval()(**batch).logits)
+
+
+def test_a_model_made_by_model_init_is_guided_too(tmp_path):
+    trainer = GuidedTrainer(
+        model_init=lambda: tiny_bert(),
+        args=arguments(tmp_path),
+        train_dataset=examples(),
+        data_collator=collate,
+        guides=GUIDES,
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["mdg"] > 0
+
+
+def test_gradient_checkpointing_changes_nothing(tmp_path):
+    checkpointed = tiny_bert()
+    checkpointed.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    plain = trained_weights(tiny_bert(), tmp_path)
+    torch.testing.assert_close(trained_weights(checkpointed, tmp_path), plain, rtol=0, atol=1e-12)
+
+
+def test_data_parallel_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="DataParallel"):
+        trainer_of(torch.nn.DataParallel(tiny_bert()), tmp_path)
+
+
+def test_two_guides_of_one_name_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="share a name: mdg, mdg"):
+        trainer_of(tiny_bert(), tmp_path, guides=(MDG(layers=(0,)), MDG(layers=(1,))))
+
+
+def test_an_encoder_without_attention_is_refused(tmp_path):
+    config = FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
+    with pytest.raises(ModelError, match="FNetForSequenceClassification"):
+        trainer_of(FNetForSequenceClassification(config), tmp_path)
+
+
+def test_a_loss_that_never_runs_the_encoder_is_an_error(tmp_path):
+    class Idle(Trainer):
+        def compute_loss(self, model, inputs, *args):
+            return next(model.parameters()).sum()
+
+    trainer = type("Guided", (GuidedTrainerMixin, Idle), {})(model=tiny_bert(), args=arguments(tmp_path), guides=GUIDES)
+    with pytest.raises(ModelError, match="did not run the encoder"):
+        trainer.compute_loss(trainer.model.train(), collate(examples()))
