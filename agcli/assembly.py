@@ -40,6 +40,7 @@ class Plan:
         steps_per_epoch: optimiser steps of an epoch.
         total_steps: optimiser steps of the run.
         guides: text form of each guide.
+        monitors: guides that are computed without gradient.
         precision: arithmetic that `auto` became.
         device: where it runs.
         memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch; a rough
@@ -59,6 +60,7 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
     guides: tuple[str, ...]
+    monitors: tuple[str, ...]
     precision: str
     device: str
     memory_estimate_bytes: int
@@ -150,7 +152,6 @@ class Assembly:
     def plan(self) -> Plan:
         """What this run is going to do."""
         engine, lengths = self.engine, self.engine.lengths
-        guides = [*engine.guiding.guides, *engine.guiding.monitors]
         return Plan(
             folder=str(self.folder.path),
             model=self.loaded.source,
@@ -159,11 +160,12 @@ class Assembly:
             num_heads=self.seam.num_heads,
             labels=self.dataset.labels,
             examples={split: len(examples) for split, examples in self.examples.items()},
-            truncated={split: examples.truncated for split, examples in self.examples.items()},
+            truncated={split: int(examples.truncated.sum()) for split, examples in self.examples.items()},
             length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
             steps_per_epoch=engine.steps_per_epoch,
             total_steps=engine.total_steps,
-            guides=tuple(text_forms(guides)),
+            guides=tuple(text_forms(engine.guiding.guides)),
+            monitors=tuple(guide.name for guide in engine.guiding.monitors),
             precision=str(engine.accelerator.mixed_precision).replace("no", "fp32"),
             device=str(engine.device),
             memory_estimate_bytes=self._memory_estimate(),

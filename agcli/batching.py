@@ -26,14 +26,14 @@ class Examples:
         ids: the examples' own ids, for messages and predictions.
         encoded: one dict an example: `input_ids` and, where the encoder uses them, `token_type_ids`.
         labels: label indices, shape (num_examples,).
-        truncated: how many pairs were longer than the limit.
+        truncated: whether the pair was longer than the limit, shape (num_examples,).
         pad: what each encoded field is padded with.
     """
 
     ids: tuple[str, ...]
     encoded: tuple[dict[str, list[int]], ...]
     labels: Rows
-    truncated: int
+    truncated: NDArray[np.bool_]
     pad: dict[str, int]
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Examples:
             ids=tuple(self.ids[row] for row in rows),
             encoded=tuple(self.encoded[row] for row in rows),
             labels=self.labels[rows],
-            truncated=self.truncated,
+            truncated=self.truncated[rows],
             pad=self.pad,
         )
 
@@ -117,7 +117,7 @@ def tokenise(
     )
     columns = [encoding[name] for name in fields]
     encoded = tuple(dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True))
-    truncated = sum(bool(each.overflowing) for each in encoding.encodings or ())
+    truncated = np.array([bool(each.overflowing) for each in encoding.encodings], dtype=np.bool_)
     pad = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     return Examples(tuple(ids), encoded, np.asarray(labels, dtype=np.int64), truncated, pad)
 

@@ -9,6 +9,7 @@ model/            loads in vanilla transformers           timing.csv        the 
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from agcli.errors import DataError, RunError
 from agcli.metrics import Predictions
@@ -116,26 +116,21 @@ class RunFolder:
         """
         path = self.path / "predictions.csv"
         try:
-            frame = pd.read_csv(
-                path,
-                dtype={"split": str, "id": str, "label": str, "prediction": str},
-                keep_default_na=False,
-                float_precision="round_trip",
-            )
-            chosen = frame[frame["split"] == split]
-            columns = [column for column in frame.columns if column.startswith("p_")]
-            labels = tuple(plain(column[2:]) for column in columns)
-            gold = [labels.index(plain(label)) for label in chosen["label"]]
-            probabilities = chosen[columns].to_numpy(dtype=np.float64)
+            with path.open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            chosen = [row for row in rows if row[0] == split]
+            labels = tuple(column.removeprefix("p_") for column in header[4:])
+            gold = [labels.index(plain(row[2])) for row in chosen]
+            probabilities = np.array([row[4:] for row in chosen], dtype=np.float64)
         except FileNotFoundError:
             raise DataError("the run has no predictions", file=path, hint="run it again with --overwrite") from None
-        except (ValueError, KeyError, pd.errors.ParserError) as error:
+        except (ValueError, IndexError) as error:
             raise DataError(f"not a predictions file of a run ({error})", file=path) from None
-        if chosen.empty:
+        if not chosen:
             raise DataError(
-                "no such split", file=path, column="split", value=split, allowed=sorted(set(frame["split"]))
+                "no such split", file=path, column="split", value=split, allowed=sorted({row[0] for row in rows})
             )
-        ids = tuple(plain(identifier) for identifier in chosen["id"])
+        ids = tuple(plain(row[1]) for row in chosen)
         return Predictions(ids, labels, np.asarray(gold, dtype=np.int64), probabilities)
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -180,10 +175,10 @@ class StepTable:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
             kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
         write_text(self.path, csv_text([self.header]) + "".join(kept))
-        self._file = self.path.open("a", encoding="utf-8", newline="")
+        self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
 
     def add(self, row: Sequence[object]) -> None:
-        """Append a row; in the file when `sync` or `close` was called."""
+        """Append a row; on the disk for certain after `sync`."""
         self._file.write(csv_text([row]))
 
     def sync(self) -> None:
@@ -226,4 +221,5 @@ def write_text(path: Path, text: str) -> None:
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror or error}.", hint="free some space") from error
+        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --output"
+        raise RunError(f"cannot write {path}: {error.strerror or error}.", hint=hint) from error

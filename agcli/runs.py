@@ -19,7 +19,7 @@ from agcli.corpora.prepared import load_prepared
 from agcli.engine import StepReport, predict_logits
 from agcli.errors import AgError, DataError, InterruptedRunError
 from agcli.metrics import Predictions, classification_metrics, majority_baseline
-from agcli.models import load_model
+from agcli.models import load_model, quiet_transformers
 from agcli.results import RunFolder, StepTable, open_run
 from agcli.tasks import Classification
 from agcli.watch import Watch, share_line
@@ -90,6 +90,7 @@ class _Training:
         )
         # What must survive a kill beside the engine's own state; saved with every checkpoint.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
+        self.best_dev: Predictions | None = None  # spares the last judgement of dev; made anew after a resume
 
     def _has(self, column: str) -> bool:
         return not column.endswith("_weighted") or column.removesuffix("_weighted") in self.weights
@@ -163,7 +164,8 @@ class _Training:
 
     def _end_epoch(self) -> None:
         """Judge the epoch on dev, remember the best."""
-        dev = classification_metrics(self._predict("dev"))
+        predictions = self._predict("dev")
+        dev = classification_metrics(predictions)
         sums = self.progress["sums"]
         means = {name: value / sums["examples"] for name, value in sums.items() if name != "examples"}
         epoch = {"epoch": self.engine.position.epoch, "step": self.engine.position.step, **means, "dev": dev}
@@ -171,6 +173,7 @@ class _Training:
         best = self.progress["best"]
         better = best is None or score > best["score"]
         if better:
+            self.best_dev = predictions
             best = {
                 "epoch": epoch["epoch"],
                 "score": score,
@@ -203,21 +206,26 @@ class _Training:
                 hint=f"ag finetune --output {self.folder.path} --resume",
             )
 
-    def _predict(self, split: str) -> Predictions:
+    def _predict(self, split: str, *, saved: bool = False) -> Predictions:
+        """Predict a split. Once everything is `saved`, a signal stops it half-way; before, it waits for the end."""
         examples = self.parts.examples[split]
         self.watch.predicting(split, len(examples))
-        return self.parts.task.predictions(examples, self.engine.predict(examples, on_batch=self._on_predicted))
 
-    def _on_predicted(self, num_examples: int) -> None:
-        self.watch.predicted(num_examples)
+        def on_batch(num_examples: int) -> None:
+            self.watch.predicted(num_examples)
+            if saved:
+                self._stop_if_asked()
+
+        return self.parts.task.predictions(examples, self.engine.predict(examples, on_batch=on_batch))
 
     def _finish(self) -> None:
         """Judge and save the best epoch's model."""
         best = self.progress["best"]
         if best["epoch"] != self.engine.position.epoch:
             checkpoint.load_weights(self.folder.checkpoints / best["checkpoint"], self.engine.bare_model)
-        splits: list[str] = [split for split in ("dev", "test") if split in self.parts.examples]
-        predictions = {split: self._predict(split) for split in splits}
+        predictions = {"dev": self.best_dev or self._predict("dev", saved=True)}
+        if "test" in self.parts.examples:
+            predictions["test"] = self._predict("test", saved=True)
         metrics = self._metrics(predictions)
         self.folder.write_predictions(predictions)
         checkpoint.write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
@@ -240,8 +248,8 @@ class _Training:
         }
 
     def _write_model(self, folder: Path, metrics: dict[str, Any]) -> None:
-        model = self.engine.bare_model
-        model.save_pretrained(folder)
+        with quiet_transformers():
+            self.engine.bare_model.save_pretrained(folder)
         self.parts.loaded.tokenizer.save_pretrained(folder)
         card = model_card.text(self.parts.config, self.parts.plan, self.parts.dataset, metrics)
         (folder / "README.md").write_text(card, encoding="utf-8")

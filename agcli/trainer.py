@@ -86,7 +86,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         if self.is_in_train:  # elsewhere a batch counts as whole
             share, micro_batches = _num_samples(inputs) / self._samples_in_step, self._micro_batches
         self._attach_again_if_new(model)
-        with _capture(self._encoder.base_model, self._seam) as forwards:
+        with _capture(self._encoder, self._seam) as forwards:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         task, outputs = result if return_outputs else (result, None)
         values = _mean_values(self.guides, forwards)
@@ -139,14 +139,8 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
 
 
 @contextmanager
-def _capture(encoder: nn.Module, seam: Seam) -> Iterator[list[ReceivedAttention]]:
-    """Collect received attention of every forward with gradient; outputs leave the encoder without attentions.
-
-    Args:
-        encoder: the part below the classification head. sentence-transformers calls the `forward` of the whole model
-            directly, past its hooks; the head calls the encoder as a module.
-        seam: how received attention comes out.
-    """
+def _capture(encoder: PreTrainedModel, seam: Seam) -> Iterator[list[ReceivedAttention]]:
+    """Collect received attention of every forward with gradient; outputs leave the encoder without attentions."""
     forwards: list[ReceivedAttention] = []
     signature = inspect.signature(encoder.forward)
 
@@ -198,10 +192,14 @@ def _mean_values(guides: Sequence[Guide], forwards: Sequence[ReceivedAttention])
 
 
 def _encoder_of(model: nn.Module) -> PreTrainedModel:
-    """The outermost transformers model inside a model, whatever it is wrapped in."""
+    """The encoder below the head of the outermost transformers model, whatever that is wrapped in.
+
+    Below the head: sentence-transformers calls the whole model's `forward` directly, past its hooks, and a user's own
+    head need not know `output_attentions`.
+    """
     for module in model.modules():
         if isinstance(module, PreTrainedModel):
-            return module
+            return module.base_model
     raise ModelError(f"{type(model).__name__} holds no transformers model, so there is no attention to guide.")
 
 

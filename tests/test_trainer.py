@@ -116,15 +116,31 @@ def test_the_training_loss_is_the_task_loss_plus_the_weighted_guides(tmp_path):
     assert "attentions" not in outputs
 
 
-def test_the_mask_is_found_where_it_is_passed_by_position(tmp_path):
+def test_the_mask_is_found_where_a_head_passes_it_by_position(tmp_path):
+    class OwnHead(BertForSequenceClassification):
+        def forward(self, input_ids, attention_mask, labels):
+            logits = self.classifier(self.bert(input_ids, attention_mask).pooler_output)
+            return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
+
     model, batch = tiny_bert(), collate(examples())
+    own = OwnHead(model.config).double()
+    own.load_state_dict(model.state_dict())
+    loss = trainer_of(own, tmp_path).compute_loss(own.train(), batch)
+    expected = model(**batch).loss + guides_by_hand(model, batch).loss
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
 
-    class Positional(Trainer):
+
+def test_forwards_of_different_sizes_count_by_their_samples(tmp_path):
+    class Twice(Trainer):
         def compute_loss(self, model, inputs, *args):
-            return model(inputs["input_ids"], inputs["attention_mask"]).logits.sum() * 0
+            first = {name: column[:2] for name, column in inputs.items()}
+            rest = {name: column[2:] for name, column in inputs.items()}
+            with torch.no_grad():
+                model(**rest)  # without gradient, so not guided
+            return (model(**first).loss + model(**rest).loss) * 0
 
-    kind = type("Guided", (GuidedTrainerMixin, Positional), {})
-    trainer = kind(model=model, args=arguments(tmp_path), guides=GUIDES)
+    model, batch = tiny_bert(), collate(examples())
+    trainer = type("Guided", (GuidedTrainerMixin, Twice), {})(model=model, args=arguments(tmp_path), guides=GUIDES)
     loss = trainer.compute_loss(model.train(), batch)
     torch.testing.assert_close(loss, guides_by_hand(model, batch).loss, rtol=0, atol=1e-12)
 
@@ -197,13 +213,15 @@ def test_raw_and_weighted_values_are_logged_per_sample(tmp_path):
         assert entry[f"{guide.name}_weighted"] == pytest.approx(guide.weight * raw, abs=1e-6)
 
 
-def test_the_log_averages_over_the_steps_since_the_last_one(tmp_path):
+@pytest.mark.parametrize("logging_steps", [1, 4])
+def test_each_log_averages_over_the_steps_since_the_last_one(tmp_path, logging_steps):
     model = tiny_bert()
     expected = guides_by_hand(model, collate(examples(8))).raw["mdg"].item()
-    trainer = trainer_of(model, tmp_path, per_device_train_batch_size=2, logging_steps=4, learning_rate=0.0)
+    trainer = trainer_of(model, tmp_path, per_device_train_batch_size=2, logging_steps=logging_steps, learning_rate=0.0)
     trainer.train()
-    [entry] = [entry for entry in trainer.state.log_history if "loss" in entry]
-    assert entry["mdg"] == pytest.approx(expected, abs=1e-6)
+    logged = [entry["mdg"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(logged) == 4 / logging_steps
+    assert sum(logged) / len(logged) == pytest.approx(expected, abs=1e-6)
 
 
 def test_evaluation_captures_nothing_and_adds_nothing(tmp_path):
@@ -260,7 +278,7 @@ def test_two_guides_of_one_name_are_refused(tmp_path):
 
 def test_an_encoder_without_attention_is_refused(tmp_path):
     config = FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
-    with pytest.raises(ModelError, match="FNetForSequenceClassification"):
+    with pytest.raises(ModelError, match="FNetModel gives no attention back"):
         trainer_of(FNetForSequenceClassification(config), tmp_path)
 
 

@@ -36,7 +36,7 @@ def _attention(
     ag_capture: Capture = "none",
     **_: object,
 ) -> tuple[Tensor, Tensor | None]:
-    """transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
+    """Transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
     with torch.autocast(query.device.type, enabled=False):
         output, received = reference_attention(
             query,
@@ -70,11 +70,13 @@ class Seam:
         kind: `interface` (our attention function runs) or `maps` (eager maps are reduced).
         num_layers: attention layers that report.
         num_heads: heads in each.
+        encoder: the model's class, for messages.
     """
 
     kind: Literal["interface", "maps"]
     num_layers: int
     num_heads: int
+    encoder: str
 
     def forward_kwargs(self, capture: Capture) -> dict[str, Any]:
         """What to pass to the model's forward so that it captures `capture`."""
@@ -97,7 +99,9 @@ class Seam:
         """
         layers = attentions or ()
         if len(layers) != self.num_layers or any(layer is None for layer in layers):
-            raise ModelError(f"{len(layers)} of {self.num_layers} attention layers gave attention back.")
+            raise ModelError(
+                f"{self.encoder}: {len(layers)} of {self.num_layers} attention layers gave attention back."
+            )
         if self.kind == "interface":
             return torch.stack(tuple(layers), dim=1)
         if capture == "released":
@@ -116,6 +120,7 @@ def attach(model: nn.Module) -> Seam:
         ModelError: the encoder gives no attention back by either way.
     """
     register()
+    name = type(model).__name__
     attempts: tuple[tuple[Literal["interface", "maps"], str], ...] = (
         ("interface", IMPLEMENTATION),
         ("maps", "eager"),
@@ -125,12 +130,12 @@ def attach(model: nn.Module) -> Seam:
             model.set_attn_implementation(implementation)  # type: ignore[operator]
         except (ValueError, KeyError, NotImplementedError):
             continue
-        layers = _probe(model, Seam(kind, 0, 0).forward_kwargs("received"))
+        layers = _probe(model, Seam(kind, 0, 0, name).forward_kwargs("received"))
         dimensions = 3 if kind == "interface" else 4
         if layers and all(layer is not None and layer.dim() == dimensions for layer in layers):
-            return Seam(kind, len(layers), layers[0].shape[1])
+            return Seam(kind, len(layers), layers[0].shape[1], name)
     raise ModelError(
-        f"{type(model).__name__} gives no attention back, neither through transformers' attention interface nor as "
+        f"{name} gives no attention back, neither through transformers' attention interface nor as "
         "maps, so it cannot be guided.",
         hint="choose another encoder (`ag models` lists those that work), or turn the guides off: --mdg 0 --pdg 0",
     )
@@ -140,7 +145,7 @@ def _probe(model: nn.Module, kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """`outputs.attentions` of a forward over five token ids; leaves mode and random state as they were."""
     device = next(model.parameters()).device
     ids = torch.ones((2, 5), dtype=torch.long, device=device)
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(enabled=device.type == "cpu"):
@@ -148,5 +153,6 @@ def _probe(model: nn.Module, kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
     except TypeError:  # a forward that takes no extra keyword arguments cannot reach our function
         return ()
     finally:
-        model.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
     return tuple(outputs.attentions or ())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
     from agcli.errors import AgError
 
 
+PLAIN_WIDTH = 120
+"""Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
+
+
 def stdout() -> Console:
     """The console for results. Built per call, so that a redirected stdout is respected."""
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PLAIN_WIDTH
+    return console
 
 
 def stderr() -> Console:
@@ -37,14 +45,14 @@ def show_error(error: AgError) -> None:
         console.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
 
 
-def note(message: str) -> None:
-    """A line of log on stderr."""
-    stderr().print(escape(message), soft_wrap=True)
+def note(message: str, console: Console | None = None) -> None:
+    """A line of log on stderr, or on the console of a bar that is being shown."""
+    (console or stderr()).print(escape(message), soft_wrap=True)
 
 
-def warn(message: str) -> None:
-    """A warning on stderr."""
-    stderr().print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+def warn(message: str, console: Console | None = None) -> None:
+    """A warning, likewise."""
+    (console or stderr()).print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
@@ -67,10 +75,12 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def cell_text(cell: object) -> str:
-    """How one cell reads: four significant digits for a float, a dash for nothing."""
+    """How one cell reads: four decimals for a float of common size, else four digits; a dash for nothing."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "-"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 or cell == 0 else f"{cell:.4g}"
 
 
 def shown(value: object) -> str:

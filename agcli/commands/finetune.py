@@ -13,8 +13,6 @@ from agcli.commands import display
 from agcli.commands.run_options import resolve
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from agcli.results import RunFolder
 
 
@@ -45,9 +43,10 @@ def finetune(
     if place.finished:
         _show_results(place.path, json)
         return
+    from agcli.commands.progress import ProgressWatch
     from agcli.runs import finetune as train
 
-    with _make_watch() as watch:
+    with ProgressWatch() as watch:
         folder = train(chosen, place.path, resume=resume, watch=watch)
     _show_results(folder.path, json)
 
@@ -76,70 +75,6 @@ def _plan_rows(plan: Mapping[str, Any]) -> list[list[object]]:
     return rows
 
 
-def _make_watch() -> Any:
-    """The display's watch. Made in a function, since its base class brings torch along."""
-    from agcli.watch import Watch
-
-    class ProgressWatch(Watch):
-        """One bar over the steps, one for a prediction under way, a line an epoch."""
-
-        def __enter__(self) -> ProgressWatch:
-            self.bars: Progress = display.progress_bar()
-            self.bars.start()
-            self.steps: TaskID | None = None
-            self.prediction: TaskID | None = None
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.bars.stop()
-
-        def plan(self, plan: Any) -> None:
-            cut = {split: count for split, count in plan.truncated.items() if count}
-            display.note(
-                f"{plan.model}: {plan.num_parameters / 1e6:.1f} M weights, {plan.num_layers} layers of "
-                f"{plan.num_heads} heads; {plan.examples['train']} training pairs; guides: {', '.join(plan.guides) or 'none'}; "
-                f"{plan.precision} on {plan.device}"
-            )
-            for line in plan.notes:
-                display.note(line)
-            if cut:
-                display.note(f"pairs cut to the maximum length: {cut}")
-
-        def message(self, text: str) -> None:
-            display.note(text)
-
-        def warning(self, text: str) -> None:
-            display.warn(text)
-
-        def training(self, done_steps: int, total_steps: int) -> None:
-            self.steps = self.bars.add_task("training", total=total_steps, completed=done_steps, status="")
-
-        def step(self, report: Any) -> None:
-            if self.steps is not None:
-                guides = " ".join(f"{name} {value:.4f}" for name, value in report.guides.items())
-                status = f"task {report.task_loss:.3f} {guides} {report.examples / report.seconds:.0f} examples/s"
-                self.bars.update(self.steps, completed=report.step, status=status)
-
-        def predicting(self, split: str, total_examples: int) -> None:
-            if self.prediction is not None:
-                self.bars.remove_task(self.prediction)
-            self.prediction = self.bars.add_task(f"judging {split}", total=total_examples, status="")
-
-        def predicted(self, num_examples: int) -> None:
-            if self.prediction is not None:
-                self.bars.advance(self.prediction, num_examples)
-
-        def epoch(self, epoch: Mapping[str, Any]) -> None:
-            guides = "".join(f", {name} {epoch[name]:.4f}" for name in ("mdg", "pdg") if name in epoch)
-            dev = epoch["dev"]
-            display.note(
-                f"epoch {epoch['epoch']}: task loss {epoch['task_loss']:.4f}{guides}; "
-                f"dev accuracy {dev['accuracy']:.4f}, macro F1 {dev['f1_macro']:.4f}"
-            )
-
-    return ProgressWatch()
-
-
 def _show_results(path: Path, json: bool) -> None:
     from agcli.results import open_run
 
@@ -153,18 +88,26 @@ def _show_results(path: Path, json: bool) -> None:
 
 def _show_metrics(folder: RunFolder) -> None:
     metrics = folder.metrics
-    columns = ["accuracy", "precision_macro", "recall_macro", "f1_macro", "n"]
+    names = {
+        "accuracy": "accuracy",
+        "precision_macro": "precision",
+        "recall_macro": "recall",
+        "f1_macro": "F1",
+        "n": "n",
+    }
     rows: list[list[object]] = []
     for split in ("dev", "test"):
         if split in metrics:
             baseline = metrics["baseline"][split]
-            rows.append([split, *(metrics[split][name] for name in columns)])
-            rows.append([f"{split}, always {baseline['label']!r}", *(baseline[name] for name in columns)])
-    guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items()) or "none"
+            rows.append([split, *(metrics[split][name] for name in names)])
+            rows.append([f"{split}, always {baseline['label']}", *(baseline[name] for name in names)])
+    guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items())
     display.show_table(
         folder.name,
-        ["", *columns],
+        ["split", *names.values()],
         rows,
-        caption=f"best epoch {metrics['best_epoch']} of {len(metrics['epochs'])}; guides in the last epoch: {guides}; "
-        "one seed says nothing about a difference",
+        caption="Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline.\n"
+        f"Best epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
+        + (f" Guides in the last epoch: {guides}." if guides else "")
+        + "\nOne seed says nothing about a difference between settings.",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
+from agcli.corpora.files import is_credentialed
 from agcli.corpora.pairs import Corpus
 from agcli.corpora.prepared import MANIFEST
 from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
@@ -48,13 +49,32 @@ def read_corpus(request: PrepareRequest) -> Corpus:
     """Read the source in the format that is forced, known by name, or recognised.
 
     Raises:
-        UsageError: an unknown format, or no source.
+        UsageError: an unknown format, options that the format has no use for, or no source.
         DataError: whatever the reader finds.
     """
     format_name = format_of(request)
-    if format_name == "hub" and request.hub_id is None and "/" not in request.name:
-        request = replace(request, source=HUB_PREFIX + (KNOWN[request.name].hub_id or ""))
-    return FORMATS[format_name](request)
+    if format_name == "hub":
+        request = _with_hub_id(request)
+    elif format_name != "tabular" and request.column_options:
+        raise UsageError(
+            f"The format {format_name!r} has its own columns; {', '.join(request.column_options)} cannot be used.",
+            hint="--format tabular reads any table",
+        )
+    corpus = FORMATS[format_name](request)
+    secret = corpus.credentialed or any(is_credentialed(source.file) for source in corpus.sources)
+    return replace(corpus, format=format_name, credentialed=secret)
+
+
+def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
+    """The request with `hub:OWNER/NAME` as its source."""
+    known = KNOWN.get(request.name)
+    hub_id = request.hub_id or request.source or (known.hub_id if known else None)
+    hub_id = hub_id or (request.name if "/" in request.name else None)
+    if hub_id is None:
+        raise UsageError(f"No hub id is known for {request.name!r}.", hint="--from hub:OWNER/NAME")
+    if Path(hub_id).exists():  # `datasets` would read and cache it, past the checks for credentialed files
+        raise UsageError(f"{hub_id} is a folder here, not a data set of the hub.", hint=f"--from {hub_id}, no --format")
+    return replace(request, source=HUB_PREFIX + hub_id)
 
 
 def format_of(request: PrepareRequest) -> str:
@@ -77,7 +97,7 @@ def format_of(request: PrepareRequest) -> str:
 
 def _recognised(request: PrepareRequest) -> str:
     files = all_files(request)
-    if any(file.credentialed for file in files):
+    if any(is_credentialed(file.name) for file in files):
         return "mednli"
     if scifact.recognises(files):
         return "scifact"
@@ -104,7 +124,8 @@ def find_dataset(name: str, cwd: Path) -> Path:
     if direct.exists():
         raise DataError("not a prepared data set", file=direct, hint=_prepare_command(direct.stem, name))
     near = did_you_mean(name, [*KNOWN, *_prepared_here(cwd)])
-    raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(name, "PATH"))
+    bare = direct.name if Path(name).is_absolute() else name
+    raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(bare, "PATH"))
 
 
 def _prepare_command(name: str, path: str) -> str:

@@ -85,7 +85,7 @@ def _unknown_label(label: str, row: int, source: SourceSplit, labels: Sequence[s
         column=source.label_column,
         value=None if secret else label,
         allowed=labels,
-        hint="fix the set and order with --labels, or name another column with --label",
+        hint="--labels fixes set and order; --format tabular --label COLUMN reads another column",
     )
 
 
@@ -116,7 +116,7 @@ def check_ids(splits: Splits, files: Mapping[str, str], secret: bool) -> None:
                     row=pair.row,
                     column="id",
                     value=None if secret else pair.id,
-                    hint="ids are unique over all splits; another id column: --id COLUMN",
+                    hint="ids are unique over all splits; --format tabular --id COLUMN takes another column",
                 )
             seen[pair.id] = (split, pair.row)
 
@@ -199,7 +199,7 @@ def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str
         DataError: an empty split, or one with a single class.
     """
     messages = []
-    for split in ordered(splits):
+    for split in sorted(splits, key=("train", "test", "dev").index):  # dev last: it may be cut from a bad train
         present = {pair.label for pair in splits[split]}
         if len(present) < 2:
             raise DataError(

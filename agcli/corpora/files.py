@@ -48,11 +48,6 @@ class SourceFile:
         """The folder within the source."""
         return str(PurePosixPath(self.name).parent)
 
-    @property
-    def credentialed(self) -> bool:
-        """Whether this is a MedNLI file, whatever data set the user calls it."""
-        return _MEDNLI_FILE.match(self.stem) is not None
-
     def sha256_and_bytes(self) -> tuple[str, int]:
         """Hash and size in bytes; reads the file to its end, so a damaged archive member shows here.
 
@@ -70,6 +65,11 @@ class SourceFile:
         if size == 0:
             raise DataError("the file is empty", file=self.name)
         return digest.hexdigest(), size
+
+
+def is_credentialed(name: str) -> bool:
+    """Whether a file is one of MedNLI's, whatever the user calls the data set."""
+    return _MEDNLI_FILE.match(PurePosixPath(name).name) is not None
 
 
 def disk_file(path: Path, name: str | None = None) -> SourceFile:

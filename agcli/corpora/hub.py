@@ -97,7 +97,7 @@ def _load(hub_id: str, config: str | None, offline: bool) -> Any:
             return datasets.load_dataset(hub_id, config)
     except Exception as error:  # whatever the hub's client stack raises, the user needs the same answer
         raise DataError(
-            f"the hub data set could not be loaded ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+            f"the hub data set could not be loaded ({type(error).__name__}: {str(error)[:200]})",
             file=hub_id,
             hint=(
                 "check the id and --hub-config, and run once with network and without --offline; or download the "

@@ -72,6 +72,7 @@ class Corpus:
         not_used: file -> why it was left alone.
         named: splits that the user named with `--train`, `--dev` or `--test`; their roles are kept.
         credentialed: whether its text must stay out of messages.
+        format: the source format's name.
     """
 
     labels: tuple[str, ...] | None
@@ -80,3 +81,4 @@ class Corpus:
     not_used: Mapping[str, str] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
     credentialed: bool = False
+    format: str = ""

@@ -11,7 +11,7 @@ import pandas as pd
 
 import agcli
 from agcli.corpora import checks, lengths
-from agcli.corpora.catalogue import KNOWN, format_of, read_corpus
+from agcli.corpora.catalogue import KNOWN, read_corpus
 from agcli.corpora.lengths import TokenCounter
 from agcli.corpora.pairs import Corpus, Pair, SourceSplit
 from agcli.corpora.prepared import COLUMNS, FORMAT, PreparedDataset, check_target, data_digest, write_prepared
@@ -143,7 +143,7 @@ def _origin(request: PrepareRequest, corpus: Corpus) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": request.name,
-        "source_format": format_of(request),
+        "source_format": corpus.format,
         "credentialed": corpus.credentialed,
         "license": request.license or (known.license if known else None),
         "sources": [asdict(source) for source in corpus.sources],

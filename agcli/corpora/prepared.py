@@ -89,6 +89,7 @@ def load_prepared(folder: Path) -> PreparedDataset:
             file=path,
             hint="run `ag prepare` again with this version",
         )
+    _check_manifest(manifest, path)
     splits = {split: _read_split(folder / f"{split}.parquet") for split in manifest["splits"]}
     labels = tuple(manifest["labels"])
     if data_digest(labels, splits) != manifest["digest"]:
@@ -190,7 +191,7 @@ def _put_in_place(new: Path, folder: Path) -> None:
         folder.rename(old)
         try:
             new.rename(folder)
-        except OSError:
+        except BaseException:
             old.rename(folder)
             raise
         shutil.rmtree(old, ignore_errors=True)

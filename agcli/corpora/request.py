@@ -92,6 +92,19 @@ class PrepareRequest:
         return {split: path for split, path in given.items() if path is not None}
 
     @property
+    def column_options(self) -> list[str]:
+        """The options that name columns, as far as they were given."""
+        given = {
+            "--text-a": self.text_a,
+            "--text-b": self.text_b,
+            "--label": self.label,
+            "--id": self.id,
+            "--document": self.document,
+            "--split-column": self.split_column,
+        }
+        return [option for option, value in given.items() if value is not None]
+
+    @property
     def hub_id(self) -> str | None:
         """The hub data set behind `hub:OWNER/NAME`."""
         source = self.source or ""

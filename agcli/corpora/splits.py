@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agcli.corpora.files import SourceFile
 from agcli.corpora.pairs import Pair
+from agcli.corpora.prepared import SPLITS
 from agcli.errors import DataError
 
 _SPLIT_WORDS = {
@@ -59,7 +60,7 @@ def split_files(files: Iterable[SourceFile], suffixes: Iterable[str]) -> tuple[d
     chosen = min(families, key=lambda key: _preference(key, families[key]))
     for family in families.keys() - {chosen}:
         not_used |= {file.name: "another file gives this split" for file in families[family].values()}
-    return families[chosen], not_used
+    return {split: families[chosen][split] for split in SPLITS if split in families[chosen]}, not_used
 
 
 def _preference(key: tuple[str, str, str], family: Mapping[str, SourceFile]) -> tuple[object, ...]:

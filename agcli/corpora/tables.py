@@ -205,7 +205,9 @@ def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str
 
     def name(value: Any, row: int) -> str | None:
         if value not in known:
-            raise DataError(f"label {shortened(value)} has no name", file=table.file, row=row, allowed=known)
+            raise DataError(
+                f"label {shortened(value)} has no name", file=table.file, row=row, allowed=[-1, *range(len(names))]
+            )
         return known[value]
 
     return name

@@ -50,7 +50,7 @@ def columns_for(request: PrepareRequest, header: Sequence[str]) -> Columns:
         text_a=(request.text_a or texts[0],),
         text_b=(request.text_b or texts[1],),
         label=(request.label,) if request.label else CUSTOMARY_LABELS,
-        id=(request.id or "id",),
+        id=(request.id,) if request.id else ("id", "pairID"),
         document=(request.document or "document",),
         split=(request.split_column,) if request.split_column else (),
     )
@@ -59,8 +59,8 @@ def columns_for(request: PrepareRequest, header: Sequence[str]) -> Columns:
 def _by_split_column(whole: SourceSplit, sources: tuple[SourceRecord, ...], column: str) -> Corpus:
     pairs: dict[str, list[Pair]] = defaultdict(list)
     for pair in whole.pairs:
-        split = split_of(pair.split)[0]
-        if split is None:
+        split, rest = split_of(pair.split)
+        if split is None or rest:
             allowed = ["train", "dev", "val", "validation", "test"]
             raise DataError("not a split", file=whole.file, row=pair.row, column=column, allowed=allowed)
         pairs[split].append(pair)

@@ -66,7 +66,7 @@ class ReceivedAttention:
     @cached_property
     def gram(self) -> Tensor:
         """`M Mᵀ`, shape (batch, K, K): MDG's logits and all that PDG needs (MATH section 3)."""
-        return self.unit_rows @ self.unit_rows.mT
+        return self._product(self.unit_rows, self.unit_rows.mT)
 
     @cached_property
     def squared_gram_norm(self) -> Tensor:
@@ -74,7 +74,12 @@ class ReceivedAttention:
         _, maps, length = self.unit_rows.shape
         if "gram" in self.__dict__ or maps <= length:
             return self.gram.square().sum((-2, -1))
-        return (self.unit_rows.mT @ self.unit_rows).square().sum((-2, -1))
+        return self._product(self.unit_rows.mT, self.unit_rows).square().sum((-2, -1))
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """A matrix product that autocast does not lower to half precision."""
+        with torch.autocast(left.device.type, enabled=False):
+            return left @ right
 
 
 class Guide(Protocol):
@@ -118,12 +123,15 @@ class GuideValues:
 def guide_values(guides: Sequence[Guide], attention: ReceivedAttention) -> GuideValues:
     """Reduce over the batch and weight, once, for all guides (Eq. 5).
 
-    Samples without a real token carry no value; the batch mean is over all samples, so gradient accumulation over
-    equal micro-batches equals one large batch.
+    The batch mean is over all samples, so gradient accumulation over equal micro-batches equals one large batch.
+
+    Raises:
+        ValueError: a guide occurs twice.
     """
-    with torch.autocast(attention.received.device.type, enabled=False):
-        raw = {guide.name: guide(attention).mean() for guide in guides}
-        loss = torch.stack([guide.weight * raw[guide.name] for guide in guides]).sum()
+    raw = {guide.name: guide(attention).mean() for guide in guides}
+    if len(raw) < len(guides):
+        raise ValueError(f"each guide may occur once, got {[guide.name for guide in guides]}")
+    loss = torch.stack([guide.weight * raw[guide.name] for guide in guides]).sum()
     return GuideValues(loss=loss, raw=raw)
 
 

@@ -11,7 +11,7 @@ from agcli.models.sources import Source, locate
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 if TYPE_CHECKING:
-    from agcli.models.loading import LoadedModel, load_model, load_tokenizer, random_model
+    from agcli.models.loading import LoadedModel, load_model, load_tokenizer, quiet_transformers, random_model
 
 __all__ = [
     "ZOO",
@@ -22,6 +22,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "locate",
+    "quiet_transformers",
     "random_model",
 ]
 

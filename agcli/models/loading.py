@@ -215,7 +215,7 @@ def _assemble(
     """Build the model around the weights; only what lies outside the encoder, or its pooler, may be missing."""
     architecture = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             model, report = architecture.from_pretrained(
                 None,
                 config=config,
@@ -240,7 +240,7 @@ def _assemble(
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Silence the loading report and bar: the same facts are in `LoadedModel.notes`."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

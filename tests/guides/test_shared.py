@@ -42,14 +42,20 @@ def test_half_precision_is_raised_to_float32(received, mask, dtype):
 
 
 def test_autocast_does_not_reach_the_guides(received, mask):
-    attention = received.float()
-    expected = guide_values([MDG(), PDG()], ReceivedAttention(attention, mask)).loss
+    expected = MDG()(received.float(), mask).mean() + PDG()(received.float(), mask).mean()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(guide_values([MDG(), PDG()], ReceivedAttention(attention, mask)).loss, expected)
+        values = guide_values([MDG(), PDG()], ReceivedAttention(received.float(), mask))
+    torch.testing.assert_close(values.loss, expected, rtol=1e-6, atol=0)
 
 
 def test_a_mask_may_hold_integers(received, mask):
     assert torch.equal(MDG()(received, mask.long()), MDG()(received, mask))
+
+
+def test_two_guides_of_one_name_are_refused(received, mask):
+    """Their values are told apart by name only."""
+    with pytest.raises(ValueError, match="each guide may occur once"):
+        guide_values([MDG(layers=(0,)), MDG(layers=(1,))], ReceivedAttention(received, mask))
 
 
 def test_a_tensor_without_mask_is_refused(received):
@@ -65,3 +71,12 @@ def test_wrong_shapes_are_refused(mask, shape):
 
 def test_text_forms():
     assert list(text_forms([MDG(weight=0.01), PDG(weight=1e-4)])) == ["mdg=0.01", "pdg=0.0001"]
+
+
+def test_autocast_does_not_lower_the_guides() -> None:
+    torch.manual_seed(0)
+    received, mask = torch.rand(2, 3, 4, 9), torch.ones(2, 9, dtype=torch.bool)
+    for guide in (MDG(), PDG(), PDG(columns=None, layers=(0,), heads=(0, 1))):
+        outside = guide(received, mask)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(guide(received, mask), outside)

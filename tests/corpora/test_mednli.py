@@ -1,0 +1,107 @@
+"""MedNLI: found, or explained; its text in no message whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from source_files import LABELS
+
+from agcli.corpora import PreparedDataset
+from agcli.errors import AgError, DataError
+
+SECRET = "Zebrafisch"
+Record = dict[str, object]
+
+
+def records(split: str, count: int = 12) -> list[Record]:
+    return [
+        {
+            "sentence1": f"{SECRET} premise {split} {n}",
+            "sentence2": f"{SECRET} hypothesis {split} {n}",
+            "gold_label": LABELS[n % 3],
+            "pairID": f"{split}-{n}",
+        }
+        for n in range(count)
+    ]
+
+
+def write(folder: Path, split: str, content: list[Record]) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"mli_{split}_v1.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in content))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "physionet", split, records(split))
+    return tmp_path / "physionet"
+
+
+@pytest.mark.parametrize("name", ["mednli", "multinli", "another-name"])
+def test_is_credentialed_whatever_it_is_called(folder: Path, make: Callable[..., PreparedDataset], name: str) -> None:
+    prepared = make(name, source=str(folder))
+    assert prepared.credentialed
+    assert list(prepared.splits) == ["train", "dev", "test"]
+    assert SECRET not in json.dumps(prepared.manifest)
+
+
+def test_absent_files_are_explained(tmp_path: Path, folder: Path, make: Callable[..., object]) -> None:
+    (folder / "mli_test_v1.jsonl").unlink()
+    (tmp_path / "empty").mkdir()
+    for source in (None, str(tmp_path / "empty"), str(tmp_path / "absent"), str(folder)):
+        with pytest.raises(DataError) as caught:
+            make("mednli", source=source)
+        hint = str(caught.value.hint)
+        assert "physionet.org/content/mednli/1.0.0" in hint
+        assert "credentialed" in hint
+        assert "mli_train_v1.jsonl" in hint
+        assert "ag prepare --dataset mednli --from" in hint
+
+
+def broken(split: list[Record], **change: object) -> list[Record]:
+    return [*split[:-1], {**split[-1], **change}]
+
+
+@pytest.mark.parametrize("name", ["mednli", "multinli", "own"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        broken(records("train"), gold_label=f"{SECRET} label"),
+        broken(records("train"), pairID="train-0"),
+        broken(records("train"), pairID=f"{SECRET}\ud800"),
+        broken(records("train"), sentence1=[SECRET]),
+        broken(records("train"), gold_label=[SECRET]),
+        [{key: record[key] for key in ("sentence1", "gold_label")} for record in records("train")],
+        [*records("train"), records("test")[0]],
+        [*records("train"), {**records("test")[1], "pairID": f"{SECRET} id"}],
+        [{**record, "gold_label": "neutral"} for record in records("train")],
+        [{**record, "gold_label": SECRET} for record in records("train")],
+    ],
+)
+def test_no_error_shows_text(folder: Path, make: Callable[..., object], name: str, content: list[Record]) -> None:
+    write(folder, "train", content)
+    with pytest.raises(AgError) as caught:
+        make(name, source=str(folder))
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("line", [f'{{"sentence1": "{SECRET}', f'"{SECRET}"', f'{{"{SECRET}": 1}} {SECRET}'])
+def test_no_json_error_shows_text(folder: Path, make: Callable[..., object], line: str) -> None:
+    with (folder / "mli_dev_v1.jsonl").open("a") as handle:
+        handle.write(line + "\n")
+    with pytest.raises(DataError, match="row 13") as caught:
+        make("mednli", source=str(folder))
+    assert SECRET not in str(caught.value)
+
+
+def test_text_columns_named_as_labels_or_splits_stay_unseen(folder: Path, make: Callable[..., object]) -> None:
+    train = folder / "mli_train_v1.jsonl"
+    for options in ({"label": "sentence1"}, {"split_column": "sentence2"}):
+        with pytest.raises(AgError) as caught:
+            make("own", source=str(train), format="tabular", dev_fraction=0.2, **options)
+        assert SECRET not in f"{caught.value} {caught.value.hint}"

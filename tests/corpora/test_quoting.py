@@ -1,0 +1,73 @@
+"""Quoting is decided by evidence, and no row is ever eaten."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agcli.corpora.files import SourceFile, disk_file
+from agcli.corpora.quoting import detect_quoting
+from agcli.corpora.tables import open_table
+
+
+def in_memory(name: str, text: str) -> SourceFile:
+    return SourceFile(name, lambda: io.BytesIO(text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\tb\nx\ty\n", "none"),
+        ('a\tb\n"lone\ty\n', "none"),
+        ('a\tb\n"lone\ty\nx\tends"\n', "none"),
+        ('a\tb\nx\t"lone\nz"\ty\n', "none"),
+        ('a\tb\n"Hello."\ty\n', "none"),
+        ('a\tb\nHe said "yes".\t""\n', "none"),
+        ('a\tb\n"He said ""yes""."\ty\n', "minimal"),
+        ('a\tb\n"He said ""yes""."\t5" nail\n', "none"),
+        ('"a"\t"b"\n"x"\t"y"\n', "minimal"),
+        ('a\tb\n"x\ttab"\ty\n', "minimal"),
+        ('a\tb\n"x\nline"\ty\n', "minimal"),
+    ],
+)
+def test_tab_separated(text: str, expected: str) -> None:
+    assert detect_quoting(in_memory("f.tsv", text), "\t") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a,b\nx,y\n", "none"), ('a,b\n"x",y\n', "minimal"), ('a,b\n"x, z",y\n', "minimal"), ('a,b\n"x,y\n', "none")],
+)
+def test_comma_separated(text: str, expected: str) -> None:
+    assert detect_quoting(in_memory("f.csv", text), ",") == expected
+
+
+_CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
+_PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\t"), max_size=12)
+
+
+@given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=6))
+def test_what_a_csv_writer_writes_is_read_back(rows: list[tuple[str, str]]) -> None:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([("a", "b"), *rows])
+    table = open_table(in_memory("f.csv", out.getvalue()), "minimal")
+    assert [tuple(values) for _, values in table.rows] == rows
+
+
+@given(st.lists(st.tuples(_PLAIN, _PLAIN), min_size=1, max_size=6))
+def test_plain_files_keep_every_row(rows: list[tuple[str, str]]) -> None:
+    text = "".join(f"x{a}\t{b}x\n" for a, b in [("a", "b"), *rows])
+    assert len(list(open_table(in_memory("f.tsv", text)).rows)) == len(rows)
+
+
+def test_unusual_line_separators_and_marks_stay_text(tmp_path: Path) -> None:
+    path = tmp_path / "f.tsv"
+    path.write_bytes("\ufeffa\tb\r\none\u0085two\tthree\u2028four\r\nNA\tnull\r\n\r\n".encode())
+    table = open_table(disk_file(path))
+    assert table.header == ("a", "b")
+    assert list(table.rows) == [(2, ["one\u0085two", "three\u2028four"]), (3, ["NA", "null"])]
