@@ -102,14 +102,18 @@ class Assembly:
     @cached_property
     def examples(self) -> dict[str, Examples]:
         """Split -> tokenised examples; the training split is limited as asked."""
-        found = {
-            split: self.task.examples(frame, self.loaded.tokenizer, self.config.data.max_length)
-            for split, frame in self.dataset.splits.items()
-        }
+        frames = dict(self.dataset.splits)
         for split in ("train", "dev"):
-            if split not in found:
-                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=found)
-        return found | {"train": found["train"].take(self._training_rows(len(found["train"])))}
+            if split not in frames:
+                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=frames)
+        for split, frame in frames.items():
+            if frame.empty:
+                raise DataError(f"the {split} split is empty", file=self.dataset.folder)
+        frames["train"] = frames["train"].iloc[self._training_rows(len(frames["train"]))]
+        return {
+            split: self.task.examples(frame, self.loaded.tokenizer, self.config.data.max_length)
+            for split, frame in frames.items()
+        }
 
     def _training_rows(self, available: int) -> Rows:
         limit, fraction = self.config.data.train_limit, self.config.data.train_fraction

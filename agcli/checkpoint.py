@@ -6,7 +6,6 @@ with the SHA-256 of each file.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from agcli.engine import Engine, Position
@@ -47,11 +47,10 @@ def write_folder(target: Path, write: Callable[[Path], None]) -> None:
     Raises:
         RunError: the disk is full or cannot be written; nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.parent / f".{target.name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     try:
+        aside.mkdir(parents=True)
         write(aside)
         _seal(aside)
         old = target.parent / f".{target.name}.{os.getpid()}.old"
@@ -60,10 +59,9 @@ def write_folder(target: Path, write: Callable[[Path], None]) -> None:
         aside.rename(target)
         _sync(target.parent)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
         raise RunError(
-            f"cannot write {target}: {'the disk is full' if full else error.strerror or error}.",
+            f"cannot write {target}: {getattr(error, 'strerror', None) or error}.",
             hint="what was saved before is intact; free some space and run the command again with --resume",
         ) from error
     finally:
@@ -113,31 +111,43 @@ def name_of(step: int) -> str:
 
 
 def newest(root: Path) -> Found:
-    """The newest checkpoint under `root` whose hashes all hold."""
+    """The newest checkpoint under `root` whose hashes all hold, and those of the best epoch that it needs."""
     damaged: list[str] = []
     for folder in sorted(root.glob("step-*"), reverse=True):
-        problem = fault(folder)
+        problem = fault(folder) or _fault_of_best(folder)
         if problem is None:
             return Found(folder, tuple(damaged))
         damaged.append(f"{folder.name}: {problem}")
     return Found(None, tuple(damaged))
 
 
-def prune(root: Path, best: str | None) -> None:
-    """Remove all but the newest checkpoints and the best one, and what a killed save left aside."""
-    kept = set(sorted((path.name for path in root.glob("step-*")), reverse=True)[:KEPT]) | {best}
-    for path in root.iterdir():
+def _fault_of_best(folder: Path) -> str | None:
+    """What is wrong with the best epoch's checkpoint; a run cannot end rightly without it."""
+    best = json.loads((folder / "state.json").read_text(encoding="utf-8"))["best"]
+    problem = fault(folder.parent / best) if best else None
+    return f"in the best epoch's {best}, {problem}" if problem else None
+
+
+def _prune(newest: Path, best: str | None) -> None:
+    """Remove all but the newest checkpoints and the best one.
+
+    What is newer than `newest` was found damaged; what a killed save left aside goes as well.
+    """
+    names = sorted(path.name for path in newest.parent.glob("step-*"))
+    kept = {*names[: names.index(newest.name) + 1][-KEPT:], best}
+    for path in newest.parent.iterdir():
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def save(root: Path, engine: Engine, progress: dict[str, Any]) -> Path:
-    """Save an engine's full state as `root/step-…`.
+def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None) -> Path:
+    """Save an engine's full state as `root/step-…`, and remove the checkpoints that are needed no more.
 
     Args:
         root: the run's `checkpoints` folder.
         engine: whose weights, optimiser, schedule and position to save, with all random states.
         progress: what else the run must know to go on; JSON.
+        best: name of the best epoch's checkpoint, perhaps this one.
     """
     folder = root / name_of(engine.position.step)
 
@@ -153,17 +163,19 @@ def save(root: Path, engine: Engine, progress: dict[str, Any]) -> Path:
             "scaler": engine.accelerator.scaler.state_dict() if engine.accelerator.scaler else None,
             "random": _host_random(),
             "progress": progress,
+            "best": best,
         }
         (aside / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     write_folder(folder, write)
+    _prune(folder, best)
     return folder
 
 
 def load(folder: Path, engine: Engine) -> dict[str, Any]:
     """Put an engine back where `save` found it; returns `progress`."""
     state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    load_weights(folder, engine.bare_model)
+    load_model(engine.bare_model, str(folder / "model.safetensors"))
     engine.optimizer.load_state_dict(_join(load_file(folder / "optimizer.safetensors"), state["optimizer"]))
     engine.scheduler.load_state_dict(state["scheduler"])
     if state["scaler"] is not None and engine.accelerator.scaler is not None:
@@ -175,7 +187,16 @@ def load(folder: Path, engine: Engine) -> dict[str, Any]:
 
 
 def load_weights(folder: Path, model: torch.nn.Module) -> None:
-    """Load a checkpoint's weights alone, such as the best epoch's at the end of a run."""
+    """Load a checkpoint's weights alone, such as the best epoch's at the end of a run.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+    """
+    problem = fault(folder)
+    if problem is not None:
+        raise RunError(
+            f"checkpoint {folder.name}: {problem}.", hint="run the command again with --resume: it takes a sound one"
+        )
     load_model(model, str(folder / "model.safetensors"))
 
 

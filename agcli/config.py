@@ -98,7 +98,7 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
         return None
     fits = isinstance(value, declared.type) and (declared.type is bool or not isinstance(value, bool))
     if declared.type is float and isinstance(value, int) and not isinstance(value, bool):
-        fits = True
+        fits = abs(value) < 2**1023  # TOML and JSON have whole numbers that no float can hold
     if not fits:
         return f"{flag(name)}: {shortened(value)} is not {_WORDS[declared.type]}."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
@@ -136,6 +136,10 @@ def monitored(guides: GuideOptions) -> tuple[str, ...]:
     return tuple(word.strip() for word in guides.monitor.split(",") if word.strip())
 
 
+MAX_INDICES = 1000
+"""More layers or heads than any encoder has: a slip such as `0-99999999` must not fill the memory."""
+
+
 def parse_indices(text: str) -> tuple[int, ...] | None:
     """`all` -> None, `6,7` -> (6, 7), `0-2,5` -> (0, 1, 2, 5).
 
@@ -147,9 +151,10 @@ def parse_indices(text: str) -> tuple[int, ...] | None:
     indices: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) < MAX_INDICES):
             raise ValueError(f"{text!r} is no list of indices; allowed: `all`, `6,7`, `0-5` (0-based).")
-        indices.update(range(int(first), int(last or first) + 1))
+        indices.update(range(int(first), int(last) + 1))
     return tuple(sorted(indices))
 
 

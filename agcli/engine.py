@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from transformers import get_scheduler
 
@@ -182,7 +183,7 @@ class Engine:
             if self.position.step == 0 and start == 0 and len(terms) > 1:
                 shares = self._gradient_norms(terms)
             loss = torch.stack(list(terms.values())).sum() * weight
-            self._check(loss, "loss", rows)
+            self._check(loss, "loss", batch.rows)
             self.accelerator.backward(loss)
             task += terms["task"].detach() * weight
             for name, value in values.items():
@@ -248,7 +249,7 @@ class Engine:
         ids = [self.examples.ids[row] for row in rows]
         listed = ", ".join(ids[:40]) + (f" and {len(ids) - 40} more" if len(ids) > 40 else "")
         raise RunError(
-            f"the {what} is {float(value)} at step {self.position.step + 1} of {self.total_steps} "
+            f"the {what} is {value.item()} at step {self.position.step + 1} of {self.total_steps} "
             f"(epoch {self.position.epoch + 1}); rows: {listed}. The weights were not updated with it.",
             hint="try a lower --learning-rate, smaller --mdg/--pdg, a longer --warmup-ratio or --precision fp32; "
             "earlier checkpoints are intact (--resume)",
@@ -309,6 +310,7 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
         raise UsageError("--precision fp16 needs a GPU; allowed here: auto, fp32, bf16.")
     if precision == "bf16" and has_cuda and not _has_bf16(has_cuda):
         raise UsageError("--precision bf16: this GPU has no bfloat16 arithmetic; allowed here: auto, fp32, fp16.")
+    AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
 
 

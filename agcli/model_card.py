@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
@@ -14,10 +15,11 @@ from agcli.corpora.prepared import PreparedDataset
 
 def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[str, Any]) -> str:
     """The card as Markdown with the hub's YAML header."""
+    on_hub = plan.model.count("/") == 1 and not Path(plan.model).exists()
     header = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
-        base_model=plan.model if plan.model.count("/") == 1 and plan.model[0] not in "/." else None,
+        base_model=plan.model if on_hub else None,
         tags=["attention-guiding", "agcli"],
     ).to_yaml()
     guides = ", ".join(plan.guides) or "none"
@@ -28,7 +30,7 @@ def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[
     return "\n".join(
         [
             f"---\n{header}\n---",
-            f"# {plan.model} fine-tuned on {dataset.name}",
+            f"# {plan.model if on_hub else Path(plan.model).name} fine-tuned on {dataset.name}",
             "",
             f"Trained with agcli {__version__}. Loss: cross-entropy + guides ({guides}). Attention guiding after Wang "
             "et al. 2022 (arXiv 2204.02922). The model loads in plain transformers; guiding changes training only.",

@@ -38,9 +38,9 @@ class Option:
         """The range in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        parts = [f"above {self.above:g}"] if self.above is not None else []
-        parts += [f"at least {self.minimum:g}"] if self.minimum is not None else []
-        parts += [f"at most {self.maximum:g}"] if self.maximum is not None else []
+        parts = [f"above {self.above:.10g}"] if self.above is not None else []
+        parts += [f"at least {self.minimum:.10g}"] if self.minimum is not None else []
+        parts += [f"at most {self.maximum:.10g}"] if self.maximum is not None else []
         return " and ".join(parts) or "any"
 
     def admits(self, value: Any) -> bool:
@@ -111,7 +111,7 @@ class GuideOptions:
         "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / padded length).",
         choices=("received", "released"),
     )
-    monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.", shapes_result=False)
+    monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class TrainingOptions:
         shapes_result=False,
     )
     epochs: int = option(3, "Passes over the training examples.", minimum=1)
-    batch_size: int = option(32, "Examples in a batch.", minimum=1)
+    batch_size: int = option(16, "Examples in a batch.", minimum=1)
     accumulate: int = option(1, "Batches in one optimiser step.", minimum=1)
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
     optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
@@ -142,7 +142,7 @@ class TrainingOptions:
         "auto", "Arithmetic of matrix products; auto: bf16 where the hardware has it.",
         choices=("auto", "fp32", "bf16", "fp16"),
     )  # fmt: skip
-    seed: int = option(1, "Seed of everything random.", minimum=0)
+    seed: int = option(1, "Seed of everything random.", minimum=0, maximum=2**32 - 1)
     data_seed: int | None = option(None, "Seed of the order of examples; default: --seed.", minimum=0)
     metric: str = option(
         "accuracy",

@@ -10,7 +10,7 @@ from typing import Any
 
 from agcli.config import RunConfig, make_config
 from agcli.errors import UsageError
-from agcli.options import flag
+from agcli.options import OPTIONS, flag
 from agcli.results import RunFolder
 
 
@@ -43,7 +43,7 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
         return _by_name(config, resume, overwrite)
     folder = RunFolder(Path(config.output.output))
     if folder.state is None:
-        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        if folder.path.exists() and not _is_free(folder.path):
             raise UsageError(f"--output {folder.path} exists and is no run folder; it is left alone.")
         return _fresh(folder.path, resume)
     if overwrite:
@@ -57,6 +57,11 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
         )
     _same_settings(folder, config)
     return Placement(folder.path, finished=folder.state == "finished", messages=_already(folder))
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nothing is there but what a run killed at its very start left hidden."""
+    return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 
 
 def _by_name(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
@@ -102,15 +107,16 @@ def _in_words(folder: RunFolder) -> str:
 
 def _difference(folder: RunFolder, config: RunConfig) -> list[str]:
     """The result-shaping options in which an earlier run's settings differ."""
-    earlier = make_config(folder.config, origin=str(folder.path / "config.json"))
-    if earlier.fingerprint() == config.fingerprint():
-        return []
-    before, now = earlier.flat(), config.flat()
-    return [f"{flag(name)} was {before[name]}, is {now[name]}" for name in now if before[name] != now[name]]
+    before = make_config(folder.config, origin=str(folder.path / "config.json")).flat()
+    return [
+        f"{flag(name)} was {before[name]!r}, is {value!r}"
+        for name, value in config.flat().items()
+        if OPTIONS[name].spec.shapes_result and before[name] != value
+    ]
 
 
 def _same_settings(folder: RunFolder, config: RunConfig) -> None:
-    difference = [line for line in _difference(folder, config) if not line.startswith("--output ")]
+    difference = _difference(folder, config)
     if difference:
         raise UsageError(
             f"--resume: the run in {folder.path} has other settings: {'; '.join(difference)}.",

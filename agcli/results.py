@@ -14,15 +14,16 @@ import fcntl
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from agcli.errors import DataError, RunError
+from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
@@ -62,6 +63,11 @@ class RunFolder:
         return self._json("metrics.json")
 
     @property
+    def environment(self) -> dict[str, Any]:
+        """What `environment.json` holds; nothing before training has begun."""
+        return self._json("environment.json") if (self.path / "environment.json").is_file() else {}
+
+    @property
     def state(self) -> State | None:
         """The run's state, or None where there is no run."""
         if not (self.path / "status.json").is_file():
@@ -77,15 +83,31 @@ class RunFolder:
         """Record how the run stands."""
         self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
 
+    def mark_error(self, error: BaseException) -> None:
+        """Record what ended the run."""
+        if isinstance(error, InterruptedRunError | KeyboardInterrupt):
+            self.mark("interrupted", str(error))
+        else:
+            self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+
+    def clear(self) -> None:
+        """Remove what an earlier run left in its folder, and nothing else."""
+        for name in ("checkpoints", "model", "tracking"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("status.json", "metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
+            (self.path / name).unlink(missing_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; the lock dies with the process, however it dies.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it, or it cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -93,9 +115,18 @@ class RunFolder:
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
             try:
+                self._sweep()
                 yield
             finally:
                 (self.path / ".lock").unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half-written; right only under the lock."""
+        for path in [*self.path.glob(".*.tmp"), *self.path.glob(".*.old")]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def write_predictions(self, predictions: dict[str, Predictions]) -> None:
         """Write `predictions.csv`: split, id, label, prediction and one probability a label; never text."""
@@ -175,20 +206,24 @@ class StepTable:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
             kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
         write_text(self.path, csv_text([self.header]) + "".join(kept))
-        self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
+        with _writing(self.path):
+            self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
 
     def add(self, row: Sequence[object]) -> None:
         """Append a row; on the disk for certain after `sync`."""
-        self._file.write(csv_text([row]))
+        with _writing(self.path):
+            self._file.write(csv_text([row]))
 
     def sync(self) -> None:
         """Push all rows to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with _writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
-        self._file.close()
+        with _writing(self.path):
+            self._file.close()
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
@@ -201,25 +236,43 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
 
 def neutralised(text: str) -> str:
-    """A leading apostrophe before text that a spreadsheet would run as a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """A leading apostrophe before text that a spreadsheet would run as a formula.
+
+    Text that has such an apostrophe already gets another, so that `plain` gives every text back.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def plain(text: str) -> str:
     """The inverse of `neutralised`."""
-    return text[1:] if text.startswith("'") and neutralised(text[1:]) == text else text
+    return text[1:] if text.startswith("'") and neutralised(text) != text else text
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with _writing(path):
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+    except RunError:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say what the disk refused, and what to do.
+
+    Raises:
+        RunError: an operating system error inside the block.
+    """
+    try:
+        yield
     except OSError as error:
-        aside.unlink(missing_ok=True)
         hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --output"
         raise RunError(f"cannot write {path}: {error.strerror or error}.", hint=hint) from error

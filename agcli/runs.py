@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from agcli.config import RunConfig
 from agcli.corpora import find_dataset
 from agcli.corpora.prepared import load_prepared
 from agcli.engine import StepReport, predict_logits
-from agcli.errors import AgError, DataError, InterruptedRunError
+from agcli.errors import DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions, classification_metrics, majority_baseline
 from agcli.models import load_model, quiet_transformers
 from agcli.results import RunFolder, StepTable, open_run
@@ -40,35 +40,27 @@ def finetune(config: RunConfig, path: Path, *, resume: bool = False, watch: Watc
         watch: who looks on.
 
     Raises:
-        AgError: as the parts raise them; the folder is marked `failed`.
+        AgError: as the parts raise them; once training has begun, the folder is marked `failed`.
         InterruptedRunError: SIGINT or SIGTERM; full state is saved and the folder marked `interrupted`.
     """
     folder, watch = RunFolder(path), watch or Watch()
+    parts = Assembly(config, folder)
+    _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
     with folder.locked(), interruption.watched() as stop:
         if not resume:
-            clear(folder)
+            folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
         folder.mark("running")
         try:
-            _Training(Assembly(config, folder), stop, watch, resume).run()
-        except (InterruptedRunError, KeyboardInterrupt) as error:
-            folder.mark("interrupted", str(error))
-            raise
+            _Training(parts, stop, watch, resume).run()
         except BaseException as error:
-            folder.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+            with suppress(RunError):  # on a full disk the error itself is the news
+                folder.mark_error(error)
             raise
         folder.mark("finished")
         if not config.output.keep_checkpoints:
             shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder
-
-
-def clear(folder: RunFolder) -> None:
-    """Remove what an earlier run left in its folder, and nothing else."""
-    for name in ("checkpoints", "model", "tracking"):
-        shutil.rmtree(folder.path / name, ignore_errors=True)
-    for name in ("status.json", "metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
-        (folder.path / name).unlink(missing_ok=True)
 
 
 class _Training:
@@ -114,6 +106,7 @@ class _Training:
         """Go on from the newest valid checkpoint, where asked and where there is one."""
         if not self.resume:
             return
+        self._check_same_data()
         found = checkpoint.newest(self.folder.checkpoints)
         for problem in found.damaged:
             self.watch.warning(f"checkpoint {problem}; an older one is used.")
@@ -122,6 +115,12 @@ class _Training:
             return
         self.progress = checkpoint.load(found.folder, self.engine)
         self.watch.message(f"resuming after step {self.engine.position.step}.")
+
+    def _check_same_data(self) -> None:
+        began_with = self.folder.environment.get("data", {}).get("digest")
+        if began_with not in (None, self.parts.dataset.digest):
+            hint = "bring them back as they were, or start anew with --overwrite"
+            raise DataError("not the data that the run began with", file=self.parts.dataset.folder, hint=hint)
 
     def _has_converged(self) -> bool:
         return self.options.patience is not None and self.progress["stale"] >= self.options.patience
@@ -194,9 +193,8 @@ class _Training:
         """Full state; the tables reach the disk first, so that a checkpoint never knows more than they do."""
         self.history.sync()
         self.timing.sync()
-        checkpoint.save(self.folder.checkpoints, self.engine, self.progress)
         best = self.progress["best"]
-        checkpoint.prune(self.folder.checkpoints, best["checkpoint"] if best else None)
+        checkpoint.save(self.folder.checkpoints, self.engine, self.progress, best["checkpoint"] if best else None)
 
     def _stop_if_asked(self) -> None:
         if self.stop.signal is not None:

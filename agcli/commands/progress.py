@@ -71,7 +71,7 @@ class ProgressWatch(Watch):
         """Start the bar over a prediction, in the place of an earlier one."""
         if self.prediction is not None:
             self.bars.remove_task(self.prediction)
-        self.prediction = self.bars.add_task(f"judging {split}", total=total_examples, status="")
+        self.prediction = self.bars.add_task(f"evaluating {split}", total=total_examples, status="")
 
     def predicted(self, num_examples: int) -> None:
         """Move it."""

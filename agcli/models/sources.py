@@ -94,25 +94,21 @@ def locate(name: str) -> Source | None:
 def resolve(name: str, *, offline: bool) -> Source:
     """Where a model is on this machine, after fetching it from the hub if that is needed and allowed.
 
+    A copy that is here is used as it is: the hub is not asked whether it has a newer one.
+
     Raises:
         ModelError: an unknown name, no such folder, or no copy here and no way to the hub.
     """
-    offline = offline or offline_asked()
     found = locate(name)
-    if found is not None and (offline or found.kind != "cached"):
+    if found is not None:
         return found
     entry = find_entry(name)
     hub_id = entry.hub_id if entry else name
     if not _HUB_ID.fullmatch(hub_id):
         raise _unknown(name)
-    if offline:
+    if offline or offline_asked():
         raise _not_here(name, hub_id, "and the network is off (--offline or HF_HUB_OFFLINE)")
-    try:
-        folder = _fetch(name, hub_id)
-    except ModelError:
-        if found is None:
-            raise
-        return found
+    folder = _fetch(name, hub_id)
     return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry)
 
 

@@ -1,0 +1,58 @@
+"""What the tests of whole runs start from: a small prepared data set, a tiny random encoder, and `ag` itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import short_options, write_dataset, write_encoder
+from typer.testing import CliRunner, Result
+
+from agcli.config import RunConfig, make_config
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny tensors gain nothing from threads, and the order of float sums stays one and the same."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """44 pairs to train on, 18 for dev, 12 for test."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "pairs")
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved random BERT: 2 layers of 4 heads, dropout 0.1, at most 64 tokens."""
+    return write_encoder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def options(dataset: Path, encoder: Path) -> dict[str, Any]:
+    """The options of a short run: 6 steps an epoch, 2 epochs, both guides."""
+    return short_options(dataset, encoder)
+
+
+@pytest.fixture
+def config(options: dict[str, Any]) -> Callable[..., RunConfig]:
+    """The checked settings of that run, with changes."""
+    return lambda **changes: make_config({**options, **changes})
+
+
+@pytest.fixture
+def ag() -> Callable[..., Result]:
+    """`ag` in this process, on a wide terminal; checks the exit code."""
+
+    def invoke(*words: object, code: int = 0) -> Result:
+        from agcli.commands.app import app
+
+        result = CliRunner(env={"COLUMNS": "240"}).invoke(app, [str(word) for word in words])
+        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+        return result
+
+    return invoke

@@ -1,0 +1,164 @@
+"""A run's settings: checked as a whole, filled in, saved, read back, fingerprinted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agcli.config import RunConfig, make_config, parse_indices, read_config_file
+from agcli.errors import UsageError
+from agcli.options import OPTIONS, flag
+
+
+def problems(**values: Any) -> list[str]:
+    """The lines of the error that these values give."""
+    with pytest.raises(UsageError) as caught:
+        make_config(values, origin="run.toml")
+    return str(caught.value).splitlines()
+
+
+def test_no_values_give_the_documented_defaults() -> None:
+    assert make_config({}) == RunConfig()
+    options = RunConfig().flat()
+    assert (options["model"], options["dataset"], options["mdg"], options["pdg"]) == ("minilm", "sample", 0.01, 0.001)
+
+
+def test_all_problems_are_told_together_each_with_its_flag_and_what_is_allowed() -> None:
+    found = problems(epochs=0, learning_rate=-1.0, precision="fp23", mgd=0.1, seed=True, mdg="much")
+    assert len(found) == 6
+    for line, parts in zip(
+        found,
+        [
+            ("--epochs: 0", "allowed: at least 1"),
+            ("--learning-rate: -1.0", "above 0"),
+            ("--precision: 'fp23'", "auto, fp32, bf16, fp16", "Did you mean 'fp32'?"),
+            ("run.toml: unknown option 'mgd'", "Did you mean 'mdg'?"),
+            ("--seed: True is not a whole number",),
+            ("--mdg: 'much' is not a number",),
+        ],
+        strict=True,
+    ):
+        assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
+def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
+    assert problems(mdg=value)[0].startswith("--mdg: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("train_fraction", 1.0, 1.01),
+        ("train_fraction", 0.001, 0.0),
+        ("temperature", 0.1, 0.0),
+        ("dropout", 0.9, 0.91),
+        ("max_length", 8, 7),
+        ("warmup_ratio", 1.0, 1.1),
+        ("seed", 2**32 - 1, 2**32),  # NumPy's seeds end there
+        ("patience", 1, 0),
+        ("track", "wandb", "wandbb"),
+        ("epochs", 2, 2.0),
+    ],
+)
+def test_ranges(name: str, allowed: object, refused: object) -> None:
+    assert make_config({name: allowed}).flat()[name] == allowed
+    assert problems(**{name: refused})[0].startswith(flag(name))
+
+
+def test_options_that_exclude_each_other() -> None:
+    assert problems(train_limit=5, train_fraction=0.5) == [
+        "--train-limit and --train-fraction: give one of them, not both."
+    ]
+    assert "τ = 2" in problems(guide_mode="released", temperature=0.5)[0]
+    assert "'mgd' is no guide" in problems(monitor="mgd,pdg")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [("all", None), ("6,7", (6, 7)), ("0-2,5", (0, 1, 2, 5)), (" 3 , 1 - 1".replace(" - ", "-"), (1, 3))],
+)
+def test_indices(text: str, indices: tuple[int, ...] | None) -> None:
+    assert parse_indices(text) == indices
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5-2", "a", "1,,2", "1-", "1.5", "0-99999999999"])
+def test_what_is_no_list_of_indices(text: str) -> None:
+    for name in ("guide_layers", "guide_heads"):
+        assert problems(**{name: text})[0].startswith(f"{flag(name)}: {text!r}")
+
+
+def test_the_paper_recipe() -> None:
+    options = make_config({"recipe": "paper", "dataset": "data/mednli", "model": "biobert"}).flat()
+    expected = {
+        "optimizer": "adam", "learning_rate": 1e-5, "epochs": 20, "max_length": 256, "batch_size": 64,
+        "schedule": "constant", "warmup_ratio": 0.0, "weight_decay": 0.0, "max_grad_norm": 0.0,
+    }  # fmt: skip
+    assert {name: options[name] for name in expected} == expected
+    assert make_config({"recipe": "paper", "dataset": "multinli"}).training.epochs == 5
+    assert make_config({"recipe": "paper", "model": "albert"}).training.batch_size == 56
+    assert make_config({"recipe": "paper", "model": "albert/albert-base-v2"}).training.batch_size == 56
+
+
+def test_chosen_values_win_over_the_recipe() -> None:
+    config = make_config({"recipe": "paper", "epochs": 2})
+    assert (config.training.epochs, config.training.learning_rate) == (2, 1e-5)
+
+
+def test_seeds_of_data_and_subset_follow_the_seed_unless_given() -> None:
+    assert (make_config({"seed": 5}).data_seed, make_config({"seed": 5}).subset_seed) == (5, 5)
+    config = make_config({"seed": 5, "data_seed": 0, "subset_seed": 0})
+    assert (config.data_seed, config.subset_seed) == (0, 0)
+
+
+def as_toml(values: dict[str, Any]) -> str:
+    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None)
+
+
+def test_json_and_toml_give_the_same_settings_and_fingerprint(tmp_path: Path) -> None:
+    config = make_config({"recipe": "paper", "epochs": 2, "train_limit": 9, "guide_layers": "0-1", "offline": True})
+    (tmp_path / "a.json").write_text(json.dumps(config.flat()))
+    (tmp_path / "a.toml").write_text(as_toml(config.flat()))
+    for name in ("a.json", "a.toml"):
+        again = make_config(read_config_file(tmp_path / name))
+        assert again == config
+        assert again.fingerprint() == config.fingerprint()
+
+
+def test_a_whole_number_in_a_file_is_the_same_as_a_float() -> None:
+    assert make_config({"mdg": 1}).fingerprint() == make_config({"mdg": 1.0}).fingerprint()
+
+
+def test_the_fingerprint_knows_what_shapes_a_result() -> None:
+    plain = make_config({}).fingerprint()
+    for name, value in {"mdg": 0.02, "seed": 2, "dataset": "x", "precision": "fp32", "monitor": "mdg"}.items():
+        assert make_config({name: value}).fingerprint() != plain, name
+    for name, value in {"output": "x", "offline": True, "checkpoint_every": 3, "track": "tensorboard"}.items():
+        assert make_config({name: value}).fingerprint() == plain, name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.json", b"{", "not valid json"),
+        ("a.json", b"[1]", "holds no table of options"),
+        ("a.json", b"\xff\xfe", "cannot read"),
+        ("a.toml", b"epochs =", "not valid toml"),
+        ("a.json", None, "cannot read"),
+    ],
+)
+def test_config_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, problem: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=problem) as caught:
+        read_config_file(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_every_option_has_help_and_a_default_in_its_range() -> None:
+    for name, declared in OPTIONS.items():
+        assert declared.spec.help.endswith("."), name
+        assert declared.spec.admits(declared.default), name

@@ -1,0 +1,164 @@
+"""The laws of the house, read off the source: who may import whom, who may print, exit or load what."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+PACKAGE = CHECKOUT / "agcli"
+FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
+
+STOREYS: tuple[frozenset[str], ...] = (
+    frozenset({"errors"}),
+    frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
+    | frozenset({"options", "environment", "interruption"}),
+    frozenset({"config", "statistics", "tasks", "results", "engine", "trainer"}),
+    frozenset({"checkpoint", "assembly", "placement"}),
+    frozenset({"watch", "model_card"}),
+    frozenset({"runs"}),
+    frozenset({"evaluation"}),
+    frozenset({"commands"}),
+    frozenset({"__main__"}),
+)
+"""The rooms (files and folders of `agcli/`) by height. A room imports from storeys below its own only."""
+
+HEIGHT = {room: height for height, rooms in enumerate(STOREYS) for room in rooms}
+
+KNOWS_NOTHING_OF = {
+    "engine": {"models", "corpora", "metrics"},  # the loop trains whatever it is handed
+    "guides": {"attention", "models"},
+    "corpora": {"models", "batching"},  # lengths in tokens are counted by a function that the command hands in
+    "models": {"attention", "corpora"},
+    "trainer": {"corpora", "metrics", "options"},
+}
+"""Rooms further down that a room must do without all the same."""
+
+SEES_THE_WHOLE_CONFIG = {"assembly", "runs", "model_card", "placement", "commands"}
+LONGEST_FILE, LONGEST_FUNCTION = 330, 65
+
+
+def room_of(file: str) -> str:
+    return file.split("/")[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Dotted name of every import in a file, those inside functions and `if TYPE_CHECKING` too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(tree: ast.AST) -> set[str]:
+    """Rooms of `agcli` that a file imports; `from agcli import __version__` names none."""
+    names = {name.split(".")[1] for name in imported(tree) if name.startswith("agcli.")}
+    return names - {"__version__"}
+
+
+def dotted(node: ast.AST) -> str:
+    """`typer.Exit` for that expression, the bare name for a name, else an empty string."""
+    return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
+def test_imports_go_down_only(file: str) -> None:
+    room = room_of(file)
+    assert room in HEIGHT, f"give {room} its storey in STOREYS"
+    others = rooms_imported(FILES[file]) - {room}
+    assert {other for other in others if HEIGHT[other] >= HEIGHT[room]} == set()
+    assert others & KNOWS_NOTHING_OF.get(room, set()) == set()
+    if "config" in others:
+        assert room in SEES_THE_WHOLE_CONFIG
+
+
+def test_every_storey_is_inhabited() -> None:
+    """A room that has gone must leave the plan, or the plan says nothing."""
+    assert set(HEIGHT) == {room_of(file) for file in FILES} - {"__init__"}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room_of(file) != "commands"])
+def test_the_terminal_belongs_to_the_commands(file: str) -> None:
+    outside = {name.split(".")[0] for name in imported(FILES[file])}
+    assert outside & {"typer", "rich", "click"} == set()
+    assert [call.lineno for call in calls(FILES[file]) if dotted(call.func) == "print"] == []
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "commands/app.py"])
+def test_only_the_app_exits_or_catches_every_error_of_ours(file: str) -> None:
+    ends = {"sys.exit", "exit", "quit", "os._exit", "os.abort", "SystemExit", "typer.Exit", "typer.Abort"}
+    found = {dotted(node) for node in ast.walk(FILES[file]) if dotted(node) in ends}
+    for node in ast.walk(FILES[file]):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            found |= {f"line {node.lineno}: {dotted(name)}" for name in caught if dotted(name).endswith("AgError")}
+    assert found == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_that_is_loaded_can_run_code(file: str) -> None:
+    modules = {name.split(".")[0] for name in imported(FILES[file])}
+    assert modules & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"} == set()
+    for node in ast.walk(FILES[file]):
+        assert not (isinstance(node, ast.Constant) and node.value == "trust_remote_code")
+    for call in calls(FILES[file]):
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert given.get("trust_remote_code", "False") == "False", call.lineno
+        assert given.get("allow_pickle", "False") == "False", call.lineno
+        if dotted(call.func) == "torch.load":
+            assert given.get("weights_only") == "True", call.lineno
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_files_and_functions_stay_small(file: str) -> None:
+    assert Path(file).stem not in {"utils", "util", "helpers", "common", "misc"}, "name what it is about"
+    assert len((PACKAGE / file).read_text("utf-8").splitlines()) <= LONGEST_FILE
+    for node in ast.walk(FILES[file]):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:  # from the body on: options are many
+            assert node.end_lineno - node.body[0].lineno < LONGEST_FUNCTION, node.name
+
+
+def test_the_top_level_is_the_plan() -> None:
+    git = shutil.which("git")
+    if git is None or not (CHECKOUT / ".git").exists():
+        pytest.skip("no git here to tell what belongs to the project")
+    listed = subprocess.run([git, "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0] for line in listed.splitlines()}
+    allowed = {"agcli", "tests", "data", "pyproject.toml", "README.md", "LICENSE"}
+    assert {name for name in top if not name.startswith(".")} == allowed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [None, ["--help"], ["--version"], ["finetune", "--help"], ["prepare", "--help"], ["evaluate", "--help"]],
+)
+def test_help_and_import_are_light(arguments: list[str] | None) -> None:
+    """`import agcli` (None) and every help page do without the heavy libraries, so that they answer at once."""
+    program = f"""
+import sys
+import agcli
+if {arguments!r} is not None:
+    from agcli.__main__ import main
+    sys.argv = ["ag", *{arguments!r}]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, end.code
+heavy = {{"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert bool(found.stdout) == (arguments is not None)

@@ -1,0 +1,217 @@
+"""Run folders: files that are whole, tables that can be cut back, cells that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_runs import listed
+
+from agcli.errors import AgError, DataError, InterruptedRunError, RunError
+from agcli.metrics import Predictions
+from agcli.results import RunFolder, StepTable, csv_text, neutralised, open_run, plain, write_text
+
+IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
+
+
+@pytest.mark.parametrize("text", ["=SUM(A1)", "+1", "-1", "@x", "\tx", "\rx"])
+def test_what_a_spreadsheet_would_run_is_neutralised(text: str) -> None:
+    assert neutralised(text) == f"'{text}"
+    assert csv_text([[text]]).strip('"').startswith("'")
+
+
+@given(st.text(alphabet="=+-@'\t\rab"))
+def test_every_text_comes_back(text: str) -> None:
+    assert plain(neutralised(text)) == text
+    assert not neutralised(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def predicted(ids: tuple[str, ...] = IDS, labels: tuple[str, ...] = ("=yes", "no", "-")) -> Predictions:
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(len(labels)), size=len(ids))
+    return Predictions(ids, labels, random.integers(len(labels), size=len(ids)), probabilities)
+
+
+def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    dev, test = predicted(), predicted(ids=("x", "y"))
+    run.write_predictions({"dev": dev, "test": test})
+    for split, expected in {"dev": dev, "test": test}.items():
+        found = run.load_predictions(split)
+        assert (found.ids, found.labels) == (expected.ids, expected.labels)
+        assert found.gold.tolist() == expected.gold.tolist()
+        assert found.probabilities.tolist() == expected.probabilities.tolist()  # every bit
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["split", "id", "label", "prediction", "p_=yes", "p_no", "p_-"]
+    assert [row[1] for row in rows[:4]] == ["'=1+1", "'+2", "'-3", "'@cmd"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the run has no predictions"),
+        ("", "not a predictions file"),
+        ("split,id,label,prediction,p_a\ndev,1,b,a,0.5\n", "not a predictions file"),
+        ("split,id,label,prediction,p_a\ndev,1,a,a,x\n", "not a predictions file"),
+        ("split,id,label,prediction,p_a\ntest,1,a,a,1.0\n", "no such split.*'dev'.*Allowed: test"),
+    ],
+)
+def test_predictions_that_cannot_be_read(tmp_path: Path, content: str | None, problem: str) -> None:
+    if content is not None:
+        (tmp_path / "predictions.csv").write_text(content)
+    with pytest.raises(DataError, match=problem) as caught:
+        RunFolder(tmp_path).load_predictions("dev")
+    assert "predictions.csv" in str(caught.value)
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "a", "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"cannot write .*/a: No space left on device") as caught:
+        write_text(tmp_path / "a", "new")
+    assert caught.value.hint == "free some space"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_a_table_is_cut_back_to_a_step(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    table = StepTable(path, ["step", "loss"])
+    table.start(0)
+    for step in range(1, 5):
+        table.add([step, step / 3])
+    table.close()
+    whole = path.read_text()
+    assert whole.splitlines()[1] == "1,0.3333333333333333"
+    with path.open("a") as file:
+        file.write("5,0.1")  # killed inside a line
+    table.start(2)
+    table.add([3, 1.0])
+    table.add([4, 4 / 3])
+    table.close()
+    assert path.read_text() == whole
+    table.start(9)
+    table.close()
+    assert path.read_text() == whole
+    table.start(0)
+    table.close()
+    assert path.read_text() == "step,loss\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_a_table_is_an_error_of_ours(tmp_path: Path) -> None:
+    table = StepTable(tmp_path / "history.csv", ["step"])
+    table.start(0)
+    table._file.close()
+    table._file = Path("/dev/full").open("a", buffering=1)  # noqa: SIM115
+    with pytest.raises(RunError, match=r"history\.csv: No space left on device"):
+        table.add([1])
+    with pytest.raises(RunError, match=r"history\.csv: No space left on device"):
+        table.sync()
+    with pytest.raises(RunError, match=r"history\.csv: No space left on device"):
+        table.close()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from agcli.results import RunFolder
+with RunFolder(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(run.path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="another process is working"), run.locked():
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with run.locked():
+        pass
+    assert list(run.path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / ".metrics.json.77.tmp").touch()
+    (tmp_path / ".model.77.tmp").mkdir()
+    (tmp_path / ".model.77.tmp" / "weights").touch()
+    (tmp_path / ".model.77.old").mkdir()
+    (tmp_path / "metrics.json").touch()
+    with RunFolder(tmp_path).locked():
+        assert listed(tmp_path) == [".lock", "metrics.json"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write .*Not a directory"), RunFolder(tmp_path / "file" / "x").locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (RunError("the loss is nan"), "failed", "the loss is nan"),
+        (MemoryError("too much"), "failed", "MemoryError: too much"),
+        (InterruptedRunError("by SIGINT"), "interrupted", "by SIGINT"),
+        (KeyboardInterrupt(), "interrupted", ""),
+    ],
+)
+def test_an_error_marks_the_run(tmp_path: Path, error: BaseException, state: str, reason: str) -> None:
+    run = RunFolder(tmp_path)
+    assert run.state is None
+    run.mark_error(error)
+    assert run.state == state
+    assert run._json("status.json")["reason"] == reason
+
+
+def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no run folder"):
+        open_run(tmp_path)
+    run = RunFolder(tmp_path)
+    for state in ("running", "failed", "interrupted"):
+        run.mark(state)  # type: ignore[arg-type]
+        with pytest.raises(RunError, match=f"this run is {state}, not finished") as caught:
+            open_run(tmp_path)
+        assert caught.value.hint == f"ag finetune --output {tmp_path} --resume"
+    run.mark("finished")
+    assert open_run(tmp_path) == run
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_damaged_json_file_is_named(tmp_path: Path, content: Any) -> None:
+    if content is not None:
+        (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(AgError, match=r"metrics\.json"):
+        _ = RunFolder(tmp_path).metrics
+
+
+def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.mark("finished")
+    for name in ("model/a", "checkpoints/b", "tracking/c", "notes/d"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name in ("history.csv", "timing.csv", "metrics.json", "predictions.csv", "environment.json", "mine.txt"):
+        (tmp_path / name).touch()
+    run.clear()
+    assert listed(tmp_path) == ["mine.txt", "notes"]
