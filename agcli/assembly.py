@@ -14,11 +14,12 @@ from agcli.batching import Examples, Rows, nested_subset
 from agcli.config import RunConfig, monitored, parse_indices
 from agcli.corpora import find_dataset
 from agcli.corpora.prepared import PreparedDataset, load_prepared
-from agcli.engine import Engine, Guiding, make_accelerator
+from agcli.engine import Engine, Guiding
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides import MDG, PDG, Guide, text_forms
 from agcli.models import LoadedModel, load_model
 from agcli.options import GuideOptions, flag
+from agcli.precision import make_accelerator
 from agcli.results import RunFolder
 from agcli.tasks import Classification
 

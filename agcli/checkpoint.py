@@ -6,9 +6,7 @@ with the SHA-256 of each file.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -18,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
+from agcli.atomic import sha256, write_folder
 from agcli.engine import Engine, Position
 from agcli.errors import RunError
 
@@ -37,58 +35,20 @@ class Found:
     damaged: tuple[str, ...]
 
 
-def write_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
-
-    Args:
-        target: the folder to make; replaced if it exists.
-        write: fills the folder it is given, a temporary one beside the target.
+def write_sealed(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all, with a manifest of the hashes of its files.
 
     Raises:
-        RunError: the disk is full or cannot be written; nothing is left behind.
+        RunError: the disk refuses.
     """
-    aside = target.parent / f".{target.name}.{os.getpid()}.tmp"
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
+
+    def write_and_seal(aside: Path) -> None:
         write(aside)
-        _seal(aside)
-        old = target.parent / f".{target.name}.{os.getpid()}.old"
-        if target.exists():
-            target.rename(old)
-        aside.rename(target)
-        _sync(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
-        raise RunError(
-            f"cannot write {target}: {getattr(error, 'strerror', None) or error}.",
-            hint="what was saved before is intact; free some space and run the command again with --resume",
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        files = sorted(path for path in aside.rglob("*") if path.is_file())
+        manifest = {str(path.relative_to(aside)): sha256(path) for path in files}
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
-
-def _seal(folder: Path) -> None:
-    """Write the manifest of hashes and push everything to the disk."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {str(path.relative_to(folder)): sha256(path) for path in files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    for path in [*files, folder / MANIFEST, folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    write_folder(target, write_and_seal)
 
 
 def fault(folder: Path) -> str | None:
@@ -167,7 +127,7 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
         }
         (aside / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
-    write_folder(folder, write)
+    write_sealed(folder, write)
     _prune(folder, best)
     return folder
 

@@ -101,6 +101,8 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
         fits = abs(value) < 2**1023  # TOML and JSON have whole numbers that no float can hold
     if not fits:
         return f"{flag(name)}: {shortened(value)} is not {_WORDS[declared.type]}."
+    if value == "" and declared.default != "":
+        return f"{flag(name)}: it is empty."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
         nearest = did_you_mean(str(value), declared.spec.choices or ())
         return f"{flag(name)}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
@@ -132,8 +134,8 @@ GUIDES = ("mdg", "pdg")
 
 
 def monitored(guides: GuideOptions) -> tuple[str, ...]:
-    """The guides that `--monitor` names."""
-    return tuple(word.strip() for word in guides.monitor.split(",") if word.strip())
+    """The guides that `--monitor` names, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in guides.monitor.split(",") if word.strip()))
 
 
 MAX_INDICES = 1000

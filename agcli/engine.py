@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from transformers import get_scheduler
 
 from agcli.attention import Capture, Seam
 from agcli.batching import Batch, Examples, Rows, collate, epoch_order, length_order
-from agcli.errors import RunError, UsageError
+from agcli.errors import RunError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
+from agcli.precision import make_accelerator
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
@@ -295,30 +295,6 @@ def predict_logits(
     logits = torch.cat([found for _, found in done])
     back = np.argsort(np.concatenate([rows for rows, _ in done]))
     return logits[torch.from_numpy(back)]
-
-
-def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
-    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`.
-
-    Raises:
-        UsageError: fp16 without a GPU, or bf16 where the hardware has none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if precision == "auto":
-        precision = "bf16" if _has_bf16(has_cuda) else "fp32"
-    if precision == "fp16" and not has_cuda:
-        raise UsageError("--precision fp16 needs a GPU; allowed here: auto, fp32, bf16.")
-    if precision == "bf16" and has_cuda and not _has_bf16(has_cuda):
-        raise UsageError("--precision bf16: this GPU has no bfloat16 arithmetic; allowed here: auto, fp32, fp16.")
-    AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
-
-
-def _has_bf16(has_cuda: bool) -> bool:
-    """Whether bfloat16 products run in hardware; emulated ones are slower than float32."""
-    if has_cuda:
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agcli.atomic import write_text
 from agcli.errors import DataError, UsageError
 from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, per_class
-from agcli.results import RunFolder, csv_text, open_run, write_text
+from agcli.results import RunFolder, csv_text, open_run
 from agcli.statistics import (
     RESAMPLES,
     Bootstrap,

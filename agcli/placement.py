@@ -107,6 +107,8 @@ def _in_words(folder: RunFolder) -> str:
 
 def _difference(folder: RunFolder, config: RunConfig) -> list[str]:
     """The result-shaping options in which an earlier run's settings differ."""
+    if not (folder.path / "config.json").is_file():
+        return ["they were never written (it was killed at its start)"]
     before = make_config(folder.config, origin=str(folder.path / "config.json")).flat()
     return [
         f"{flag(name)} was {before[name]!r}, is {value!r}"

@@ -9,24 +9,25 @@ model/            loads in vanilla transformers           timing.csv        the 
 from __future__ import annotations
 
 import csv
-import errno
 import fcntl
 import io
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from agcli.atomic import write_text, writing
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
+STATES: tuple[State, ...] = get_args(State)
 RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
 
@@ -72,8 +73,11 @@ class RunFolder:
         """The run's state, or None where there is no run."""
         if not (self.path / "status.json").is_file():
             return None
-        state: State = self._json("status.json")["state"]
-        return state
+        found = self._json("status.json").get("state")
+        for state in STATES:
+            if state == found:
+                return state
+        raise DataError("no state of a run", file=self.path / "status.json", value=found, allowed=STATES)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file whole or not at all."""
@@ -91,10 +95,10 @@ class RunFolder:
             self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
     def clear(self) -> None:
-        """Remove what an earlier run left in its folder, and nothing else."""
+        """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
         for name in ("checkpoints", "model", "tracking"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("status.json", "metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
+        for name in ("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
             (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -104,7 +108,7 @@ class RunFolder:
         Raises:
             RunError: another process holds it, or it cannot be written.
         """
-        with _writing(self.path):
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("w")
         with file:
@@ -206,23 +210,23 @@ class StepTable:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
             kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
         write_text(self.path, csv_text([self.header]) + "".join(kept))
-        with _writing(self.path):
+        with writing(self.path):
             self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
 
     def add(self, row: Sequence[object]) -> None:
         """Append a row; on the disk for certain after `sync`."""
-        with _writing(self.path):
+        with writing(self.path):
             self._file.write(csv_text([row]))
 
     def sync(self) -> None:
         """Push all rows to the disk."""
-        with _writing(self.path):
+        with writing(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Flush and close."""
-        with _writing(self.path):
+        with writing(self.path):
             self._file.close()
 
 
@@ -246,33 +250,3 @@ def neutralised(text: str) -> str:
 def plain(text: str) -> str:
     """The inverse of `neutralised`."""
     return text[1:] if text.startswith("'") and neutralised(text) != text else text
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _writing(path):
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-    except RunError:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say what the disk refused, and what to do.
-
-    Raises:
-        RunError: an operating system error inside the block.
-    """
-    try:
-        yield
-    except OSError as error:
-        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --output"
-        raise RunError(f"cannot write {path}: {error.strerror or error}.", hint=hint) from error

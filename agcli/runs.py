@@ -13,6 +13,7 @@ import torch
 
 from agcli import checkpoint, environment, interruption, model_card
 from agcli.assembly import Assembly, Plan
+from agcli.atomic import write_folder
 from agcli.config import RunConfig
 from agcli.corpora import find_dataset
 from agcli.corpora.prepared import load_prepared
@@ -30,13 +31,16 @@ def plan_run(config: RunConfig, folder: Path) -> Plan:
     return Assembly(config, RunFolder(folder)).plan
 
 
-def finetune(config: RunConfig, path: Path, *, resume: bool = False, watch: Watch | None = None) -> RunFolder:
+def finetune(
+    config: RunConfig, path: Path, *, resume: bool = False, overwrite: bool = False, watch: Watch | None = None
+) -> RunFolder:
     """Fine-tune, choose the best epoch on dev, judge it, and leave a run folder.
 
     Args:
         config: the settings.
-        path: the run folder; made if need be, and cleared of an earlier run unless `resume`.
+        path: the run folder; made if need be.
         resume: go on from the newest valid checkpoint.
+        overwrite: clear the folder of an earlier run.
         watch: who looks on.
 
     Raises:
@@ -47,10 +51,12 @@ def finetune(config: RunConfig, path: Path, *, resume: bool = False, watch: Watc
     parts = Assembly(config, folder)
     _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
     with folder.locked(), interruption.watched() as stop:
+        if folder.state is not None and not (resume or overwrite):  # perhaps another process has just made it
+            raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
+        folder.mark("running")
         if not resume:
             folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
-        folder.mark("running")
         try:
             _Training(parts, stop, watch, resume).run()
         except BaseException as error:
@@ -226,7 +232,7 @@ class _Training:
             predictions["test"] = self._predict("test", saved=True)
         metrics = self._metrics(predictions)
         self.folder.write_predictions(predictions)
-        checkpoint.write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
+        write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
 
     def _metrics(self, predictions: dict[str, Predictions]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_folder_is_sealed_with_the_hash_of_each_file(tmp_path: Path) -> None:
-    checkpoint.write_folder(tmp_path / "x", fill())
+    checkpoint.write_sealed(tmp_path / "x", fill())
     assert names(tmp_path) == ["x/a.txt", "x/b/c.bin", "x/manifest.json"]
     assert checkpoint.fault(tmp_path / "x") is None
     manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
@@ -47,22 +47,22 @@ def test_a_folder_is_sealed_with_the_hash_of_each_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_replaced(tmp_path: Path) -> None:
-    checkpoint.write_folder(tmp_path / "x", fill("old"))
-    checkpoint.write_folder(tmp_path / "x", fill("new"))
+    checkpoint.write_sealed(tmp_path / "x", fill("old"))
+    checkpoint.write_sealed(tmp_path / "x", fill("new"))
     assert (tmp_path / "x" / "a.txt").read_text() == "new"
     assert listed(tmp_path) == ["x"]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("else")])
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path, error: Exception) -> None:
-    checkpoint.write_folder(tmp_path / "x", fill("old"))
+    checkpoint.write_sealed(tmp_path / "x", fill("old"))
 
     def write(folder: Path) -> None:
         fill("new")(folder)
         raise error
 
     with pytest.raises(RunError if isinstance(error, OSError) else RuntimeError):
-        checkpoint.write_folder(tmp_path / "x", write)
+        checkpoint.write_sealed(tmp_path / "x", write)
     assert listed(tmp_path) == ["x"]
     assert checkpoint.fault(tmp_path / "x") is None
     assert (tmp_path / "x" / "a.txt").read_text() == "old"
@@ -71,7 +71,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
 def test_a_parent_that_is_a_file_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot write .*Not a directory"):
-        checkpoint.write_folder(tmp_path / "file" / "x", fill())
+        checkpoint.write_sealed(tmp_path / "file" / "x", fill())
 
 
 def flip(file: Path) -> None:
@@ -93,7 +93,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_found_and_named(tmp_path: Path, damage: str) -> None:
-    checkpoint.write_folder(tmp_path / "x", fill())
+    checkpoint.write_sealed(tmp_path / "x", fill())
     inflict, told = DAMAGE[damage]
     inflict(tmp_path / "x")
     assert told in str(checkpoint.fault(tmp_path / "x"))
@@ -105,7 +105,7 @@ from pathlib import Path
 from agcli import checkpoint
 
 def saved(target, text):
-    checkpoint.write_folder(target, lambda folder: [(folder / name).write_text(text) for name in "abc"])
+    checkpoint.write_sealed(target, lambda folder: [(folder / name).write_text(text) for name in "abc"])
 
 def killed(target, last):
     left = last

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agcli.config import RunConfig, make_config, parse_indices, read_config_file
+from agcli.config import RunConfig, make_config, monitored, parse_indices, read_config_file
 from agcli.errors import UsageError
 from agcli.options import OPTIONS, flag
 
@@ -69,6 +69,16 @@ def test_ranges(name: str, allowed: object, refused: object) -> None:
     assert problems(**{name: refused})[0].startswith(flag(name))
 
 
+@pytest.mark.parametrize("name", ["model", "dataset", "output", "guide_layers"])
+def test_empty_words_are_refused(name: str) -> None:
+    assert problems(**{name: ""}) == [f"{flag(name)}: it is empty."]
+
+
+def test_a_guide_is_monitored_once() -> None:
+    assert monitored(make_config({"monitor": " pdg,mdg,,pdg"}).guides) == ("pdg", "mdg")
+    assert monitored(make_config({}).guides) == ()
+
+
 def test_options_that_exclude_each_other() -> None:
     assert problems(train_limit=5, train_fraction=0.5) == [
         "--train-limit and --train-fraction: give one of them, not both."
@@ -85,7 +95,7 @@ def test_indices(text: str, indices: tuple[int, ...] | None) -> None:
     assert parse_indices(text) == indices
 
 
-@pytest.mark.parametrize("text", ["", "-1", "5-2", "a", "1,,2", "1-", "1.5", "0-99999999999"])
+@pytest.mark.parametrize("text", [" ", "-1", "5-2", "a", "1,,2", "1-", "1.5", "0-99999999999"])
 def test_what_is_no_list_of_indices(text: str) -> None:
     for name in ("guide_layers", "guide_heads"):
         assert problems(**{name: text})[0].startswith(f"{flag(name)}: {text!r}")

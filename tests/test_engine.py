@@ -18,9 +18,10 @@ from torch import Tensor
 from agcli.assembly import Assembly
 from agcli.batching import epoch_order
 from agcli.config import RunConfig
-from agcli.engine import Engine, Guiding, StepReport, make_accelerator
+from agcli.engine import Engine, Guiding, StepReport
 from agcli.errors import RunError, UsageError
 from agcli.guides import MDG, PDG
+from agcli.precision import make_accelerator
 from agcli.results import RunFolder
 
 Make = Callable[..., RunConfig]

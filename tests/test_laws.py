@@ -17,8 +17,9 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
+    frozenset({"atomic"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
-    | frozenset({"options", "environment", "interruption"}),
+    | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset({"config", "statistics", "tasks", "results", "engine", "trainer"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card"}),

@@ -134,6 +134,15 @@ def test_a_folder_in_which_a_run_was_killed_at_its_start_can_be_used() -> None:
     assert place(config("mine")).path == Path("mine")
 
 
+def test_a_run_without_settings_can_only_be_overwritten() -> None:
+    RunFolder(DEFAULT).path.mkdir(parents=True)
+    RunFolder(DEFAULT).mark("running")
+    assert place(config()).path == place(config(), resume=True).path == Path(f"{DEFAULT}-2")
+    with pytest.raises(UsageError, match="killed at its start"):
+        place(config(str(DEFAULT)), resume=True)
+    assert place(config(str(DEFAULT)), overwrite=True).path == DEFAULT
+
+
 def test_nothing_to_resume_is_said() -> None:
     assert "nothing to resume in mine" in place(config("mine"), resume=True).messages[0]
 

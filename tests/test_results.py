@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +16,7 @@ from tiny_runs import listed
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
-from agcli.results import RunFolder, StepTable, csv_text, neutralised, open_run, plain, write_text
+from agcli.results import RunFolder, StepTable, csv_text, neutralised, open_run, plain
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
 
@@ -72,19 +70,6 @@ def test_predictions_that_cannot_be_read(tmp_path: Path, content: str | None, pr
     with pytest.raises(DataError, match=problem) as caught:
         RunFolder(tmp_path).load_predictions("dev")
     assert "predictions.csv" in str(caught.value)
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_text(tmp_path / "a", "old")
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"cannot write .*/a: No space left on device") as caught:
-        write_text(tmp_path / "a", "new")
-    assert caught.value.hint == "free some space"
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
 
 
 def test_a_table_is_cut_back_to_a_step(tmp_path: Path) -> None:
@@ -197,6 +182,13 @@ def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:
     assert open_run(tmp_path) == run
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"state": "done"}'])
+def test_a_damaged_status_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "status.json").write_text(content)
+    with pytest.raises(DataError, match=r"status\.json"):
+        _ = RunFolder(tmp_path).state
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]"])
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: Any) -> None:
     if content is not None:
@@ -214,4 +206,4 @@ def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
     for name in ("history.csv", "timing.csv", "metrics.json", "predictions.csv", "environment.json", "mine.txt"):
         (tmp_path / name).touch()
     run.clear()
-    assert listed(tmp_path) == ["mine.txt", "notes"]
+    assert listed(tmp_path) == ["mine.txt", "notes", "status.json"]

@@ -47,7 +47,7 @@ def finetune(
     from agcli.runs import finetune as train
 
     with ProgressWatch() as watch:
-        folder = train(chosen, place.path, resume=resume, watch=watch)
+        folder = train(chosen, place.path, resume=resume, overwrite=overwrite, watch=watch)
     _show_results(folder.path, json)
 
 

@@ -17,7 +17,7 @@ from agcli.corpora.pairs import Corpus, Pair, SourceSplit
 from agcli.corpora.prepared import COLUMNS, FORMAT, PreparedDataset, check_target, data_digest, write_prepared
 from agcli.corpora.request import DEV_FRACTION, PrepareRequest
 from agcli.corpora.splits import DevCut, cut_dev
-from agcli.errors import AgError, DataError
+from agcli.errors import DataError, ModelError
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
 
     Args:
         request: what to prepare, and how.
-        count_tokens: (first texts, second texts) -> tokens of each pair. Without it, or where it raises an
-            `AgError`, lengths in tokens are left out and the manifest says why.
+        count_tokens: (first texts, second texts) -> tokens of each pair. Without it, or where it raises a
+            `ModelError`, lengths in tokens are left out and the manifest says why.
 
     Raises:
         UsageError: options that cannot be.
@@ -180,5 +180,5 @@ def _token_lengths(
         return {}, "no tokenizer was given"
     try:
         return {split: lengths.tokens(pairs, count) for split, pairs in splits.items()}, None
-    except AgError as error:
+    except ModelError as error:
         return {}, str(error)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from agcli.errors import DataError, RunError
+from agcli.atomic import write_folder
+from agcli.errors import DataError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -157,50 +156,14 @@ def write_prepared(
         RunError: the disk refuses.
     """
     check_target(folder, overwrite)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
-        try:
-            _fill(new, splits, manifest)
-            _put_in_place(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+    def write(aside: Path) -> None:
+        for split, frame in splits.items():
+            frame.to_parquet(aside / f"{split}.parquet", index=False)
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name in _MAY_LIE_BESIDE:
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, aside / name)
+
+    write_folder(folder, write)
     return PreparedDataset(folder, str(manifest["name"]), tuple(manifest["labels"]), dict(splits), dict(manifest))
-
-
-def _fill(folder: Path, splits: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any]) -> None:
-    folder.chmod(0o755)  # mkdtemp's 0700 would shut out colleagues once renamed
-    for split, frame in splits.items():
-        frame.to_parquet(folder / f"{split}.parquet", index=False)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        _sync(path)
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    """Rename `new` to `folder`; a folder that is there steps aside first and comes back if that fails."""
-    if not folder.exists():
-        new.rename(folder)
-    else:
-        for name in _MAY_LIE_BESIDE & {entry.name for entry in folder.iterdir()}:
-            shutil.copy2(folder / name, new / name)
-        old = new.with_suffix(".old")
-        folder.rename(old)
-        try:
-            new.rename(folder)
-        except BaseException:
-            old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

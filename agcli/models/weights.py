@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agcli.errors import ModelError
+from agcli.atomic import sha256, write_folder
+from agcli.errors import ModelError, RunError
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -74,8 +74,8 @@ def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tupl
     state = {name: tensor for file in weights.files for name, tensor in _read_pickle(file).items()}
     try:
         _write_safetensors(state, converted)
-    except OSError as error:  # a full or read-only disk must not keep a good model from loading
-        return state, (f"{names} could not be converted to safetensors at {converted.parent} ({error.strerror})",)
+    except RunError as error:  # a full or read-only disk must not keep a good model from loading
+        return state, (f"{names} could not be converted to safetensors: {error}",)
     return state, (f"converted {names} once to safetensors at {converted}",)
 
 
@@ -86,10 +86,7 @@ def conversion_cache() -> Path:
 
 
 def _digest(files: tuple[Path, ...]) -> str:
-    digests = []
-    for file in files:
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    digests = [sha256(file) for file in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -155,15 +152,6 @@ def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _write_safetensors(state: dict[str, torch.Tensor], target: Path) -> None:
-    """Write beside the target, sync, rename: a reader never sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        # Clones, as safetensors refuses tensors that share memory (tied embeddings).
-        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, temporary, {"format": "pt"})
-        with Path(temporary).open("rb") as stream:
-            os.fsync(stream.fileno())
-        Path(temporary).replace(target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    # Clones, as safetensors refuses tensors that share memory (tied embeddings).
+    tensors = {name: tensor.clone().contiguous() for name, tensor in state.items()}
+    write_folder(target.parent, lambda aside: save_file(tensors, aside / target.name, {"format": "pt"}))

@@ -23,9 +23,9 @@ from speed_report import Comparison, Timing
 
 from agcli.batching import nested_subset
 from agcli.corpora import PreparedDataset, PrepareRequest, prepare
-from agcli.engine import make_accelerator
 from agcli.environment import describe
 from agcli.models import load_tokenizer
+from agcli.precision import make_accelerator
 from agcli.tasks import Classification
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"

@@ -81,7 +81,7 @@ def test_a_failure_while_writing_leaves_the_old_data(
     first = make(source=str(source))
 
     def full_disk(self: object, target: object, **_: object) -> None:
-        if moment == "to_parquet" or str(self).endswith(".new"):
+        if moment == "to_parquet" or str(self).endswith(".tmp"):
             raise OSError(28, "No space left on device")
         original(self, target)
 

@@ -1,0 +1,105 @@
+"""Files and folders that appear whole or not at all: written aside, synced to the disk, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from agcli.errors import RunError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    aside = _beside(path, "tmp")
+    try:
+        with writing(path):
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            sync(aside)
+            aside.replace(path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def write_folder(target: Path, write: Callable[[Path], object]) -> None:
+    """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
+
+    Args:
+        target: the folder to make; replaced if it exists.
+        write: fills the folder it is given, a temporary one beside the target.
+
+    Raises:
+        RunError: the disk refuses; what was there before is there again.
+    """
+    aside, old = _beside(target, "tmp"), _beside(target, "old")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        with writing(target):
+            aside.mkdir(parents=True)
+            write(aside)
+            for path in (*aside.rglob("*"), aside):
+                sync(path)
+            _put_in_place(aside, target, old)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_in_place(aside: Path, target: Path, old: Path) -> None:
+    """Rename; a folder that is there steps aside first and comes back if that fails."""
+    if target.exists():
+        target.rename(old)
+    try:
+        aside.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    sync(target.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say what the disk refused, and what to do.
+
+    Raises:
+        RunError: an error of the operating system inside the block.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
+        raise RunError(
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}.",
+            hint="what was saved before is intact; free space (a run goes on with --resume) or choose another --output",
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Push a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A hidden name in the same folder, of this process: renaming works only within one file system."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")

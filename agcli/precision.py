@@ -1,0 +1,35 @@
+"""Device and arithmetic: what `auto` means here, and what this hardware cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from agcli.errors import UsageError
+
+
+def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
+    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`.
+
+    Raises:
+        UsageError: fp16 without a GPU, or bf16 where the hardware has none.
+    """
+    has_cuda = torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(has_cuda) else "fp32"
+    if precision == "fp16" and not has_cuda:
+        raise UsageError("--precision fp16 needs a GPU; allowed here: auto, fp32, bf16.")
+    if precision == "bf16" and has_cuda and not _has_bf16(has_cuda):
+        raise UsageError("--precision bf16: this GPU has no bfloat16 arithmetic; allowed here: auto, fp32, fp16.")
+    AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
+
+
+def _has_bf16(has_cuda: bool) -> bool:
+    """Whether bfloat16 products run in hardware; emulated ones are slower than float32."""
+    if has_cuda:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
