@@ -98,7 +98,9 @@ class Assembly:
     @cached_property
     def seam(self) -> Seam:
         """How received attention comes out of the encoder."""
-        return attach(self.loaded.model)
+        guides = self.config.guides
+        guided = bool(guides.mdg or guides.pdg or guides.monitor)
+        return attach(self.loaded.model, self.config.model.attention, required=guided)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:

@@ -103,10 +103,21 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
         return f"{flag(name)}: {shortened(value)} is not {_WORDS[declared.type]}."
     if value == "" and declared.default != "":
         return f"{flag(name)}: it is empty."
+    if isinstance(value, str) and not _has_home(value):
+        return f"{flag(name)}: {shortened(value)} names the home folder of nobody here."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
         nearest = did_you_mean(str(value), declared.spec.choices or ())
         return f"{flag(name)}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
     return None
+
+
+def _has_home(value: str) -> bool:
+    """False where a leading `~` or `~name` stands for no folder."""
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        return False
+    return True
 
 
 _WORDS: dict[type[Any], str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

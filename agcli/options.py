@@ -69,7 +69,7 @@ class ModelOptions:
     model: str = option("minilm", "Encoder: a name from `ag models`, a hub id or a folder.")
     attention: str = option(
         "auto",
-        "Attention implementation, the same for every arm of a comparison.",
+        "Attention, the same for every arm: reference (ours) or auto (maps of encoders that cannot use ours).",
         choices=("auto", "reference"),
     )
     dropout: float | None = option(

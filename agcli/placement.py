@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -41,7 +42,7 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
         raise UsageError("--resume goes on with a run and --overwrite throws it away: give one of them.")
     if config.output.output is None:
         return _by_name(config, resume, overwrite)
-    folder = RunFolder(Path(config.output.output))
+    folder = RunFolder(Path(config.output.output).expanduser())
     if folder.state is None:
         if folder.path.exists() and not _is_free(folder.path):
             raise UsageError(f"--output {folder.path} exists and is no run folder; it is left alone.")
@@ -130,5 +131,7 @@ def config_of_unfinished(output: Any, resume: bool) -> Path | None:
     """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated."""
     if not resume or output is None:
         return None
-    path = Path(output) / "config.json"
-    return path if path.is_file() else None
+    with suppress(RuntimeError):  # `~nobody`, of which the check of all options tells
+        path = Path(output).expanduser() / "config.json"
+        return path if path.is_file() else None
+    return None

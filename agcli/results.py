@@ -96,10 +96,11 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
-        for name in ("checkpoints", "model", "tracking"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
-            (self.path / name).unlink(missing_ok=True)
+        with writing(self.path):
+            for name in ("checkpoints", "model", "tracking"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            for name in ("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
+                (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -74,6 +74,12 @@ def test_empty_words_are_refused(name: str) -> None:
     assert problems(**{name: ""}) == [f"{flag(name)}: it is empty."]
 
 
+@pytest.mark.parametrize("name", ["model", "dataset", "output"])
+def test_the_home_of_nobody_is_refused(name: str) -> None:
+    assert problems(**{name: "~nobody-here/x"})[0].startswith(f"{flag(name)}: '~nobody-here/x' names the home folder")
+    assert make_config({name: "~/x"}).flat()[name] == "~/x"
+
+
 def test_a_guide_is_monitored_once() -> None:
     assert monitored(make_config({"monitor": " pdg,mdg,,pdg"}).guides) == ("pdg", "mdg")
     assert monitored(make_config({}).guides) == ()

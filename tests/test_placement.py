@@ -155,6 +155,15 @@ def test_the_settings_of_an_unfinished_run_are_read_from_its_folder() -> None:
     assert config_of_unfinished("nothing", resume=True) is None
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shells leave the one in `--output=~/run` to us, and config files have no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    run(tmp_path / "home" / "mine", "interrupted")
+    assert config_of_unfinished("~/mine", resume=True) == tmp_path / "home" / "mine" / "config.json"
+    assert place(config("~/mine"), resume=True).path == tmp_path / "home" / "mine"
+    assert config_of_unfinished("~nobody-here/mine", resume=True) is None
+
+
 def test_a_broken_config_of_an_earlier_run_is_named() -> None:
     run("mine", "interrupted")
     Path("mine/config.json").write_text("{")

@@ -207,3 +207,6 @@ def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     run.clear()
     assert listed(tmp_path) == ["mine.txt", "notes", "status.json"]
+    (tmp_path / "history.csv").mkdir()
+    with pytest.raises(RunError, match="cannot write"):
+        run.clear()

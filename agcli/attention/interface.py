@@ -67,13 +67,13 @@ class Seam:
     """How received attention comes out of one encoder.
 
     Attributes:
-        kind: `interface` (our attention function runs) or `maps` (eager maps are reduced).
+        kind: `interface` (our attention function runs), `maps` (eager maps are reduced) or `none`.
         num_layers: attention layers that report.
         num_heads: heads in each.
         encoder: the model's class, for messages.
     """
 
-    kind: Literal["interface", "maps"]
+    kind: Literal["interface", "maps", "none"]
     num_layers: int
     num_heads: int
     encoder: str
@@ -110,14 +110,19 @@ class Seam:
         return torch.stack([received_attention(layer, mask) for layer in layers], dim=1)
 
 
-def attach(model: nn.Module) -> Seam:
+def attach(model: nn.Module, attention: str = "auto", *, required: bool = True) -> Seam:
     """Switch a model to our attention where it can be, and find out by trying what it gives back.
 
     The model's configured heads and layers are not trusted: a tiny forward counts what really reports, since an
     encoder that bypasses the interface ignores the switch silently.
 
+    Args:
+        model: a Hugging Face model; its mode and the random state are left as they were.
+        attention: `reference` for our attention function only; `auto` also takes eager maps where that is bypassed.
+        required: whether nothing given back is an error; without guides it need not be.
+
     Raises:
-        ModelError: the encoder gives no attention back by either way.
+        ModelError: the encoder gives no attention back, and it is required.
     """
     register()
     name = type(model).__name__
@@ -125,7 +130,7 @@ def attach(model: nn.Module) -> Seam:
         ("interface", IMPLEMENTATION),
         ("maps", "eager"),
     )
-    for kind, implementation in attempts:
+    for kind, implementation in attempts[:1] if attention == "reference" else attempts:
         try:
             model.set_attn_implementation(implementation)  # type: ignore[operator]
         except (ValueError, KeyError, NotImplementedError):
@@ -134,10 +139,14 @@ def attach(model: nn.Module) -> Seam:
         dimensions = 3 if kind == "interface" else 4
         if layers and all(layer is not None and layer.dim() == dimensions for layer in layers):
             return Seam(kind, len(layers), layers[0].shape[1], name)
+    if not required:
+        return Seam("none", 0, 0, name)
+    ways = "through transformers' attention interface" + ("" if attention == "reference" else " or as maps")
     raise ModelError(
-        f"{name} gives no attention back, neither through transformers' attention interface nor as "
-        "maps, so it cannot be guided.",
-        hint="choose another encoder (`ag models` lists those that work), or turn the guides off: --mdg 0 --pdg 0",
+        f"{name} gives no attention back {ways}, so it cannot be guided.",
+        hint="choose another encoder (`ag models` lists those that work)"
+        + (", allow maps: --attention auto" if attention == "reference" else "")
+        + ", or turn the guides off: --mdg 0 --pdg 0",
     )
 
 

@@ -97,6 +97,16 @@ def load_prepared(folder: Path) -> PreparedDataset:
             file=folder,
             hint="prepare the data again; do not edit prepared files by hand",
         )
+    for split, frame in splits.items():
+        strange = frame.loc[~frame["label"].isin(labels), "label"]
+        if len(strange):
+            raise DataError(
+                "a label is outside the manifest's set",
+                file=folder / f"{split}.parquet",
+                row=int(strange.index[0]) + 1,
+                column="label",
+                allowed=labels,
+            )
     return PreparedDataset(folder, str(manifest["name"]), labels, splits, manifest)
 
 

@@ -108,3 +108,16 @@ def test_a_layer_that_gives_nothing_back_is_an_error(tiny, batch):
     for attentions in (None, (), (layer,), (layer, None)):
         with pytest.raises(ModelError, match="attention layers gave attention back"):
             seam.received(attentions, batch["attention_mask"].bool(), "received")
+
+
+def test_maps_can_be_ruled_out(tiny):
+    with pytest.raises(ModelError, match=r"MPNet.* gives no attention back through transformers' attention interface,"):
+        attach(tiny("mpnet"), "reference")
+    assert attach(tiny("bert"), "reference") == attach(tiny("bert"), "auto")
+
+
+def test_an_encoder_without_attention_can_still_be_trained_unguided():
+    config = FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
+    seam = attach(FNetForSequenceClassification(config), required=False)
+    assert seam.kind == "none"
+    assert seam.forward_kwargs("none") == {}
