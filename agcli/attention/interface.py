@@ -2,7 +2,7 @@
 
 transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
 beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed
-(MATH section 7). Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
+Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
 """
 
 from __future__ import annotations

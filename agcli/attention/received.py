@@ -29,7 +29,7 @@ def reference_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention and its column sums.
 
-    Source: Eq. 8; MATH sections 1 and 6. `released` is the mean over the key axis of the dropped-out map, padded
+    Source: Wang et al. 2022, Eq. 8. `released` is the mean over the key axis of the dropped-out map, padded
     rows kept, as in the authors' code.
 
     Shape:

@@ -1,6 +1,6 @@
 """What all guides share: the unit rows and Gram matrix of one forward, and the step from values to a loss.
 
-Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (MATH: Eq. 8).
+Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (Wang et al. 2022, Eq. 8).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ReceivedAttention:
 
     @cached_property
     def gram(self) -> Tensor:
-        """`M Mᵀ`, shape (batch, K, K): MDG's logits and all that PDG needs (MATH section 3)."""
+        """`M Mᵀ`, shape (batch, K, K): MDG's logits and all that PDG needs (`‖MᵀM − I‖² = ‖MMᵀ‖² − 2·tr(MMᵀ) + n`)."""
         return self._product(self.unit_rows, self.unit_rows.mT)
 
     @cached_property
