@@ -78,6 +78,7 @@ class DataError(AgError):
         place = [str(file)] if file is not None else []
         place += [f"row {row}"] if row is not None else []
         place += [f"column {column!r}"] if column is not None else []
+        message = message if message.endswith((".", "?", "!")) else f"{message}."
         parts = [f"{', '.join(place)}: {message}" if place else message]
         if value is not None:
             parts.append(f"Found {shortened(value)}.")

@@ -1,7 +1,7 @@
 """The seam between Hugging Face encoders and the guides.
 
 transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
-beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed
+beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed.
 Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
 """
 

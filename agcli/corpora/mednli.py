@@ -40,7 +40,7 @@ def read(request: PrepareRequest) -> Corpus:
 def missing(problem: str = "") -> DataError:
     """The error for absent files: what to download, that it needs credentials, the command to run then."""
     return DataError(
-        f"{problem} MedNLI is not shipped: it is credentialed data.".strip(),
+        f"{problem or 'No MedNLI files were named.'} MedNLI is not shipped: it is credentialed data.",
         hint=(
             "with credentialed access to PhysioNet (training and a signed agreement), download MedNLI 1.0.0 from "
             f"https://physionet.org/content/mednli/1.0.0/ ({', '.join(FILES)}), then run: "

@@ -1,6 +1,6 @@
 """What all guides share: the unit rows and Gram matrix of one forward, and the step from values to a loss.
 
-Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (Wang et al. 2022, Eq. 8).
+Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (Eq. 8).
 """
 
 from __future__ import annotations
