@@ -23,6 +23,8 @@ from agcli.precision import make_accelerator
 from agcli.results import RunFolder
 from agcli.tasks import Classification
 
+AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,6 +48,7 @@ class Plan:
         device: where it runs.
         memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch; a rough
             estimate from dimensions, not a measurement.
+        attention: how attention is had: our own function (`interface`), eager `maps`, or `none`.
         notes: what loading did beside the plain.
     """
 
@@ -65,6 +68,7 @@ class Plan:
     precision: str
     device: str
     memory_estimate_bytes: int
+    attention: str
     notes: tuple[str, ...]
 
 
@@ -76,8 +80,15 @@ class Assembly:
 
     @cached_property
     def dataset(self) -> PreparedDataset:
-        """The prepared data."""
-        return load_prepared(find_dataset(self.config.data.dataset, Path.cwd()))
+        """The prepared data; a run that goes on from elsewhere finds them where they lay when it began."""
+        began_with = Path(self.folder.environment.get("data", {}).get("folder", ""))
+        try:
+            folder = find_dataset(self.config.data.dataset, Path.cwd())
+        except DataError:
+            if not began_with.is_absolute() or not began_with.is_dir():
+                raise
+            folder = began_with
+        return load_prepared(folder)
 
     @cached_property
     def task(self) -> Classification:
@@ -176,7 +187,8 @@ class Assembly:
             precision=str(engine.accelerator.mixed_precision).replace("no", "fp32"),
             device=str(engine.device),
             memory_estimate_bytes=self._memory_estimate(),
-            notes=self.loaded.notes,
+            attention=self.seam.kind,
+            notes=self.loaded.notes + ((AFTER_DROPOUT,) if self.seam.kind == "maps" else ()),
         )
 
     def _memory_estimate(self) -> int:
@@ -210,7 +222,7 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
         subset[field] = indices
     scale: dict[str, Any] = {"reduction": options.reduction, **subset}
-    temperature = 2.0 if released else options.temperature
+    temperature = options.temperature or (2.0 if released else 1.0)
 
     def make(name: str, weight: float) -> Guide:
         if name == "mdg":

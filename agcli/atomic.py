@@ -32,12 +32,13 @@ def write_text(path: Path, text: str) -> None:
             aside.unlink(missing_ok=True)
 
 
-def write_folder(target: Path, write: Callable[[Path], object]) -> None:
+def write_folder(target: Path, write: Callable[[Path], object], hint: str | None = None) -> None:
     """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
 
     Args:
         target: the folder to make; replaced if it exists.
         write: fills the folder it is given, a temporary one beside the target.
+        hint: what to do when the disk refuses.
 
     Raises:
         RunError: the disk refuses; what was there before is there again.
@@ -45,7 +46,7 @@ def write_folder(target: Path, write: Callable[[Path], object]) -> None:
     aside, old = _beside(target, "tmp"), _beside(target, "old")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        with writing(target):
+        with writing(target, hint):
             aside.mkdir(parents=True)
             write(aside)
             for path in (*aside.rglob("*"), aside):
@@ -70,7 +71,7 @@ def _put_in_place(aside: Path, target: Path, old: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, hint: str | None = None) -> Iterator[None]:
     """Say what the disk refused, and what to do.
 
     Raises:
@@ -81,7 +82,7 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
         raise RunError(
             f"cannot write {path}: {getattr(error, 'strerror', None) or error}.",
-            hint="what was saved before is intact; free space (a run goes on with --resume) or choose another --output",
+            hint=hint or "what was there before is intact; free some space, or write elsewhere",
         ) from error
 
 

@@ -48,7 +48,7 @@ def write_sealed(target: Path, write: Callable[[Path], None]) -> None:
         manifest = {str(path.relative_to(aside)): sha256(path) for path in files}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
-    write_folder(target, write_and_seal)
+    write_folder(target, write_and_seal, "earlier checkpoints are intact; free some space and go on with --resume")
 
 
 def fault(folder: Path) -> str | None:

@@ -71,7 +71,9 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the command line") 
     """
     problems = [problem for name, value in values.items() if (problem := _problem(name, value, origin)) is not None]
     if not problems:
-        chosen = {**_recipe(values), **values}
+        chosen = {**recipe_values(values, values), **values}
+        if chosen.get("temperature") is None:
+            chosen["temperature"] = 2.0 if chosen.get("guide_mode") == "released" else 1.0
         # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
         chosen = {
             name: float(value) if OPTIONS[name].type is float and value is not None else value
@@ -91,6 +93,8 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the command line") 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:
     """What is wrong with one value on its own, or None."""
+    if name not in OPTIONS and isinstance(value, dict):
+        return f"{origin}: [{name}] is a section; a config file has none, only one option a line."
     if name not in OPTIONS:
         return f"{origin}: unknown option {name!r}.{did_you_mean(name, OPTIONS)}"
     declared = OPTIONS[name]
@@ -134,8 +138,10 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
     for name in monitored(guides):
         if name not in GUIDES:
             yield f"--monitor: {name!r} is no guide; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}"
-    if guides.guide_mode == "released" and guides.temperature not in (1.0, 2.0):
-        yield "--temperature: the released arithmetic fixes τ = 2; leave it out with --guide-mode released."
+    if guides.guide_mode == "released" and (guides.temperature, guides.reduction) != (2.0, "mean"):
+        yield "--guide-mode released fixes τ = 2 and the mean: leave out --temperature and --reduction."
+    if config.model.offline and config.output.track not in (None, "tensorboard"):
+        yield f"--track {config.output.track}: with --offline only tensorboard, which stays in the run folder."
     if config.data.train_limit is not None and config.data.train_fraction != 1.0:
         yield "--train-limit and --train-fraction: give one of them, not both."
 
@@ -175,15 +181,16 @@ PAPER_EPOCHS = {"multinli": 5, "mednli": 20, "cross-genre-ir": 5}
 """Wang et al. 2022, section 4.2. Other data sets get MultiNLI's five."""
 
 
-def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults that a recipe puts under explicit values.
+def recipe_values(naming: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe stands for that `naming` names, if any; `values` tell model and data set.
 
     The paper names Adam, 1e-5, the epochs, length 256 and the batch sizes; it names neither warm-up, decay nor
     clipping, so the recipe uses none.
     """
-    if values.get("recipe", "default") != "paper":
+    if naming.get("recipe", "default") != "paper":
         return {}
-    dataset = Path(str(values.get("dataset", ""))).name.lower()
+    dataset, model = (Path(str(values.get(name, ""))).name.lower() for name in ("dataset", "model"))
+    epochs = [count for name, count in PAPER_EPOCHS.items() if dataset.startswith(name)]
     return {
         "optimizer": "adam",
         "learning_rate": 1e-5,
@@ -192,8 +199,8 @@ def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
         "weight_decay": 0.0,
         "max_grad_norm": 0.0,
         "max_length": 256,
-        "batch_size": 56 if "albert" in str(values.get("model", "")).lower() else 64,
-        "epochs": PAPER_EPOCHS.get(dataset, 5),
+        "batch_size": 56 if "albert" in model else 64,
+        "epochs": epochs[0] if epochs else 5,
     }
 
 

@@ -24,7 +24,7 @@ from agcli.batching import Batch, Examples, Rows, collate, epoch_order, length_o
 from agcli.errors import RunError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
-from agcli.precision import make_accelerator
+from agcli.precision import keep_freed_memory, make_accelerator
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
@@ -124,6 +124,8 @@ class Engine:
         accelerator: Accelerator | None = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.seam, self.losses, self.examples, self.guiding = seam, losses, examples, guiding
         self.options, self.data_seed = options, data_seed
         self.lengths = examples.lengths
@@ -162,9 +164,8 @@ class Engine:
         self.model.train()
         started = perf_counter()
         for rows in order[self.position.step_in_epoch :]:
-            report = self._step(rows, started)
-            started = perf_counter()
-            yield report
+            yield self._step(rows, started)
+            started = perf_counter()  # what the driver did meanwhile, such as saving, is not the step's time
         self.position.epoch, self.position.step_in_epoch = epoch + 1, 0
 
     def _step(self, rows: Rows, started: float) -> StepReport:
@@ -216,7 +217,7 @@ class Engine:
         if guiding.guides:
             guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
             values |= guided.raw
-            terms |= {guide.name: guide.weight * guided.raw[guide.name] for guide in guiding.guides}
+            terms |= guided.weighted
         if guiding.monitors:
             with torch.no_grad():
                 values |= guide_values(guiding.monitors, guiding.attention(received.detach(), batch.mask)).raw
@@ -251,8 +252,7 @@ class Engine:
         raise RunError(
             f"the {what} is {value.item()} at step {self.position.step + 1} of {self.total_steps} "
             f"(epoch {self.position.epoch + 1}); rows: {listed}. The weights were not updated with it.",
-            hint="try a lower --learning-rate, smaller --mdg/--pdg, a longer --warmup-ratio or --precision fp32; "
-            "earlier checkpoints are intact (--resume)",
+            hint="earlier checkpoints are intact; try a lower learning rate, lighter guides, more warm-up, or fp32",
         )
 
     def predict(self, examples: Examples, *, on_batch: Callable[[int], None] | None = None) -> Tensor:

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agcli.atomic import write_text
 from agcli.errors import DataError, UsageError
-from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, per_class
+from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, majority_baseline, per_class
 from agcli.results import RunFolder, csv_text, open_run
 from agcli.statistics import (
     RESAMPLES,
@@ -105,7 +107,7 @@ def evaluate_runs(
             predictions,
             classification_metrics(predictions),
             bootstrap(predictions, resamples=resamples, seed=seed),
-            _baseline(folder, split) if dataset is None else None,
+            _baseline(folder, predictions),
         )
         for name, folder, predictions in zip(names, folders, matched, strict=True)
     )
@@ -131,14 +133,42 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def write_metrics(evaluation: Evaluation, file: Path) -> None:
-    """Write one CSV row a run and metric: run, split, metric, value, low, high, n."""
-    rows: list[list[object]] = [["run", "split", "metric", "value", "low", "high", "n"]]
+    """Write everything as one long CSV table: a row a number, its `kind` telling which.
+
+    Kinds: `metric`; `class` (with its label); `confusion` (label: gold, predicted); and of each further run against
+    the first, `difference` and `test` (p-values).
+    """
+    data = [evaluation.dataset or "", evaluation.split]
+    rows: list[list[object]] = [["run", "dataset", "split", "kind", "label", "metric", "value", "low", "high", "n"]]
     for run in evaluation.runs:
-        for metric in METRICS:
-            interval = run.intervals.metrics[metric]
-            row = [run.name, evaluation.split, metric, run.metrics[metric]]
-            rows.append([*row, interval.low, interval.high, run.metrics["n"]])
+        rows += [[run.name, *data, *row, run.metrics["n"]] for row in _metric_rows(run)]
+    for run, comparison in zip(evaluation.runs[1:], evaluation.comparisons, strict=True):
+        rows += [[run.name, *data, *row, comparison.n] for row in _comparison_rows(comparison)]
     write_text(file.resolve(), csv_text(rows))
+
+
+def _metric_rows(run: RunEvaluation) -> Iterator[list[object]]:
+    """kind, label, metric, value, low, high."""
+    for metric in METRICS:
+        interval = run.intervals.metrics[metric]
+        yield ["metric", "", metric, run.metrics[metric], interval.low, interval.high]
+    for row, intervals in zip(per_class(run.predictions), run.intervals.classes, strict=True):
+        for name, interval in intervals.items():
+            yield ["class", row.label, name, getattr(row, name), interval.low, interval.high]
+    counts, labels = confusion(run.predictions), run.predictions.labels
+    low, high = confusion_interval(counts)
+    for gold, predicted in np.ndindex(counts.shape):
+        cell = int(counts[gold, predicted]), int(low[gold, predicted]), int(high[gold, predicted])
+        yield ["confusion", f"{labels[gold]}, {labels[predicted]}", "count", *cell]
+
+
+def _comparison_rows(comparison: Comparison) -> Iterator[list[object]]:
+    """kind, label, metric, value, low, high."""
+    for metric, difference in comparison.differences.items():
+        yield ["difference", "", metric, difference.value, difference.interval.low, difference.interval.high]
+    yield ["test", "", "mcnemar_p", comparison.mcnemar_p, "", ""]
+    for metric, p_value in comparison.permutation_p.items():
+        yield ["test", "", f"permutation_p_{metric}", p_value, "", ""]
 
 
 def write_predictions(evaluation: Evaluation, file: Path) -> None:
@@ -194,10 +224,13 @@ def _unique_names(folders: Sequence[RunFolder]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(folder.path) for folder in folders]
 
 
-def _baseline(folder: RunFolder, split: str) -> dict[str, Any] | None:
-    """The majority class's metrics on the split, where the run recorded them."""
-    recorded: dict[str, Any] | None = folder.metrics.get("baseline", {}).get(split)
-    return recorded
+def _baseline(folder: RunFolder, predictions: Predictions) -> dict[str, Any] | None:
+    """Metrics of always answering the class that was most frequent in the run's training data."""
+    recorded = next(iter(folder.metrics.get("baseline", {}).values()), None)
+    if recorded is None or recorded["label"] not in predictions.labels:
+        return None
+    majority = np.array([predictions.labels.index(recorded["label"])])
+    return majority_baseline(majority, predictions.gold, predictions.labels)
 
 
 def _common_split(folders: Sequence[RunFolder], names: Sequence[str], wanted: str | None) -> str:

@@ -34,7 +34,9 @@ def watched() -> Iterator[Interruption]:
         yield interruption
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interruption._note) for number in numbers}
+    # A signal that is ignored, as in a job started with nohup, stays ignored.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interruption._note) for number in heard}
     try:
         yield interruption
     finally:

@@ -98,7 +98,7 @@ class GuideOptions:
 
     mdg: float = option(0.01, "Weight of map discrimination guiding (α); 0 turns it off.", minimum=0.0)
     pdg: float = option(0.001, "Weight of pattern decorrelation guiding (β); 0 turns it off.", minimum=0.0)
-    temperature: float = option(1.0, "MDG's temperature τ.", above=0.0)
+    temperature: float | None = option(None, "MDG's temperature τ; default: 1 (released: 2).", above=0.0)
     reduction: str = option(
         "mean",
         "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).",
@@ -108,7 +108,7 @@ class GuideOptions:
     guide_heads: str = option("all", "Guided heads of each such layer, 0-based, written likewise.")
     guide_mode: str = option(
         "received",
-        "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / padded length).",
+        "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / batch length).",
         choices=("received", "released"),
     )
     monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.")

@@ -87,7 +87,10 @@ def _names(config: RunConfig) -> Iterator[Path]:
     """`runs/mednli-biobert-mdg=0.01-pdg=0.001-seed=1`, then the same with `-2`, `-3`, ..."""
     options = config.guides
     guides = [f"{name}={weight:g}" for name, weight in (("mdg", options.mdg), ("pdg", options.pdg)) if weight > 0]
-    dataset, model = Path(config.data.dataset).name, config.model.model.rstrip("/").rpartition("/")[2]
+    dataset, model = (
+        Path(config.data.dataset).name or Path(config.data.dataset).resolve().name,
+        config.model.model.rstrip("/").rpartition("/")[2],
+    )
     name = "-".join([dataset, model, *(guides or ["unguided"]), f"seed={config.training.seed}"])
     yield Path("runs") / name
     for number in count(2):
@@ -125,6 +128,17 @@ def _same_settings(folder: RunFolder, config: RunConfig) -> None:
             f"--resume: the run in {folder.path} has other settings: {'; '.join(difference)}.",
             hint=f"ag finetune --output {folder.path} --resume (its own settings are read from the folder)",
         )
+
+
+def require_run(output: str) -> None:
+    """`--output FOLDER --resume` and nothing else means a run that is there; defaults are not what is wanted.
+
+    Raises:
+        UsageError: no run there.
+    """
+    folder = RunFolder(Path(output).expanduser())
+    if folder.state is None:
+        raise UsageError(f"--resume: there is no run in {folder.path.resolve()}.", hint="check the folder")
 
 
 def config_of_unfinished(output: Any, resume: bool) -> Path | None:

@@ -13,6 +13,7 @@ import fcntl
 import io
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,8 +61,22 @@ class RunFolder:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What `metrics.json` holds."""
-        return self._json("metrics.json")
+        """What `metrics.json` holds.
+
+        Raises:
+            DataError: it is missing, damaged, or lacks what every run writes.
+        """
+        metrics = self._json("metrics.json")
+        missing = [key for key in ("dev", "baseline", "best_epoch", "epochs", "guides") if key not in metrics]
+        if missing:
+            raise DataError("not the metrics of a run", file=self.path / "metrics.json", column=missing[0])
+        return metrics
+
+    @property
+    def trained_labels(self) -> tuple[str, ...]:
+        """The labels of the saved model, in the order of its outputs."""
+        names = self._json("model/config.json").get("id2label", {})
+        return tuple(str(names[index]) for index in sorted(names, key=int))
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -194,7 +209,10 @@ def open_run(path: Path) -> RunFolder:
     if state is None:
         raise DataError("no run folder (it has no status.json)", file=path, hint="`ag finetune` makes run folders")
     if state != "finished":
-        raise RunError(f"{path}: this run is {state}, not finished.", hint=f"ag finetune --output {path} --resume")
+        raise RunError(
+            f"{path}: this run is {state}, not finished.",
+            hint=f"ag finetune --output {shlex.quote(str(path.resolve()))} --resume",
+        )
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from agcli.config import RunConfig
 from agcli.corpora import find_dataset
 from agcli.corpora.prepared import load_prepared
 from agcli.engine import StepReport, predict_logits
-from agcli.errors import DataError, InterruptedRunError, RunError
+from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.metrics import Predictions, classification_metrics, majority_baseline
 from agcli.models import load_model, quiet_transformers
 from agcli.results import RunFolder, StepTable, open_run
@@ -113,6 +113,7 @@ class _Training:
         if not self.resume:
             return
         self._check_same_data()
+        self._check_same_arithmetic()
         found = checkpoint.newest(self.folder.checkpoints)
         for problem in found.damaged:
             self.watch.warning(f"checkpoint {problem}; an older one is used.")
@@ -127,6 +128,23 @@ class _Training:
         if began_with not in (None, self.parts.dataset.digest):
             hint = "bring them back as they were, or start anew with --overwrite"
             raise DataError("not the data that the run began with", file=self.parts.dataset.folder, hint=hint)
+
+    def _check_same_arithmetic(self) -> None:
+        """The same settings can mean other numbers on another machine; `auto` is resolved anew."""
+        before = self.folder.environment
+        plan, now = before.get("plan", {}), self.parts.plan
+        for name in ("precision", "device", "attention"):
+            if plan.get(name) not in (None, getattr(now, name)):
+                raise UsageError(
+                    f"--resume: the run began with {name} {plan[name]}; here it would go on with {getattr(now, name)}.",
+                    hint="go on where it began, or start anew with --overwrite",
+                )
+        threads = before.get("torch_threads")
+        if threads not in (None, torch.get_num_threads()):
+            self.watch.warning(
+                f"the run began with {threads} threads and goes on with {torch.get_num_threads()}: sums may differ in "
+                "their last bits (OMP_NUM_THREADS sets the number)."
+            )
 
     def _has_converged(self) -> bool:
         return self.options.patience is not None and self.progress["stale"] >= self.options.patience
@@ -207,7 +225,7 @@ class _Training:
             raise InterruptedRunError(
                 f"interrupted by {self.stop.signal.name} after step {self.engine.position.step} of "
                 f"{self.engine.total_steps}; full state is saved in {self.folder.path}.",
-                hint=f"ag finetune --output {self.folder.path} --resume",
+                hint=f"ag finetune --output {shlex.quote(str(self.folder.path.resolve()))} --resume",
             )
 
     def _predict(self, split: str, *, saved: bool = False) -> Predictions:
@@ -265,7 +283,7 @@ class _Training:
             environment.describe()
             | {
                 "model": {"source": loaded.source, "revision": loaded.revision, "sha256": loaded.weights_sha256},
-                "data": {"name": dataset.name, "digest": dataset.digest},
+                "data": {"name": dataset.name, "digest": dataset.digest, "folder": str(dataset.folder.resolve())},
                 "fingerprint": self.parts.config.fingerprint(),
                 "plan": asdict(self.parts.plan),
             },
@@ -288,8 +306,7 @@ def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool)
     data = load_prepared(find_dataset(dataset, Path.cwd()))
     if split not in data.splits:
         raise DataError(f"the data set has no {split} split", file=data.folder, allowed=sorted(data.splits))
-    names = json.loads((folder.model / "config.json").read_text(encoding="utf-8"))["id2label"]
-    trained = tuple(str(names[index]) for index in sorted(names, key=int))
+    trained = folder.trained_labels
     if set(trained) != set(data.labels):
         raise DataError(
             "the labels are not those the model was trained for",

@@ -182,13 +182,8 @@ def _mean_values(guides: Sequence[Guide], forwards: Sequence[ReceivedAttention])
         raise ModelError("The loss did not run the encoder with gradient, so there is no attention to guide.")
     total = sum(len(forward.mask) for forward in forwards)
     parts = [(len(forward.mask) / total, guide_values(guides, forward)) for forward in forwards]
-    return GuideValues(
-        loss=torch.stack([share * values.loss for share, values in parts]).sum(),
-        raw={
-            guide.name: torch.stack([share * values.raw[guide.name] for share, values in parts]).sum()
-            for guide in guides
-        },
-    )
+    raw = {guide.name: torch.stack([share * each.raw[guide.name] for share, each in parts]).sum() for guide in guides}
+    return GuideValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
 
 
 def _encoder_of(model: nn.Module) -> PreTrainedModel:

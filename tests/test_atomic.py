@@ -21,7 +21,7 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"cannot write .*/a: No space left on device") as caught:
         write_text(tmp_path / "a", "new")
-    assert "free space" in str(caught.value.hint)
+    assert "free some space" in str(caught.value.hint)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
 
 

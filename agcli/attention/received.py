@@ -72,11 +72,16 @@ def attention_maps(
 
 
 def received_attention(maps: Tensor, mask: Tensor | None) -> Tensor:
-    """Column sums over real rows (Eq. 8): maps (batch, heads, length, length) -> (batch, heads, length)."""
+    """Column sums over real rows (Eq. 8), in float32 at least.
+
+    Shape: maps (batch, heads, length, length), mask (batch, length) -> (batch, heads, length).
+    """
+    maps = maps if maps.dtype == torch.float64 else maps.float()
     if mask is None:
         return maps.sum(-2)
     rows = mask.to(maps.dtype)[:, None, None, :]
-    return (rows @ maps).squeeze(-2)
+    with torch.autocast(maps.device.type, enabled=False):
+        return (rows @ maps).squeeze(-2)
 
 
 def _allowed(mask: Tensor | None, window: int | None, scores: Tensor) -> Tensor | None:

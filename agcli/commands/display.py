@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from agcli.errors import AgError
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What could steer a terminal, should it stand in somebody's data."""
 PLAIN_WIDTH = 120
 """Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
 
@@ -47,7 +50,7 @@ def show_error(error: AgError) -> None:
 
 def note(message: str, console: Console | None = None) -> None:
     """A line of log on stderr, or on the console of a bar that is being shown."""
-    (console or stderr()).print(escape(message), soft_wrap=True)
+    (console or stderr()).print(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", message)), soft_wrap=True)
 
 
 def warn(message: str, console: Console | None = None) -> None:
@@ -79,7 +82,7 @@ def cell_text(cell: object) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "-"
     if not isinstance(cell, float):
-        return str(cell)
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(cell))
     return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 or cell == 0 else f"{cell:.4g}"
 
 

@@ -33,6 +33,8 @@ def finetune(
     """
     from agcli import placement
 
+    if resume and config is None and set(given) == {"output"}:
+        placement.require_run(given["output"])
     chosen = resolve(given, config or placement.config_of_unfinished(given.get("output"), resume))
     place = placement.choose(chosen, resume=resume, overwrite=overwrite)
     if dry_run:

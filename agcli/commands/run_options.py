@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agcli.config import RunConfig, make_config, read_config_file
+from agcli.config import RunConfig, make_config, read_config_file, recipe_values
 from agcli.options import OPTIONS, SECTIONS, Declared, flag
 
 _PANELS = {section: f"{section.capitalize()} options" for section in SECTIONS}
@@ -60,11 +60,17 @@ def _parameter(name: str, declared: Declared) -> inspect.Parameter:
 
 
 def resolve(given: dict[str, Any], config_file: Path | None) -> RunConfig:
-    """Defaults < recipe < config file < command line.
+    """Defaults < the file's recipe < config file < the command line's recipe < command line.
 
     Raises:
         UsageError: all problems at once.
     """
     if config_file is None:
         return make_config(given)
-    return make_config({**read_config_file(config_file), **given}, origin=str(config_file))
+    filed = read_config_file(config_file)
+    for chosen, rival in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
+        if chosen in given and rival not in given:
+            filed.pop(rival, None)
+    values = {**filed, **given}
+    # A run's own config.json names every option: a recipe asked for now must still be heard.
+    return make_config({**filed, **recipe_values(given, values), **given}, origin=str(config_file))

@@ -62,6 +62,11 @@ def read_corpus(request: PrepareRequest) -> Corpus:
         )
     corpus = FORMATS[format_name](request)
     secret = corpus.credentialed or any(is_credentialed(source.file) for source in corpus.sources)
+    if secret and request.id not in (None, "pairID"):
+        raise UsageError(
+            f"--id {request.id}: ids are written to files and messages, and this data set is credentialed.",
+            hint="leave --id out: ids then come from pairID, or from split and row",
+        )
     return replace(corpus, format=format_name, credentialed=secret)
 
 

@@ -6,7 +6,7 @@ Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
@@ -96,6 +96,19 @@ class Guide(Protocol):
         """The guide's value for each sample, without the weight; shape (batch,)."""
 
 
+def check(reduction: str, layers: Subset, heads: Subset) -> None:
+    """Refuse what would silently compute something else.
+
+    Raises:
+        ValueError: an unknown reduction, or layers or heads that are no tuple of 0-based indices.
+    """
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    for name, indices in (("layers", layers), ("heads", heads)):
+        if indices is not None and (not isinstance(indices, tuple) or not indices or min(indices) < 0):
+            raise ValueError(f"{name} must be None or a tuple of 0-based indices, got {indices!r}")
+
+
 def shared(
     received: Tensor | ReceivedAttention, mask: Tensor | None, layers: Subset, heads: Subset
 ) -> ReceivedAttention:
@@ -113,11 +126,16 @@ class GuideValues:
 
     Attributes:
         raw: guide name -> mean over the batch's samples, without the weight; scalar tensors.
-        loss: Σ weight · raw, the term that is added to the task loss (Eq. 5); scalar tensor.
+        weighted: guide name -> weight · raw, the term of the loss; scalar tensors.
     """
 
-    loss: Tensor
-    raw: dict[str, Tensor] = field(default_factory=dict)
+    raw: dict[str, Tensor]
+    weighted: dict[str, Tensor]
+
+    @property
+    def loss(self) -> Tensor:
+        """Σ weight · raw, what is added to the task loss (Eq. 5); scalar tensor."""
+        return torch.stack(list(self.weighted.values())).sum()
 
 
 def guide_values(guides: Sequence[Guide], attention: ReceivedAttention) -> GuideValues:
@@ -131,8 +149,7 @@ def guide_values(guides: Sequence[Guide], attention: ReceivedAttention) -> Guide
     raw = {guide.name: guide(attention).mean() for guide in guides}
     if len(raw) < len(guides):
         raise ValueError(f"each guide may occur once, got {[guide.name for guide in guides]}")
-    loss = torch.stack([guide.weight * raw[guide.name] for guide in guides]).sum()
-    return GuideValues(loss=loss, raw=raw)
+    return GuideValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
 
 
 def text_forms(guides: Sequence[Guide]) -> Iterator[str]:

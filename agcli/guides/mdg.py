@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from agcli.guides.base import ReceivedAttention, Reduction, Subset, shared
+from agcli.guides.base import ReceivedAttention, Reduction, Subset, check, shared
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class MDG:
     reduction: Reduction = "mean"
     layers: Subset = None
     heads: Subset = None
+
+    def __post_init__(self) -> None:
+        check(self.reduction, self.layers, self.heads)
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
     def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,), from received (batch, layers, heads, length), mask (batch, length)."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from agcli.guides.base import ReceivedAttention, Reduction, Subset, shared
+from agcli.guides.base import ReceivedAttention, Reduction, Subset, check, shared
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class PDG:
     columns: int | None = 256
     layers: Subset = None
     heads: Subset = None
+
+    def __post_init__(self) -> None:
+        check(self.reduction, self.layers, self.heads)
+        if self.columns is not None and self.columns < 1:
+            raise ValueError(f"columns must be at least 1 or None, got {self.columns}")
 
     def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,), from received (batch, layers, heads, length), mask (batch, length)."""

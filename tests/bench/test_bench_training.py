@@ -10,9 +10,10 @@ AG_BENCH_PAIRS, AG_BENCH_SLOW_PAIRS (authors' recipe), AG_BENCH_ROUNDS, AG_BENCH
 from __future__ import annotations
 
 import csv
-import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 import speed_report
 import torch
 from speed_report import Comparison, Timing
+from training_arms import Epoch
 
 from agcli.batching import nested_subset
 from agcli.corpora import PreparedDataset, PrepareRequest, prepare
@@ -71,17 +73,24 @@ def test_training_throughput(mnli: PreparedDataset, tmp_path: Path, all_threads:
 
     timings = []
     for number in range(1, ROUNDS + 1):
-        for arm in all_arms(pairs, few, mnli.labels, tmp_path / "trainer"):
-            epoch = arm.train(number)
+        arms = all_arms(pairs, few, mnli.labels, tmp_path / "trainer")
+        for arm in arms if number % 2 else reversed(arms):
+            epoch = in_own_process(arm.train, number)
             assert epoch.examples == len(arm.examples), f"{arm.name} left pairs out"
             timings.append(Timing(number, arm.name, epoch.examples, epoch.seconds))
             print(f"round {number} of {ROUNDS}: {arm.name}: {epoch.examples / epoch.seconds:.2f} pairs/s", flush=True)
-            gc.collect()  # the arm's model, so that the next one does not start in a fuller memory
 
     environment, ratios = _environment(), [speed_report.ratio(timings, each) for each in COMPARISONS]
     print("\n" + speed_report.tables(timings, ratios, environment))
     if OUTPUT:
         speed_report.write(Path(OUTPUT), timings, ratios, environment)
+
+
+def in_own_process(train: Callable[[int], Epoch], seed: int) -> Epoch:
+    """A fresh process for each arm and round: what one arm does to memory or threads must not serve the next."""
+    threads = (torch.get_num_threads(),)
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=torch.set_num_threads, initargs=threads) as pool:
+        return pool.submit(train, seed).result()
 
 
 def _environment() -> dict[str, Any]:
