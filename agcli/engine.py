@@ -21,6 +21,7 @@ from transformers import get_scheduler
 
 from agcli.attention import Capture, Seam
 from agcli.batching import Batch, Examples, Rows, collate, epoch_order, length_order
+from agcli.dropout import use_cpu_dropout
 from agcli.errors import RunError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
@@ -126,6 +127,7 @@ class Engine:
         self.accelerator = accelerator or make_accelerator(options.precision)
         if self.device.type == "cpu":
             keep_freed_memory()
+            use_cpu_dropout(model)
         self.seam, self.losses, self.examples, self.guiding = seam, losses, examples, guiding
         self.options, self.data_seed = options, data_seed
         self.lengths = examples.lengths

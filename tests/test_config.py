@@ -178,3 +178,24 @@ def test_every_option_has_help_and_a_default_in_its_range() -> None:
     for name, declared in OPTIONS.items():
         assert declared.spec.help.endswith("."), name
         assert declared.spec.admits(declared.default), name
+
+
+def test_the_temperature_follows_the_mode_unless_chosen() -> None:
+    assert make_config({}).guides.temperature == 1.0
+    assert make_config({"guide_mode": "released"}).guides.temperature == 2.0
+    assert make_config({"temperature": 0.5}).guides.temperature == 0.5
+    assert "mean" in problems(guide_mode="released", reduction="sum")[0]
+
+
+def test_an_account_named_albert_is_no_albert() -> None:
+    options = {"recipe": "paper", "model": "/home/albert/models/bert"}
+    assert make_config(options).training.batch_size == 64
+
+
+def test_offline_keeps_trackers_that_phone_home_out() -> None:
+    assert "only tensorboard" in problems(offline=True, track="wandb")[0]
+    assert make_config({"offline": True, "track": "tensorboard"}).output.track == "tensorboard"
+
+
+def test_a_section_in_a_config_file_is_named() -> None:
+    assert "[training] is a section" in problems(training={"epochs": 2})[0]

@@ -347,6 +347,22 @@ def test_changed_data_are_not_trained_on(broken: Runs, tmp_path: Path) -> None:
     assert "not the data that the run began with" in ended.said
 
 
+def test_a_run_does_not_go_on_in_another_arithmetic(broken: Runs) -> None:
+    assert broken.ag(before=at_call(6, kill, STEP)).code == -signal.SIGKILL
+    folder = RunFolder(broken.folder)
+    environment = folder.environment
+    environment["plan"]["precision"] = "bf16"
+    folder.write_json("environment.json", environment | {"torch_threads": 63})
+    ended = broken.resume()
+    assert ended.code == 2
+    assert "the run began with precision bf16; here it would go on with fp32" in ended.said
+    environment["plan"]["precision"] = "fp32"
+    folder.write_json("environment.json", environment | {"torch_threads": 63})
+    ended = broken.resume()
+    assert ended.code == 0
+    assert "began with 63 threads" in ended.said
+
+
 @pytest.mark.slow
 def test_kill_9_of_the_real_program_at_random_times(whole: Runs, broken: Runs) -> None:
     dice = random.Random(os.urandom(8))

@@ -10,7 +10,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import dropout as apply_dropout
+
+from agcli.dropout import dropout as apply_dropout
 
 Capture = Literal["none", "received", "released"]
 """What a forward hands to the guides beside its output: nothing, Eq. 8, or the authors' released arithmetic."""

@@ -31,9 +31,9 @@ from agcli.precision import make_accelerator
 from agcli.tasks import Classification
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"
-PAIRS = int(os.environ.get("AG_BENCH_PAIRS", 1600))  # one whole bucket of 50 batches, as in training on all pairs
+PAIRS = int(os.environ.get("AG_BENCH_PAIRS", 3200))  # two whole buckets of 50 batches
 SLOW_PAIRS = int(os.environ.get("AG_BENCH_SLOW_PAIRS", 96))
-ROUNDS = int(os.environ.get("AG_BENCH_ROUNDS", 3))
+ROUNDS = int(os.environ.get("AG_BENCH_ROUNDS", 2))
 OUTPUT = os.environ.get("AG_BENCH_OUTPUT")
 
 GUIDED, UNGUIDED = "ours, both guides", "ours, unguided"

@@ -158,10 +158,19 @@ def test_metrics_as_csv(tmp_path: Path, plain: Path, guided: Path) -> None:
     file = tmp_path / "metrics.csv"
     ag(plain, guided, "--csv", file)
     rows = read_csv(file)
-    assert list(rows[0]) == ["run", "split", "metric", "value", "low", "high", "n"]
-    assert [(row["run"], row["metric"]) for row in rows] == [(r, m) for r in ("plain", "guided") for m in METRICS]
+    assert list(rows[0]) == ["run", "dataset", "split", "kind", "label", "metric", "value", "low", "high", "n"]
+    metrics = [(row["run"], row["metric"]) for row in rows if row["kind"] == "metric"]
+    assert metrics == [(r, m) for r in ("plain", "guided") for m in METRICS]
     assert float(rows[0]["value"]) == classification_metrics(sampled(60, 2))["accuracy"]
     assert {(row["split"], row["n"]) for row in rows} == {("test", "60")}
+    counts = [int(row["value"]) for row in rows if (row["run"], row["kind"]) == ("plain", "confusion")]
+    assert sum(counts) == 60
+    told = json.loads(ag(plain, guided, "--json"))["comparisons"][0]
+    tests = {row["metric"]: float(row["value"]) for row in rows if row["kind"] == "test"}
+    assert tests["mcnemar_p"] == told["mcnemar_p"]
+    assert tests["permutation_p_accuracy"] == told["permutation_p"]["accuracy"]
+    differences = {row["metric"]: float(row["value"]) for row in rows if row["kind"] == "difference"}
+    assert differences == {metric: found["value"] for metric, found in told["differences"].items()}
 
 
 def test_predictions_as_csv_are_exact_and_hold_no_text(tmp_path: Path, plain: Path) -> None:

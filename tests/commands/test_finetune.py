@@ -280,3 +280,23 @@ def test_credentialed_text_is_not_said(ag: Ag, encoder: Path) -> None:
     for extra, code in (([], 0), (["--dry-run"], 0), (["--learning-rate", "1e30", "--warmup-ratio", "0"], 1)):
         result = ag(*words, *extra, code=code)
         assert "quokka" not in result.output
+
+
+def test_a_recipe_is_heard_over_a_runs_own_config(resolved: Callable[..., dict[str, Any]]) -> None:
+    Path("run.json").write_text(json.dumps(resolved("--epochs", 1, "--batch-size", 8)))
+    chosen = resolved("--config", "run.json", "--recipe", "paper", "--epochs", 2)
+    assert (chosen["optimizer"], chosen["batch_size"], chosen["epochs"]) == ("adam", 64, 2)
+    chosen = resolved("--config", "run.json", "--train-limit", 4)
+    assert (chosen["optimizer"], chosen["batch_size"], chosen["train_limit"]) == ("adamw", 8, 4)
+
+
+def test_a_limit_takes_the_place_of_a_files_fraction(resolved: Callable[..., dict[str, Any]]) -> None:
+    Path("a.toml").write_text("train_fraction = 0.5\n")
+    chosen = resolved("--config", "a.toml", "--train-limit", 4)
+    assert (chosen["train_limit"], chosen["train_fraction"]) == (4, 1.0)
+
+
+def test_resuming_a_folder_without_a_run_trains_nothing(ag: Ag) -> None:
+    result = ag("finetune", "--output", "nowhere", "--resume", code=2)
+    assert "there is no run in" in told(result)
+    assert not Path("nowhere").exists()

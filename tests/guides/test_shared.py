@@ -80,3 +80,19 @@ def test_autocast_does_not_lower_the_guides() -> None:
         outside = guide(received, mask)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(guide(received, mask), outside)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: MDG(reduction="avg"), "reduction"),
+        (lambda: PDG(reduction="Mean"), "reduction"),
+        (lambda: MDG(temperature=0.0), "temperature"),
+        (lambda: PDG(columns=0), "columns"),
+        (lambda: MDG(layers=(-1,)), "layers"),
+        (lambda: PDG(heads=[0]), "heads"),
+    ],
+)
+def test_a_guide_that_would_compute_something_else_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
