@@ -1,8 +1,8 @@
 """Dropout whose random mask costs little on the CPU.
 
 Torch draws a CPU mask cell by cell on one thread: 2.7 ms for one layer's attention maps of 32 pairs of 40 tokens (12
-heads), 49 of the 380 ms of a whole MiniLM step on one thread. Four cells to a 64-bit draw take 0.6 ms for those maps. The stream is torch's own generator, so that it
-is saved and resumed with it; the rate is met to 1/65536.
+heads), 49 of the 380 ms of a whole MiniLM step on one thread. Four cells to a 64-bit draw take 0.6 ms for those maps.
+The stream is torch's own generator, so that it is saved and resumed with it; the rate is met to 1/65536.
 """
 
 from __future__ import annotations
