@@ -248,7 +248,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched(config: M
     for row in rows[8:]:
         assert engine.examples.ids[row] in str(caught.value)
     assert caught.value.hint is not None
-    assert "--learning-rate" in caught.value.hint
+    assert "lower learning rate" in caught.value.hint
 
 
 def test_a_gradient_that_is_no_number_stops_too(config: Make) -> None:

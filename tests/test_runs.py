@@ -325,7 +325,7 @@ def test_a_loss_that_explodes_fails_the_run_and_keeps_the_checkpoints(config: Ma
     run = RunFolder(tmp_path / "run")
     assert run.state == "failed"
     assert str(caught.value) in (run.path / "status.json").read_text()
-    assert "--learning-rate" in str(caught.value.hint)
+    assert "lower learning rate" in str(caught.value.hint)
     found = checkpoint.newest(run.checkpoints)
     assert found.folder is not None
     assert found.damaged == ()

@@ -108,6 +108,6 @@ def as_flags(options: dict[str, Any]) -> list[str]:
     """Options as words of a command line."""
     words: list[str] = []
     for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
-        words += [flag] if value is True else [flag, str(value)]
+        word = name.replace("_", "-")
+        words += [f"--{'' if value else 'no-'}{word}"] if isinstance(value, bool) else [f"--{word}", str(value)]
     return words

@@ -128,7 +128,7 @@ def find_dataset(name: str, cwd: Path) -> Path:
         raise mednli.missing(f"No prepared data set {name!r} here.")
     if direct.exists():
         raise DataError("not a prepared data set", file=direct, hint=_prepare_command(direct.stem, name))
-    near = did_you_mean(name, [*KNOWN, *_prepared_here(cwd)])
+    near = did_you_mean(name, {*KNOWN, *_prepared_here(cwd)} - {name})
     bare = direct.name if Path(name).is_absolute() else name
     raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(bare, "PATH"))
 

@@ -55,8 +55,8 @@ def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
     if not plain.marks:
         return "none"
     if not plain.even:
-        return "minimal" if delimiter == "," or _csv_rows(source, delimiter) is not None else "none"
-    if delimiter == ",":
+        return "minimal" if delimiter != "\t" or _csv_rows(source, delimiter) is not None else "none"
+    if delimiter != "\t":
         return "minimal" if _csv_rows(source, delimiter) == plain.lines else "none"
     return "minimal" if not plain.bare and (plain.doubled or plain.header) else "none"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agcli.corpora.files import SourceFile, json_records
+from agcli.corpora.files import SourceFile, json_records, text_lines
 from agcli.corpora.pairs import Pair, SourceRecord, SourceSplit
 from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, plain_fields
 from agcli.errors import DataError, did_you_mean, shortened
@@ -57,12 +57,21 @@ def open_table(source: SourceFile, quoting: Quoting = "auto") -> Table:
         DataError: unknown suffix, empty or broken file; while reading rows: a wrong number of columns.
     """
     if source.suffix in DELIMITERS:
-        return _open_delimited(source, DELIMITERS[source.suffix], quoting)
+        return _open_delimited(source, _delimiter(source), quoting)
     if source.suffix in JSON_LINES:
         return _open_json_lines(source)
     if source.suffix == ".parquet":
         return _open_parquet(source)
     raise DataError("unknown kind of file", file=source.name, value=source.suffix, allowed=SUFFIXES)
+
+
+def _delimiter(source: SourceFile) -> str:
+    """The suffix's own; a `.csv` whose header has no comma is a spreadsheet's of another language: `;` or tab."""
+    usual = DELIMITERS[source.suffix]
+    _, header = next(text_lines(source), (1, ""))
+    if source.suffix != ".csv" or usual in header:
+        return usual
+    return next((each for each in (";", "\t") if each in header), usual)
 
 
 def _open_delimited(source: SourceFile, delimiter: str, quoting: Quoting) -> Table:

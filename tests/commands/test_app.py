@@ -22,7 +22,7 @@ Ag = Callable[..., Result]
         (RunError("what [red]happened[/]", hint="try [this]"), 1),
         (UsageError("what [red]happened[/]", hint="try [this]"), 2),
         (ModelError("what [red]happened[/]", hint="try [this]"), 2),
-        (DataError("what [red]happened[/]", hint="try [this]"), 3),
+        (DataError("what [red]happened[/].", hint="try [this]"), 3),
         (InterruptedRunError("what [red]happened[/]", hint="try [this]"), 130),
     ],
 )
@@ -35,7 +35,8 @@ def test_an_error_is_told_on_stderr_and_gives_the_exit_code(
     monkeypatch.setattr("agcli.placement.choose", fail)
     result = ag("finetune", code=code)
     assert result.stdout == ""
-    assert result.stderr.splitlines() == ["error: what [red]happened[/]", "next: try [this]"]
+    assert result.stderr.splitlines() == [f"error: {error}", "next: try [this]"]
+    assert "what [red]happened[/]" in result.stderr
 
 
 def test_a_missing_package_names_the_command_that_installs_it() -> None:

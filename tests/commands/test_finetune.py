@@ -135,7 +135,7 @@ def test_every_option_reaches_the_settings(resolved: Callable[..., dict[str, Any
             chosen[name] = "word"
         elif name != "train_fraction":
             chosen[name] = declared.type(declared.default or 0) + (declared.spec.minimum or 0) + 1
-    chosen |= {"warmup_ratio": 0.5, "guide_heads": "1", "temperature": 2.0}
+    chosen |= {"warmup_ratio": 0.5, "guide_heads": "1", "temperature": 2.0, "reduction": "mean", "offline": False}
     found = resolved(*as_flags(chosen))
     assert {name: found[name] for name in chosen} == chosen
     assert found.keys() - chosen.keys() == {"train_fraction"}
@@ -237,7 +237,7 @@ def test_an_output_that_cannot_be_used_is_left_alone(ag: Ag, words: list[str], o
 def test_a_tracker_that_is_not_installed(ag: Ag, words: list[str], tracker: str) -> None:
     if find_spec(tracker):
         pytest.skip(f"{tracker} is installed")
-    result = ag(*words, "--track", tracker, code=2)
+    result = ag(*words, "--no-offline", "--track", tracker, code=2)
     assert f"--track {tracker} needs the package '{tracker}'" in told(result)
     assert f'pip install "agcli[{tracker}]"' in told(result)
     assert listed(Path()) == []
@@ -247,7 +247,7 @@ def test_an_exploding_loss_fails_the_run(ag: Ag, words: list[str]) -> None:
     result = ag(*words, "--output", "run", "--learning-rate", "1e30", "--warmup-ratio", "0", code=1)
     assert " at step " in told(result)
     assert "rows: train-" in told(result)
-    assert "next: try a lower --learning-rate" in told(result)
+    assert "try a lower learning rate" in told(result)
     assert RunFolder(Path("run")).state == "failed"
     again = ag(*words, "--output", "run", code=2)
     assert "a run that is failed" in told(again)

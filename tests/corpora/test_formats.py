@@ -212,3 +212,13 @@ def test_run_together_rows_are_pointed_at(tmp_path: Path, make: Make) -> None:
     train, test = write_txt(tmp_path / "train.txt", rows), write_txt(tmp_path / "test.txt", nli_rows(9, "t"))
     warnings = make(train=train, test=test, dev=write_txt(tmp_path / "dev.txt", nli_rows(9, "d"))).manifest["warnings"]
     assert any("rows 62" in warning and "train.txt" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheets_csv_need_not_have_commas(tmp_path: Path, make: Make, delimiter: str) -> None:
+    frame = pd.DataFrame([(f"{a}{delimiter}x", b, y) for a, b, y in ROWS], columns=["q", "p", "y"])
+    frame.to_csv(tmp_path / "excel.csv", index=False, sep=delimiter, encoding="utf-8-sig")
+    source = str(tmp_path / "excel.csv")
+    prepared = make(name="own", source=source, text_a="q", text_b="p", label="y", dev_fraction=0.2)
+    pairs = pd.concat(prepared.splits.values())
+    assert set(zip(pairs["text_a"], pairs["text_b"], strict=True)) == set(zip(frame["q"], frame["p"], strict=True))
