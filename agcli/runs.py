@@ -78,7 +78,9 @@ class _Training:
         guiding = self.engine.guiding
         self.weights = {guide.name: guide.weight for guide in guiding.guides}
         self.names = [guide.name for guide in [*guiding.guides, *guiding.monitors]]
-        columns = [column for name in self.names for column in (name, f"{name}_weighted") if self._has(column)]
+        columns: list[str] = []
+        for name in self.names:
+            columns += [name, *([f"{name}_weighted"] if name in self.weights else [])]
         self.history = StepTable(
             self.folder.path / "history.csv",
             ["step", "epoch", "loss", "task_loss", *columns, "learning_rate", "gradient_norm"],
@@ -89,9 +91,6 @@ class _Training:
         # What must survive a kill beside the engine's own state; saved with every checkpoint.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
         self.best_dev: Predictions | None = None  # spares the last judgement of dev; made anew after a resume
-
-    def _has(self, column: str) -> bool:
-        return not column.endswith("_weighted") or column.removesuffix("_weighted") in self.weights
 
     def run(self) -> None:
         """Everything between a marked folder and a finished one."""

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from trainer_settings import sgd_settings
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -63,21 +64,7 @@ def collate(rows):
 
 
 def arguments(folder, **changes):
-    settings = {
-        "output_dir": str(folder),
-        "use_cpu": True,
-        "optim": "sgd",
-        "learning_rate": 0.1,
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0,
-        "num_train_epochs": 1,
-        "per_device_train_batch_size": 8,
-        "logging_steps": 1,
-        "report_to": "none",
-        "save_strategy": "no",
-        "disable_tqdm": True,
-    }
-    return TrainingArguments(**(settings | changes))
+    return TrainingArguments(**sgd_settings(folder, **changes))
 
 
 def trainer_of(model, folder, guides=GUIDES, kind=GuidedTrainer, count=8, **changes):

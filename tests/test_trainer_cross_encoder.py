@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from datasets import Dataset
+from trainer_settings import sgd_settings
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from agcli import MDG, PDG, GuidedTrainerMixin
@@ -63,21 +64,7 @@ def pairs(labels=None, count=8):
 
 
 def arguments(folder, **changes):
-    settings = {
-        "output_dir": str(folder),
-        "use_cpu": True,
-        "optim": "sgd",
-        "learning_rate": 0.1,
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0,
-        "num_train_epochs": 1,
-        "per_device_train_batch_size": 8,
-        "logging_steps": 1,
-        "report_to": "none",
-        "save_strategy": "no",
-        "disable_tqdm": True,
-    }
-    return CrossEncoderTrainingArguments(**(settings | changes))
+    return CrossEncoderTrainingArguments(**sgd_settings(folder, **changes))
 
 
 def trained_weights(model, loss, data, folder, guides=GUIDES, **changes):

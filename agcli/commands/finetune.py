@@ -13,6 +13,7 @@ from agcli.commands import display
 from agcli.commands.run_options import resolve
 
 if TYPE_CHECKING:
+    from agcli.config import RunConfig
     from agcli.results import RunFolder
 
 
@@ -38,7 +39,7 @@ def finetune(
     chosen = resolve(given, config or placement.config_of_unfinished(given.get("output"), resume))
     place = placement.choose(chosen, resume=resume, overwrite=overwrite)
     if dry_run:
-        _show_plan(chosen.flat(), place.path, json)
+        _show_plan(chosen, place.path, json)
         return
     for message in place.messages:
         display.note(message)
@@ -53,13 +54,12 @@ def finetune(
     _show_results(folder.path, json)
 
 
-def _show_plan(options: Mapping[str, Any], path: Path, json: bool) -> None:
-    from agcli.config import make_config
+def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
     from agcli.runs import plan_run
 
-    plan = asdict(plan_run(make_config(options), path))
+    plan, options = asdict(plan_run(config, path)), config.flat()
     if json:
-        display.show_json({"config": dict(options), "plan": plan})
+        display.show_json({"config": options, "plan": plan})
         return
     display.show_table("Plan (nothing was written)", ["what", "value"], _plan_rows(plan))
     display.show_table(

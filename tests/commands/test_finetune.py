@@ -39,7 +39,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch, ag: Ag) -> Callable[..., dict[str,
 
     def resolve(*words: object) -> dict[str, Any]:
         seen: list[dict[str, Any]] = []
-        monkeypatch.setattr(command, "_show_plan", lambda values, *_: seen.append(dict(values)))
+        monkeypatch.setattr(command, "_show_plan", lambda config, *_: seen.append(config.flat()))
         ag("finetune", "--dry-run", *words)
         return seen[0]
 
