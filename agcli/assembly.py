@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import Seam, attach
+from agcli.attention import Implementation, Seam, attach
 from agcli.batching import Examples, Rows, nested_subset
 from agcli.config import RunConfig, monitored, parse_indices
 from agcli.corpora import find_dataset
@@ -107,11 +108,17 @@ class Assembly:
         return loaded
 
     @cached_property
+    def accelerator(self) -> Accelerator:
+        """Device and precision."""
+        return make_accelerator(self.config.training.precision, **self._tracking())
+
+    @cached_property
     def seam(self) -> Seam:
         """How received attention comes out of the encoder."""
         guides = self.config.guides
         guided = bool(guides.mdg or guides.pdg or guides.monitor)
-        return attach(self.loaded.model, self.config.model.attention, required=guided)
+        attention = cast(Implementation, self.config.model.attention)
+        return attach(self.loaded.model, attention, required=guided, device=self.accelerator.device)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -143,7 +150,7 @@ class Assembly:
         guiding = make_guiding(config.guides, self.seam)
         if config.model.activation_checkpointing:
             self.loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        accelerator = make_accelerator(config.training.precision, **self._tracking())
+        accelerator = self.accelerator
         set_seed(config.training.seed)
         return Engine(
             self.loaded.model,
@@ -154,6 +161,7 @@ class Assembly:
             config.training,
             config.data_seed,
             accelerator,
+            compile=config.model.compile,
         )
 
     def _tracking(self) -> dict[str, Any]:

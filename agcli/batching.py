@@ -79,9 +79,12 @@ class Batch:
         return self.inputs["attention_mask"].bool()
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-        return Batch(inputs, self.labels.to(device, non_blocking=True), self.rows)
+        """The same batch on a device. To a GPU it goes from pinned memory, beside what the device is doing."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+        return Batch({name: move(tensor) for name, tensor in self.inputs.items()}, move(self.labels), self.rows)
 
 
 def tokenise(
@@ -122,10 +125,10 @@ def tokenise(
     return Examples(tuple(ids), encoded, np.asarray(labels, dtype=np.int64), truncated, pad)
 
 
-def collate(examples: Examples, rows: Rows) -> Batch:
-    """The batch of these rows, padded on the right to its longest example."""
+def collate(examples: Examples, rows: Rows, *, multiple: int = 1) -> Batch:
+    """The batch of these rows, padded on the right to its longest example, rounded up to a multiple."""
     chosen = [examples.encoded[row] for row in rows]
-    length = max(len(each["input_ids"]) for each in chosen)
+    length = -(-max(len(each["input_ids"]) for each in chosen) // multiple) * multiple
     inputs = {
         name: torch.tensor([each[name] + [examples.pad[name]] * (length - len(each[name])) for each in chosen])
         for name in chosen[0]

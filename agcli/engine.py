@@ -1,63 +1,36 @@
 """The training loop, shared by every command. It knows batches, losses and guides; no task, file format or terminal.
 
 One step: forward with captured attention, `loss = task + Σ weight·guide` (Eq. 5), backward, clip, update. The loop is
-a generator of step reports; whoever drives it decides what to write, save and stop.
+a generator of step reports; whoever drives it decides what to write, save and stop. On a GPU no step waits for the
+device: its numbers arrive while the next one runs, and an update that must not happen is called off by the device.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import get_scheduler
 
 from agcli.attention import Capture, Seam
-from agcli.batching import Batch, Examples, Rows, collate, epoch_order, length_order
+from agcli.batching import Batch, Examples, Rows, collate, epoch_order
 from agcli.dropout import use_cpu_dropout
 from agcli.errors import RunError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
 from agcli.precision import keep_freed_memory, make_accelerator
+from agcli.prediction import predict_logits
+from agcli.step_report import Measured, StepReport
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One optimiser step, as it ends.
-
-    Attributes:
-        step: optimiser steps so far, this one included.
-        epoch: passes over the data, 0-based.
-        task_loss: mean task loss of the step's examples.
-        guides: guide name -> mean raw value over the step's examples, monitored guides included.
-        learning_rate: the rate of this step.
-        gradient_norm: norm of the whole gradient before clipping.
-        examples: examples of the step.
-        tokens: real tokens of the step.
-        seconds: wall time since the step before.
-        shares: first step of a guided run only: `task` and each guide -> norm of its own gradient on the first batch.
-    """
-
-    step: int
-    epoch: int
-    task_loss: float
-    guides: dict[str, float]
-    learning_rate: float
-    gradient_norm: float
-    examples: int
-    tokens: int
-    seconds: float
-    shares: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +84,7 @@ class Engine:
         options: optimiser, schedule, batch sizes, precision.
         data_seed: seed of the order of examples.
         accelerator: device and precision; default: made from the options.
+        compile: let torch compile the model; batches are then padded to a few lengths.
     """
 
     def __init__(
@@ -123,6 +97,8 @@ class Engine:
         options: TrainingOptions,
         data_seed: int,
         accelerator: Accelerator | None = None,
+        *,
+        compile: bool = False,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
         if self.device.type == "cpu":
@@ -135,7 +111,12 @@ class Engine:
         self.steps_per_epoch = math.ceil(len(examples) / self.step_size)
         self.total_steps = self.steps_per_epoch * options.epochs
         self.position = Position()
+        # Rows of tensor cores are 8 wide; a compiled model is compiled anew for each length it meets.
+        self._multiple = 32 if compile else 8 if self.device.type == "cuda" else 1
+        self._broken = torch.zeros((), device=self.device)  # 1 from the first step on that was not finite
         self.model: nn.Module = self.accelerator.prepare_model(model)
+        if compile:
+            self.model.compile(dynamic=False)
         self.optimizer: Any = self.accelerator.prepare_optimizer(make_optimizer(self.model, options))
         self.scheduler: Any = get_scheduler(
             options.schedule if options.schedule == "linear" else "constant_with_warmup",
@@ -159,7 +140,8 @@ class Engine:
         """Train from the present position to the end of its epoch, one report a step.
 
         Raises:
-            RunError: a loss or gradient is not finite; raised before the weights are touched.
+            RunError: a loss or gradient is not finite; the weights stay as they were before that step. On a GPU it is
+                raised by reading the step's report.
         """
         epoch = self.position.epoch
         order = epoch_order(self.lengths, self.step_size, self.data_seed, epoch)
@@ -175,35 +157,34 @@ class Engine:
         size = self.options.batch_size
         learning_rate = float(self.scheduler.get_last_lr()[0])
         shares: dict[str, float] = {}
-        task = torch.zeros((), device=self.device)
-        raw: dict[str, Tensor] = {}
+        sums: dict[str, Tensor] = {}
         tokens = 0
         for start in range(0, len(rows), size):
-            batch = collate(self.examples, rows[start : start + size])
+            batch = collate(self.examples, rows[start : start + size], multiple=self._multiple)
             tokens += int(batch.inputs["attention_mask"].sum())
             weight = len(batch) / len(rows)  # so that the last, smaller batch does not count more per example
             terms, values = self._terms(batch.to(self.device))
             if self.position.step == 0 and start == 0 and len(terms) > 1:
                 shares = self._gradient_norms(terms)
             loss = torch.stack(list(terms.values())).sum() * weight
-            self._check(loss, "loss", batch.rows)
             self.accelerator.backward(loss)
-            task += terms["task"].detach() * weight
-            for name, value in values.items():
-                raw[name] = raw.get(name, torch.zeros((), device=self.device)) + value.detach() * weight
-        norm = self._update(rows)
+            for name, value in {"loss": loss / weight, "task": terms["task"], **values}.items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() * weight
+        sums["gradient_norm"] = self._update(sums["loss"])
+        measured = Measured(sums, partial(self._judge, self.position.step + 1, self.position.epoch + 1, rows))
+        if self.device.type == "cpu":
+            measured.read()
         self.position.step += 1
         self.position.step_in_epoch += 1
         return StepReport(
             step=self.position.step,
             epoch=self.position.epoch,
-            task_loss=float(task),
-            guides={name: float(value) for name, value in raw.items()},
             learning_rate=learning_rate,
-            gradient_norm=norm,
             examples=len(rows),
             tokens=tokens,
             seconds=perf_counter() - started,
+            measured=measured,
+            guide_names=tuple(name for name in sums if name not in ("loss", "task", "gradient_norm")),
             shares=shares,
         )
 
@@ -234,28 +215,35 @@ class Engine:
             norms[name] = float(nn.utils.get_total_norm([each for each in gradients if each is not None]))
         return norms
 
-    def _update(self, rows: Rows) -> float:
-        """Clip, update weights and rate, clear gradients; returns the norm before clipping."""
+    def _update(self, loss: Tensor) -> Tensor:
+        """Clip, update weights and rate, clear gradients; returns the norm before clipping.
+
+        From the first loss or norm on that is not finite, the fused optimiser is told to leave the weights alone.
+        With a scaler an infinite norm is its own business: it skips the step and lowers its scale.
+        """
         limit = self.options.max_grad_norm or math.inf
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
-        if self.accelerator.scaler is None:  # with a scaler, an overflow is its business: it skips the step
-            self._check(norm, "gradient norm", rows)
+        norm: Tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
+        if self.accelerator.scaler is None:
+            self._broken = torch.maximum(self._broken, (~torch.isfinite(loss + norm)).float())
+            self.optimizer.optimizer.found_inf = self._broken
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return norm
 
-    def _check(self, value: Tensor, what: str, rows: Rows) -> None:
-        """Stop before a value that is not finite can reach the weights."""
-        if bool(torch.isfinite(value)):
-            return
-        ids = [self.examples.ids[row] for row in rows]
-        listed = ", ".join(ids[:40]) + (f" and {len(ids) - 40} more" if len(ids) > 40 else "")
-        raise RunError(
-            f"the {what} is {value.item()} at step {self.position.step + 1} of {self.total_steps} "
-            f"(epoch {self.position.epoch + 1}); rows: {listed}. The weights were not updated with it.",
-            hint="earlier checkpoints are intact; try a lower learning rate, lighter guides, more warm-up, or fp32",
-        )
+    def _judge(self, step: int, epoch: int, rows: Rows, values: Mapping[str, float]) -> None:
+        """Stop at the first number that is not finite; the weights were not updated with it."""
+        judged = ("loss",) if self.accelerator.scaler is not None else ("loss", "gradient_norm")
+        for name in judged:
+            if math.isfinite(values[name]):
+                continue
+            ids = [self.examples.ids[row] for row in rows]
+            listed = ", ".join(ids[:40]) + (f" and {len(ids) - 40} more" if len(ids) > 40 else "")
+            raise RunError(
+                f"the {name.replace('_', ' ')} is {values[name]} at step {step} of {self.total_steps} "
+                f"(epoch {epoch}); rows: {listed}. The weights were not updated with it.",
+                hint="earlier checkpoints are intact; try a lower learning rate, lighter guides, more warm-up, or fp32",
+            )
 
     def predict(self, examples: Examples, *, on_batch: Callable[[int], None] | None = None) -> Tensor:
         """Logits in the order of `examples`, shape (num_examples, num_labels), on the CPU.
@@ -264,39 +252,6 @@ class Engine:
         whoever loads it.
         """
         return predict_logits(self.bare_model, examples, self.options.eval_batch_size, self.device, on_batch=on_batch)
-
-
-def predict_logits(
-    model: nn.Module,
-    examples: Examples,
-    batch_size: int,
-    device: torch.device,
-    *,
-    on_batch: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Logits of every example in their order, shape (num_examples, num_labels), float32; captures no attention.
-
-    Args:
-        model: the model; its mode is restored.
-        examples: what to predict.
-        batch_size: examples in a batch; batches go longest first.
-        device: where the model is.
-        on_batch: called with the number of examples of each batch done.
-    """
-    # An accelerator puts mixed precision into the instance's `forward`; the class's own is plain float32.
-    forward = partial(type(model).forward, model)
-    was_training = model.training
-    model.eval()
-    done: list[tuple[Rows, Tensor]] = []
-    with torch.inference_mode():
-        for rows in length_order(examples.lengths, batch_size):
-            done.append((rows, forward(**collate(examples, rows).to(device).inputs).logits.float().cpu()))
-            if on_batch is not None:
-                on_batch(len(rows))
-    model.train(was_training)
-    logits = torch.cat([found for _, found in done])
-    back = np.argsort(np.concatenate([rows for rows, _ in done]))
-    return logits[torch.from_numpy(back)]
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

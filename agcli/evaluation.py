@@ -254,7 +254,7 @@ def _default_split(dataset: str) -> str:
 
 
 def _predicted(folder: RunFolder, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
-    from agcli.runs import predict
+    from agcli.prediction import predict
 
     return predict(folder.path, dataset, split, batch_size, offline)
 

@@ -69,8 +69,8 @@ class ModelOptions:
     model: str = option("minilm", "Encoder: a name from `ag models`, a hub id or a folder.")
     attention: str = option(
         "auto",
-        "Attention, the same for every arm: reference (ours) or auto (maps of encoders that cannot use ours).",
-        choices=("auto", "reference"),
+        "Attention: auto (the fastest that can), reference (keeps maps), cpu or triton (keep none).",
+        choices=("auto", "reference", "cpu", "triton"),
     )
     dropout: float | None = option(
         None, "Dropout rate everywhere in the encoder; default: the model's own.", minimum=0.0, maximum=0.9
@@ -78,6 +78,7 @@ class ModelOptions:
     activation_checkpointing: bool = option(
         False, "Recompute activations in the backward pass: less memory, more time."
     )
+    compile: bool = option(False, "Compile the model with torch.compile; pads batches to multiples of 32 tokens.")
     offline: bool = option(False, "Never open a connection.", shapes_result=False)
 
 

@@ -15,14 +15,11 @@ from agcli import checkpoint, environment, interruption, model_card
 from agcli.assembly import Assembly, Plan
 from agcli.atomic import write_folder
 from agcli.config import RunConfig
-from agcli.corpora import find_dataset
-from agcli.corpora.prepared import load_prepared
-from agcli.engine import StepReport, predict_logits
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.metrics import Predictions, classification_metrics, majority_baseline
-from agcli.models import load_model, quiet_transformers
-from agcli.results import RunFolder, StepTable, open_run
-from agcli.tasks import Classification
+from agcli.models import quiet_transformers
+from agcli.results import RunFolder, StepTable
+from agcli.step_report import StepReport
 from agcli.watch import Watch, share_line
 
 
@@ -150,18 +147,27 @@ class _Training:
 
     def _train_epoch(self) -> None:
         every = self.parts.config.output.checkpoint_every
+        behind: StepReport | None = None  # on a GPU a step is recorded while the next one runs
         for report in self.engine.train_epoch():
-            self._record(report)
+            self._record(behind)
+            behind = report
             last = self.engine.position.step_in_epoch == self.engine.steps_per_epoch
-            if self.stop.asked or (every and report.step % every == 0 and not last):
+            save = self.stop.asked or (every and report.step % every == 0 and not last)
+            if save or report.measured.ready:
+                self._record(behind)
+                behind = None
+            if save:
                 self._save()
             self._stop_if_asked()
+        self._record(behind)
         self._end_epoch()
         self._save()
         self._stop_if_asked()
 
-    def _record(self, report: StepReport) -> None:
-        """One step into history, timing, the epoch's means, tracker and display."""
+    def _record(self, report: StepReport | None) -> None:
+        """One step, if there is one, into history, timing, the epoch's means, tracker and display."""
+        if report is None:
+            return
         if report.shares:
             self.progress["shares"] = report.shares
             self.watch.message(share_line(report.shares))
@@ -293,29 +299,3 @@ class _Training:
             values = {name: value for name, value in self.parts.config.flat().items() if value is not None}
             self.engine.accelerator.init_trackers("tracking", config=values)
             stack.callback(self.engine.accelerator.end_training)
-
-
-def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
-    """A finished run's model on any prepared data set with the same labels.
-
-    Raises:
-        DataError: the label sets differ, or the data set has no such split.
-    """
-    folder = open_run(run)
-    data = load_prepared(find_dataset(dataset, Path.cwd()))
-    if split not in data.splits:
-        raise DataError(f"the data set has no {split} split", file=data.folder, allowed=sorted(data.splits))
-    trained = folder.trained_labels
-    if set(trained) != set(data.labels):
-        raise DataError(
-            "the labels are not those the model was trained for",
-            file=data.folder,
-            value=list(data.labels),
-            allowed=trained,
-        )
-    loaded = load_model(str(folder.model), labels=data.labels, offline=offline)
-    task = Classification(data.labels)
-    examples = task.examples(data.splits[split], loaded.tokenizer, int(folder.config["max_length"]))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    logits = predict_logits(loaded.model.to(device), examples, batch_size, device)
-    return task.predictions(examples, logits)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agcli.assembly import Plan
-from agcli.engine import StepReport
+from agcli.step_report import StepReport
 
 
 class Watch:

@@ -18,7 +18,8 @@ from torch import Tensor
 from agcli.assembly import Assembly
 from agcli.batching import epoch_order
 from agcli.config import RunConfig
-from agcli.engine import Engine, Guiding, StepReport
+from agcli.engine import Engine, Guiding
+from agcli.step_report import StepReport
 from agcli.errors import RunError, UsageError
 from agcli.guides import MDG, PDG
 from agcli.precision import make_accelerator

@@ -22,8 +22,9 @@ from agcli.config import RunConfig, make_config, read_config_file
 from agcli.corpora import load_prepared
 from agcli.errors import DataError, RunError, UsageError
 from agcli.metrics import Predictions, classification_metrics
+from agcli.prediction import predict
 from agcli.results import RunFolder, open_run
-from agcli.runs import finetune, plan_run, predict
+from agcli.runs import finetune, plan_run
 from agcli.watch import Watch
 
 Make = Callable[..., RunConfig]

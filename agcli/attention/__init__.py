@@ -1,13 +1,16 @@
 """What an encoder must give to the guides: received attention, by our own attention function or from full maps."""
 
-from agcli.attention.interface import IMPLEMENTATION, Seam, attach, register
+from agcli.attention.interface import Seam, attach, register
 from agcli.attention.received import Capture, received_attention, reference_attention
+from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention
 
 __all__ = [
-    "IMPLEMENTATION",
+    "IMPLEMENTATIONS",
     "Capture",
+    "Implementation",
     "Seam",
     "attach",
+    "guided_attention",
     "received_attention",
     "reference_attention",
     "register",

@@ -2,6 +2,7 @@
 
 transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
 beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed.
+It is registered once for each implementation, as `ag_auto`, `ag_reference` and so on; no such name is ever saved.
 Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -16,11 +18,9 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from agcli.attention.received import Capture, received_attention, reference_attention
+from agcli.attention.received import Capture, received_attention
+from agcli.attention.selection import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.errors import ModelError
-
-IMPLEMENTATION = "ag_reference"
-"""The name under which transformers knows our attention function. Never saved with a model."""
 
 
 def _attention(
@@ -34,11 +34,12 @@ def _attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     ag_capture: Capture = "none",
+    implementation: Implementation,
     **_: object,
 ) -> tuple[Tensor, Tensor | None]:
     """Transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
     with torch.autocast(query.device.type, enabled=False):
-        output, received = reference_attention(
+        output, received = attend(
             query,
             key,
             value,
@@ -47,6 +48,7 @@ def _attention(
             dropout=dropout,
             window=sliding_window,
             capture=ag_capture,
+            implementation=implementation,
         )
     return output.transpose(1, 2).contiguous(), received
 
@@ -58,8 +60,14 @@ def _padding_mask(attention_mask: Tensor | None = None, **_: object) -> Tensor |
 
 def register() -> None:
     """Make our attention known to transformers; repeating it does nothing new."""
-    AttentionInterface.register(IMPLEMENTATION, _attention)
-    AttentionMaskInterface.register(IMPLEMENTATION, _padding_mask)
+    for implementation in IMPLEMENTATIONS:
+        name = _registered(implementation)
+        AttentionInterface.register(name, partial(_attention, implementation=implementation))
+        AttentionMaskInterface.register(name, _padding_mask)
+
+
+def _registered(implementation: Implementation) -> str:
+    return f"ag_{implementation}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,9 @@ class Seam:
         return torch.stack([received_attention(layer, mask) for layer in layers], dim=1)
 
 
-def attach(model: nn.Module, attention: str = "auto", *, required: bool = True) -> Seam:
+def attach(
+    model: nn.Module, attention: Implementation = "auto", *, required: bool = True, device: torch.device | None = None
+) -> Seam:
     """Switch a model to our attention where it can be, and find out by trying what it gives back.
 
     The model's configured heads and layers are not trusted: a tiny forward counts what really reports, since an
@@ -118,19 +128,25 @@ def attach(model: nn.Module, attention: str = "auto", *, required: bool = True) 
 
     Args:
         model: a Hugging Face model; its mode and the random state are left as they were.
-        attention: `reference` for our attention function only; `auto` also takes eager maps where that is bypassed.
+        attention: the implementation; `auto` also takes eager maps where our function is bypassed.
         required: whether nothing given back is an error; without guides it need not be.
+        device: where the model is going to run; default: where it is.
 
     Raises:
         ModelError: the encoder gives no attention back, and it is required.
+        UsageError: the implementation cannot run on that device, or not with this encoder.
     """
     register()
     name = type(model).__name__
+    here = next(model.parameters()).device
+    device = device or here
+    check(attention, device)
+    tried: Implementation = attention if device.type == here.type else "auto"
     attempts: tuple[tuple[Literal["interface", "maps"], str], ...] = (
-        ("interface", IMPLEMENTATION),
+        ("interface", _registered(tried)),
         ("maps", "eager"),
     )
-    for kind, implementation in attempts[:1] if attention == "reference" else attempts:
+    for kind, implementation in attempts if attention == "auto" else attempts[:1]:
         try:
             model.set_attn_implementation(implementation)  # type: ignore[operator]
         except (ValueError, KeyError, NotImplementedError):
@@ -138,14 +154,16 @@ def attach(model: nn.Module, attention: str = "auto", *, required: bool = True) 
         layers = _probe(model, Seam(kind, 0, 0, name).forward_kwargs("received"))
         dimensions = 3 if kind == "interface" else 4
         if layers and all(layer is not None and layer.dim() == dimensions for layer in layers):
+            if kind == "interface" and tried != attention:
+                model.set_attn_implementation(_registered(attention))  # type: ignore[operator]
             return Seam(kind, len(layers), layers[0].shape[1], name)
     if not required:
         return Seam("none", 0, 0, name)
-    ways = "through transformers' attention interface" + ("" if attention == "reference" else " or as maps")
+    ways = "through transformers' attention interface" + (" or as maps" if attention == "auto" else "")
     raise ModelError(
         f"{name} gives no attention back {ways}, so it cannot be guided.",
         hint="choose another encoder (`ag models` lists those that work)"
-        + (", allow maps: --attention auto" if attention == "reference" else "")
+        + ("" if attention == "auto" else ", allow maps: --attention auto")
         + ", or turn the guides off: --mdg 0 --pdg 0",
     )
 

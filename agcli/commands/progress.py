@@ -12,7 +12,7 @@ from rich.progress import TaskID
 
 from agcli.assembly import Plan
 from agcli.commands import display
-from agcli.engine import StepReport
+from agcli.step_report import StepReport
 from agcli.watch import Watch
 
 

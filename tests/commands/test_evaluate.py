@@ -209,7 +209,7 @@ def test_another_data_set_is_predicted_first(plain: Path, monkeypatch: pytest.Mo
         asked.append((run.name, dataset, split, batch_size, offline))
         return sampled(25, 7)
 
-    monkeypatch.setattr("agcli.runs.predict", predict)
+    monkeypatch.setattr("agcli.prediction.predict", predict)
     shown = ag(plain, "--dataset", "other", "--split", "dev", "--batch-size", 8, "--offline")
     assert asked == [("plain", "other", "dev", 8, True)]
     assert "Metrics on other, dev (25 examples)" in shown
@@ -228,7 +228,7 @@ def test_another_data_set_is_judged_on_test_where_it_has_one(
     digest = data_digest(LABELS, dict.fromkeys(splits, frame))
     manifest = {"format": FORMAT, "name": "other", "labels": LABELS, "splits": splits, "digest": digest}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    monkeypatch.setattr("agcli.runs.predict", lambda *_: sampled(25, 7))
+    monkeypatch.setattr("agcli.prediction.predict", lambda *_: sampled(25, 7))
     assert json.loads(ag(plain, "--dataset", folder, "--json"))["split"] == expected
 
 
