@@ -10,7 +10,7 @@ from typing import Any, cast
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import Implementation, Seam, attach
+from agcli.attention import Implementation, Seam, attach, keeps_maps
 from agcli.batching import Examples, Rows, nested_subset
 from agcli.config import RunConfig, monitored, parse_indices
 from agcli.corpora import find_dataset
@@ -25,6 +25,7 @@ from agcli.results import RunFolder
 from agcli.tasks import Classification
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
+WINDOWED = "layers with a sliding window attend by the reference, which keeps their maps"
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,11 @@ class Assembly:
         """How received attention comes out of the encoder."""
         guides = self.config.guides
         guided = bool(guides.mdg or guides.pdg or guides.monitor)
-        attention = cast(Implementation, self.config.model.attention)
-        return attach(self.loaded.model, attention, required=guided, device=self.accelerator.device)
+        return attach(self.loaded.model, self._attention, required=guided, device=self.accelerator.device)
+
+    @property
+    def _attention(self) -> Implementation:
+        return cast(Implementation, self.config.model.attention)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -196,20 +200,28 @@ class Assembly:
             device=str(engine.device),
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
-            notes=self.loaded.notes + ((AFTER_DROPOUT,) if self.seam.kind == "maps" else ()),
+            notes=self.loaded.notes + self._attention_notes(),
         )
+
+    def _attention_notes(self) -> tuple[str, ...]:
+        if self.seam.kind == "maps":
+            return (AFTER_DROPOUT,)
+        return (WINDOWED,) if getattr(self.loaded.model.config, "local_attention", None) else ()
 
     def _memory_estimate(self) -> int:
         """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
 
         A layer keeps about 16 hidden-size vectors a token (inputs of the linear layers and norms, and the wide
-        feed-forward layer) and three maps a head; float32 throughout, since autocast keeps both copies of some.
+        feed-forward layer) and, where maps are kept, three of them a head; float32 throughout, since autocast keeps
+        both copies of some.
         """
-        config = self.loaded.model.config
+        config, device = self.loaded.model.config, self.accelerator.device
         weights = sum(weight.numel() for weight in self.loaded.model.parameters())
         length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
         tokens = batch * length * self.seam.num_layers * 16 * int(config.hidden_size)
         maps = batch * self.seam.num_layers * self.seam.num_heads * length * length * 3
+        if self.seam.kind != "maps" and not keeps_maps(self._attention, device, length, self.engine.guiding.capture):
+            maps = 0
         return int(4 * (4 * weights + tokens + maps))
 
 

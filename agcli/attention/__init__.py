@@ -2,7 +2,7 @@
 
 from agcli.attention.interface import Seam, attach, register
 from agcli.attention.received import Capture, received_attention, reference_attention
-from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention
+from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention, keeps_maps
 
 __all__ = [
     "IMPLEMENTATIONS",
@@ -11,6 +11,7 @@ __all__ = [
     "Seam",
     "attach",
     "guided_attention",
+    "keeps_maps",
     "received_attention",
     "reference_attention",
     "register",

@@ -4,10 +4,7 @@ One autograd function a layer keeps queries, keys and values, and makes the maps
 The guides send `w_i g_j` into the gradient of map cell (i, j), where w is 1 for real rows and g the gradient of
 received attention; all else is the ordinary backward pass of attention.
 
-What shaped the code, on one core, for a map of 512 x 512 in bfloat16: the product QK^T takes 95 µs, a softmax 170, a
-comparison that makes a bool mask 180 and a product with that mask 270; a bitwise AND with a mask of 0 and -1, as wide
-as a cell, takes 15. So masks are integers. Torch's generator takes 360 µs for 16 bits a cell; hashing a random key of
-the row with one of the column takes 160, runs on all cores, and lets any block draw its bits again.
+Dropout is a bitwise AND with a mask that any block can make again (agcli/dropout.py).
 """
 
 from __future__ import annotations
@@ -20,11 +17,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from agcli.dropout import column_keys, drop_, keep_mask, random_keys
+
 BLOCK_CELLS = 1 << 20
 """Cells of the maps that are made together, about."""
-
-_LANES = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Bytes of a floating-point cell -> the integers whose bits mask it."""
 
 
 def blockwise_attention(
@@ -91,7 +87,7 @@ class _Blockwise(torch.autograd.Function):
                     block.of(received).add_(block.split(maps.sum(-2)))
                 dropped = maps.to(v.dtype)
                 if drops is not None:
-                    _and(dropped, drops.mask(part))
+                    drop_(dropped, drops.mask(part))
                 part.of(output).copy_(part.split(dropped @ v))
         return output.mul_(1 / (1 - dropout)), received
 
@@ -115,8 +111,8 @@ class _Blockwise(torch.autograd.Function):
                 dropped, map_grad = maps.to(v.dtype, copy=True), upstream @ v.mT
                 if drops is not None:
                     mask = drops.mask(part)
-                    _and(dropped, mask)
-                    _and(map_grad, mask)
+                    drop_(dropped, mask)
+                    drop_(map_grad, mask)
                 v_grad = _plus(v_grad, dropped.mT @ upstream)
                 map_grad = map_grad.to(maps.dtype)
                 if g is not None:
@@ -204,8 +200,7 @@ def _maps(q: Tensor, k: Tensor, block: _Block) -> Tensor:
     padding = torch.zeros(real.shape, dtype=scores.dtype).masked_fill_(~real, -torch.inf)
     block.split(scores).add_(padding[:, None, None, :])
     maps = scores.softmax(-1)
-    lanes = _LANES[maps.itemsize]
-    block.split(maps.view(lanes)).bitwise_and_(-real[:, None, block.rows, None].to(lanes))
+    drop_(block.split(maps), -real[:, None, block.rows, None].to(torch.int16))
     return maps
 
 
@@ -219,29 +214,14 @@ class _Drops:
     """
 
     def __init__(self, query: Tensor, rate: float, seed: int) -> None:
-        batch, heads, length = query.shape[:3]
         generator = torch.Generator().manual_seed(seed)
-        self._rows = torch.empty((batch, heads, length), dtype=torch.int32)
-        self._columns = torch.empty((length + 1) // 2, dtype=torch.int32)  # two cells share a hash of 32 bits
-        for keys in (self._rows, self._columns):
-            keys.random_(-(2**31), 2**31, generator=generator)
-        self._kept = round((1 - rate) * 2**15)
-        self._lanes = _LANES[query.itemsize]
+        self._rows = random_keys(*query.shape[:3], generator=generator)
+        self._columns = column_keys(query.shape[2], generator)
+        self._rate = rate
 
     def mask(self, block: _Block) -> Tensor:
-        """-1 for cells that stay, 0 for dropped ones, as integers of a cell's width; shape of the block's maps."""
-        columns = self._columns[: (block.length + 1) // 2]
-        bits = block.of(self._rows).flatten(0, 1).unsqueeze(-1) ^ columns
-        bits.mul_(0x7FEB352D).bitwise_xor_(bits >> 15).mul_(-0x7B935975).bitwise_xor_(bits >> 16)
-        cells = bits.view(torch.int16)
-        # 15 bits below the limit give a negative difference, whose sign fills the cell.
-        return cells.bitwise_and_(0x7FFF).sub_(self._kept).bitwise_right_shift_(15)[..., : block.length].to(self._lanes)
-
-
-def _and(cells: Tensor, mask: Tensor) -> Tensor:
-    """Zero, in place, the cells whose mask is 0."""
-    cells.view(mask.dtype).bitwise_and_(mask)
-    return cells
+        """-1 for cells that stay, 0 for dropped ones; shape of the block's maps."""
+        return keep_mask(block.of(self._rows).flatten(0, 1), self._columns, block.length, self._rate)
 
 
 def _plus(total: Tensor | None, part: Tensor) -> Tensor:

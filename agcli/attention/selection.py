@@ -126,6 +126,13 @@ def choose(
     return "reference" if _why_not_triton(query, mask) else "triton"
 
 
+def keeps_maps(implementation: Implementation, device: torch.device, length: int, capture: Capture) -> bool:
+    """Whether a training forward of this padded length keeps whole maps for its backward pass."""
+    if implementation == "reference" or capture == "released":
+        return True
+    return implementation == "auto" and device.type == "cpu" and length < SHORT
+
+
 def check(implementation: Implementation, device: torch.device) -> None:
     """Whether a forced implementation can run on a device at all.
 
