@@ -85,6 +85,8 @@ class Engine:
         data_seed: seed of the order of examples.
         accelerator: device and precision; default: made from the options.
         compile: let torch compile the model; batches are then padded to a few lengths.
+        multiple: batches are padded to their longest example, rounded up to a multiple of this; default: what suits
+            the device.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Engine:
         accelerator: Accelerator | None = None,
         *,
         compile: bool = False,
+        multiple: int | None = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
         if self.device.type == "cpu":
@@ -112,10 +115,11 @@ class Engine:
         self.total_steps = self.steps_per_epoch * options.epochs
         self.position = Position()
         # Rows of tensor cores are 8 wide; a compiled model is compiled anew for each length it meets.
-        self._multiple = 32 if compile else 8 if self.device.type == "cuda" else 1
+        self.multiple = multiple or (32 if compile else 8 if self.device.type == "cuda" else 1)
         self._broken = torch.zeros((), device=self.device)  # 1 from the first step on that was not finite
         self.model: nn.Module = self.accelerator.prepare_model(model)
         if compile:
+            torch._functorch.config.donated_buffer = False  # the first step goes backward more than once
             self.model.compile(dynamic=False)
         self.optimizer: Any = self.accelerator.prepare_optimizer(make_optimizer(self.model, options))
         self.scheduler: Any = get_scheduler(
@@ -160,7 +164,7 @@ class Engine:
         sums: dict[str, Tensor] = {}
         tokens = 0
         for start in range(0, len(rows), size):
-            batch = collate(self.examples, rows[start : start + size], multiple=self._multiple)
+            batch = collate(self.examples, rows[start : start + size], multiple=self.multiple)
             tokens += int(batch.inputs["attention_mask"].sum())
             weight = len(batch) / len(rows)  # so that the last, smaller batch does not count more per example
             terms, values = self._terms(batch.to(self.device))

@@ -17,13 +17,15 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"atomic", "dropout"}),
+    frozenset({"atomic", "dropout", "stopwatch", "paper", "shapes"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
-    frozenset({"config", "statistics", "tasks", "results", "engine", "trainer"}),
+    frozenset({"config", "statistics", "figures", "tasks", "results", "step_report", "trainer"}),
+    frozenset({"prediction"}),
+    frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
-    frozenset({"watch", "model_card"}),
-    frozenset({"runs"}),
+    frozenset({"watch", "model_card", "arms"}),
+    frozenset({"runs", "timing"}),
     frozenset({"evaluation"}),
     frozenset({"commands"}),
     frozenset({"__main__"}),
@@ -143,7 +145,15 @@ def test_the_top_level_is_the_plan() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [None, ["--help"], ["--version"], ["finetune", "--help"], ["prepare", "--help"], ["evaluate", "--help"]],
+    [
+        None,
+        ["--help"],
+        ["--version"],
+        ["finetune", "--help"],
+        ["prepare", "--help"],
+        ["evaluate", "--help"],
+        ["timing", "--help"],
+    ],
 )
 def test_help_and_import_are_light(arguments: list[str] | None) -> None:
     """`import agcli` (None) and every help page do without the heavy libraries, so that they answer at once."""

@@ -1,0 +1,102 @@
+"""Others' recipes as their own users would run them, on our batches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from agcli.arms.arm import Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
+from agcli.arms.course import Course
+from agcli.assembly import make_guiding
+from agcli.attention import Seam
+from agcli.batching import Rows
+from agcli.guides import guide_values
+from agcli.models import quiet_transformers
+from agcli.options import GuideOptions
+from agcli.precision import make_accelerator
+from agcli.stopwatch import Work
+
+
+def hugging_face_trainer(spec: ArmSpec) -> Arm:
+    """The unguided `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
+
+    Its own training step in the order of its own loop, on the group's batches instead of its data loader's, and
+    without logging. Mixed precision as our engine would choose it.
+    """
+    from transformers import Trainer, TrainingArguments
+
+    model, options = fresh_model(spec, "sdpa"), spec.training
+    precision = precision_of(make_accelerator(options.precision))
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,  # it insists on one; nothing is saved
+                per_device_train_batch_size=spec.course.batch_size,
+                learning_rate=options.learning_rate,
+                weight_decay=options.weight_decay,
+                max_grad_norm=options.max_grad_norm,
+                bf16=precision == "bf16",
+                fp16=precision == "fp16",
+                use_cpu=not torch.cuda.is_available(),
+                seed=options.seed,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+            ),
+        )
+        checkpoint_activations(model, spec)
+        trainer.create_optimizer()
+        prepared, trainer.optimizer = trainer.accelerator.prepare(model, trainer.optimizer)
+        trainer.create_scheduler(num_training_steps=10**6)  # the rate changes nothing about the time
+        trainer.current_gradient_accumulation_steps = 1  # set by its loop
+
+    def step(rows: Rows) -> None:
+        batch = spec.course.padded(rows)
+        trainer.training_step(prepared, batch.inputs | {"labels": batch.labels})
+        if options.max_grad_norm > 0:
+            trainer.accelerator.clip_grad_norm_(prepared.parameters(), options.max_grad_norm)
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+        prepared.zero_grad()
+
+    return Arm(model, trainer.args.device, precision, "sdpa", partial(_plain_epoch, spec.course, step))
+
+
+def authors_recipe(spec: ArmSpec) -> Arm:
+    """The authors' way, in a plain loop: every pair padded to the maximum, float32, all maps and hidden states kept.
+
+    Source: Wang et al. 2022, experimental setting (Adam, 1e-5), and their released arithmetic of both guides; here
+    with the group's batches, whose size need not be theirs.
+    """
+    model = fresh_model(spec, "eager").train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    seam = Seam("maps", model.config.num_hidden_layers, model.config.num_attention_heads, type(model).__name__)
+    guiding = make_guiding(GuideOptions(guide_mode="released"), seam)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+
+    def step(rows: Rows) -> None:
+        batch = spec.course.padded(rows).to(device)
+        outputs = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
+        received = seam.received(outputs.attentions, batch.mask, "released")
+        guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
+        optimizer.zero_grad()
+        loss: Any = cross_entropy(outputs.logits, batch.labels) + guided.loss
+        loss.backward()
+        optimizer.step()
+
+    return Arm(model, device, "fp32", "eager", partial(_plain_epoch, spec.course, step))
+
+
+def _plain_epoch(course: Course, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
+    """One epoch of a recipe that is a function of a batch."""
+    for rows in course.batches(number):
+        step(rows)
+        yield course.work(rows)

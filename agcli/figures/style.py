@@ -1,0 +1,198 @@
+"""How all pictures look, and how they are written: one place for colours, type sizes, files.
+
+Type is 8 pt or more at the width that a page gives (17.8 cm). The colours are Okabe and Ito's, which people with any
+kind of colour blindness can tell apart, and nothing rests on colour alone: arms also differ in marker, line or hatch.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agcli import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAGE_WIDTH = 7.0
+"""Inches: the text width of A4 with margins of 1.6 cm."""
+LEFT = 0.008
+"""Where text across the page starts, as a share of its width."""
+SMALL, NORMAL = 8.0, 9.0
+"""Type sizes in points."""
+_LEGEND_ROW = 0.175
+"""Inches."""
+_CAPTION_WIDTH = 118
+"""Characters of a line of SMALL type across the page."""
+
+INK, QUIET, GRID = "#222222", "#595959", "#DDDDDD"
+COLOURS = {
+    "none": "#777777",
+    "mdg": "#E69F00",
+    "pdg": "#56B4E9",
+    "both": "#0072B2",
+    "authors": "#D55E00",
+    "hf-trainer": "#CC79A7",
+}
+"""Variant -> colour, the same in every picture."""
+_SPARE_COLOURS = ("#009E73", "#F0E442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+HATCHES = ("", "////", "....", "xxxx", "----", "++++")
+DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
+
+_SETTINGS: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": QUIET,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": NORMAL,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": NORMAL,
+    "axes.unicode_minus": True,
+    "figure.dpi": 100,
+    "font.size": SMALL,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "svg.fonttype": "none",  # text stays text: it can be searched, and edited in a paper
+    "svg.hashsalt": "agcli",  # the same picture has the same bytes
+    "text.color": INK,
+    "text.parse_math": False,  # a `$` or `_` in a model's name is that character
+    "xtick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": SMALL,
+    "ytick.color": QUIET,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": SMALL,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's defaults plus ours while the block draws and writes; afterwards the user's settings again."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def new_figure(height: float, caption: Sequence[str] = ()) -> Figure:
+    """An empty figure of the page's width whose parts make room for each other.
+
+    Args:
+        height: in inches, without the caption.
+        caption: what is to be said under all of it; each starts a line of its own.
+    """
+    from matplotlib.figure import Figure
+
+    lines = [line for said in caption for line in textwrap.wrap(plain(said, 4 * _CAPTION_WIDTH), _CAPTION_WIDTH)]
+    room = 0.15 * len(lines) + 0.06 if lines else 0.0
+    total = height + room
+    figure = Figure(figsize=(PAGE_WIDTH, total))
+    figure.set_layout_engine("constrained", rect=(0, room / total, 1, height / total))
+    figure.text(LEFT, 0.05 / total, "\n".join(lines), va="bottom", color=QUIET)
+    return figure
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
+    """Put the legend of some axes under all of a figure, above its caption.
+
+    Matplotlib's own `outside` legend would cover the caption: it does not know the room that was kept for that.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = figure.get_layout_engine()
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels or not isinstance(engine, ConstrainedLayoutEngine):
+        return
+    left, bottom, width, height = engine.get()["rect"]
+    room = (_LEGEND_ROW * math.ceil(len(labels) / columns) + 0.08) / figure.get_figheight()
+    engine.set(rect=(left, bottom + room, width, height - room))
+    figure.legend(
+        handles,
+        labels,
+        loc="lower center",
+        bbox_to_anchor=(0.5, bottom),
+        borderaxespad=0.2,
+        ncols=columns,
+        handlelength=3,
+    )
+
+
+def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Write `stem.png` and `stem.svg`, each whole or not at all, with no date in them.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    metadata: dict[str, dict[str, Any]] = {"png": {"Software": "agcli"}, "svg": {"Date": None, "Creator": "agcli"}}
+    written = []
+    for kind, said in metadata.items():
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, dpi=200, metadata=said)
+        figure.set_layout_engine("none")  # the second file keeps the places that were found for the first
+        written.append(folder / f"{stem}.{kind}")
+        _write_bytes(written[-1], content.getvalue())
+    return written
+
+
+def colour_of(variant: str, beside: Sequence[str]) -> str:
+    """A variant's colour: its own, or a spare one by its place among the unknown variants of a picture."""
+    if variant in COLOURS:
+        return COLOURS[variant]
+    unknown = [each for each in dict.fromkeys(beside) if each not in COLOURS]
+    return _SPARE_COLOURS[unknown.index(variant) % len(_SPARE_COLOURS)]
+
+
+def hatch_of(attention: str | None, beside: Sequence[str | None]) -> str:
+    """An attention's hatch by its place among those of a picture; the first has none."""
+    return HATCHES[list(dict.fromkeys(beside)).index(attention) % len(HATCHES)]
+
+
+def dashes_of(attention: str | None, beside: Sequence[str | None]) -> Any:
+    """An attention's kind of line by its place among those of a picture; the first is solid."""
+    return DASHES[list(dict.fromkeys(beside)).index(attention) % len(DASHES)]
+
+
+def plain(text: object, limit: int) -> str:
+    """Text on one line without control characters, which SVG forbids; the middle of a long one is left out.
+
+    Args:
+        text: anything.
+        limit: most characters.
+    """
+    line = " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
+    if len(line) <= limit:
+        return line
+    head = (limit - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with atomic.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(content)
+            atomic.sync(aside)
+            aside.replace(path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""Warm steps timed one by one, the memory that they needed, and how fast this machine multiplies matrices."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+PRODUCT_SIZES = {"cuda": 8192, "cpu": 2048}
+"""Rows of the square matrices: large enough that a product is bound by arithmetic, small enough for 0.1 s on a CPU."""
+PRODUCT_SECONDS = 0.5
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training step went over.
+
+    Attributes:
+        examples: pairs.
+        tokens: real tokens.
+        slots: places of the padded batch, padding included.
+    """
+
+    examples: int
+    tokens: int
+    slots: int
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One timed step.
+
+    Attributes:
+        seconds: wall time from an idle device to an idle device.
+        work: what it went over.
+    """
+
+    seconds: float
+    work: Work
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was given; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_steps(steps: Iterator[Work], count: int, device: torch.device) -> list[StepTime]:
+    """Draw `count` steps from a training loop and time each on its own.
+
+    Args:
+        steps: a loop that does one optimiser step whenever it is asked for the next.
+        count: how many; a loop that ends before is an error, as its ratio would compare different work.
+        device: where it computes.
+
+    Raises:
+        ValueError: the loop ended early.
+    """
+    times = []
+    for done in range(count):
+        synchronise(device)
+        started = perf_counter()
+        work = next(steps, None)
+        synchronise(device)
+        if work is None:
+            raise ValueError(f"the training loop ended after {done} of {count} steps")
+        times.append(StepTime(perf_counter() - started, work))
+    return times
+
+
+class PeakMemory:
+    """The most memory this process had at any time since it was set back.
+
+    On a GPU: tensors, without the allocator's reserve. On a CPU: the resident set, libraries and weights included.
+
+    Args:
+        device: whose memory.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.note = ""
+
+    def reset(self) -> None:
+        """Start anew from what is held now; where the system forbids that, `note` says so."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            return
+        try:
+            _CLEAR.write_text("5", encoding="ascii")  # proc(5): sets VmHWM back to the present resident set
+        except OSError:
+            self.note = "peak memory includes loading the model: this system cannot set it back"
+
+    @property
+    def bytes(self) -> int:
+        """The peak in bytes."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        with contextlib.suppress(OSError):
+            found = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(encoding="utf-8"), re.MULTILINE)
+            if found:
+                return int(found[1]) * 1024
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return usage if sys.platform == "darwin" else usage * 1024  # bytes there, kilobytes elsewhere
+
+
+def product_rate(precision: str, *, size: int | None = None, seconds: float = PRODUCT_SECONDS) -> float:
+    """Floating-point operations a second of a plain matrix product, measured here and now.
+
+    The best of the products that fit into `seconds`, after two that do not count: what the hardware gives when nothing
+    disturbs it. `fp32` products are IEEE, as in training: torch's default, without TF32.
+
+    Args:
+        precision: `fp32`, `bf16` or `fp16`, the type of both factors.
+        size: rows and columns of both; default: by device, see `PRODUCT_SIZES`.
+        seconds: how long to go on; five products at least are timed.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = size or PRODUCT_SIZES[device.type]
+    left, right = (torch.randn(size, size, device=device, dtype=DTYPES[precision]) for _ in range(2))
+    out = torch.empty_like(left)
+    times: list[float] = []
+    while len(times) < 7 or sum(times) < seconds:
+        synchronise(device)
+        started = perf_counter()
+        torch.mm(left, right, out=out)
+        synchronise(device)
+        times.append(perf_counter() - started)
+    return 2 * size**3 / min(times[2:])
+
+
+def forward_flops(model: Any, lengths: set[int]) -> dict[int, int]:
+    """Floating-point operations of one forward of one example at each padded length: products of matrices only.
+
+    Counted by torch's own counter on a copy of the architecture without weights (`meta` device), with eager attention,
+    whose products are all in the open. Nothing is allocated or computed.
+
+    Args:
+        model: a Hugging Face model.
+        lengths: tokens of the padded example.
+    """
+    from copy import deepcopy
+
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = deepcopy(model.config)
+    config._attn_implementation = "eager"
+    with torch.device("meta"):
+        bare = type(model)(config).eval()
+    counts = {}
+    for length in sorted(lengths):
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            bare(input_ids=torch.ones((1, length), dtype=torch.long, device="meta"))
+        counts[length] = int(counter.get_total_flops())
+    return counts

@@ -1,0 +1,196 @@
+"""Where the examples of a timing come from: prepared data, a shipped shape of lengths, or full-length rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agcli.batching import Examples, Rows, nested_subset
+from agcli.corpora import PreparedDataset, find_dataset, load_prepared
+from agcli.errors import DataError, ModelError, UsageError, did_you_mean
+from agcli.models import ZOO, find_entry, load_tokenizer, locate
+from agcli.tasks import Classification
+
+NLI = ("entailment", "neutral", "contradiction")
+"""Labels where no data name any."""
+SYNTHETIC_IDS = "synthetic ids"
+_NO_LIMIT = 10**6
+"""Tokenizers that state no limit state 10^30 in its place."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What supplying examples needs to know of a model.
+
+    Attributes:
+        name: as asked for.
+        tokenizer: its tokenizer, where it is here.
+        vocab_size: ids that its embedding has.
+        pad_token_id: its padding.
+        max_length: its longest input in tokens; None where nothing limits it.
+    """
+
+    name: str
+    tokenizer: Any
+    vocab_size: int
+    pad_token_id: int
+    max_length: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Supply:
+    """What all arms of a group train on.
+
+    Attributes:
+        examples: as many as the timing needs, or all there are.
+        labels: label names.
+        population: examples of a whole epoch; None where there is neither data nor shape.
+        notes: what is not as in training: synthetic ids, borrowed lengths.
+    """
+
+    examples: Examples
+    labels: tuple[str, ...]
+    population: int | None
+    notes: tuple[str, ...] = ()
+
+
+def find_encoder(name: str, *, random_weights: bool, offline: bool) -> Encoder:
+    """Look a model up; one with random weights needs no file, but has its tokenizer used where that is here.
+
+    Raises:
+        ModelError: unknown, or neither here nor to be had.
+    """
+    entry = find_entry(name)
+    if random_weights:
+        if entry is None:
+            raise ModelError(
+                f"--random-weights: {name!r} has no dimensions in the zoo.{did_you_mean(name, ZOO)} "
+                f"Allowed: {', '.join(ZOO)}."
+            )
+        tokenizer = load_tokenizer(entry.name, offline=True) if locate(entry.name) else None
+        return Encoder(name, tokenizer, entry.vocab_size, entry.pad_token_id, entry.max_length)
+    try:
+        tokenizer = load_tokenizer(name, offline=offline)
+    except ModelError as error:
+        if entry is None:
+            raise
+        hint = "--random-weights times the same dimensions without the checkpoint"
+        raise ModelError(str(error), hint=f"{error.hint}; or {hint}" if error.hint else hint) from None
+    limit = int(tokenizer.model_max_length)
+    return Encoder(name, tokenizer, len(tokenizer), int(tokenizer.pad_token_id), limit if limit < _NO_LIMIT else None)
+
+
+class FullLength:
+    """Rows that are all exactly as long as allowed: neither data nor shape."""
+
+    name = "full-length rows"
+    population: int | None = None
+
+    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
+        """`size` rows of `length` tokens.
+
+        Raises:
+            UsageError: a whole epoch (None) is asked for.
+        """
+        if size is None:
+            raise UsageError("--epochs: a whole epoch needs --dataset or --shape.")
+        lengths = np.full(size, length, dtype=np.int64)
+        return Supply(synthetic(lengths, encoder, len(NLI), seed), NLI, None, (SYNTHETIC_IDS,))
+
+
+class Shaped:
+    """Lengths drawn from a histogram that ships with the package.
+
+    Args:
+        name: `mednli` or `multinli`.
+    """
+
+    def __init__(self, name: str) -> None:
+        from agcli.shapes import shape
+
+        self._shape = shape(name)
+        self.name = name
+        self.population: int | None = self._shape.examples
+
+    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
+        """`size` rows of such lengths, truncated at `length`; None: as many as the data set has."""
+        size = self._shape.examples if size is None else min(size, self._shape.examples)
+        lengths = np.minimum(self._shape.lengths(size, seed), length)
+        notes = (SYNTHETIC_IDS, f"lengths drawn from the shape of {self.name}: {self._shape.source}")
+        return Supply(synthetic(lengths, encoder, len(NLI), seed), NLI, self.population, notes)
+
+
+class Prepared:
+    """The training split of prepared data.
+
+    Args:
+        dataset: it.
+
+    Raises:
+        DataError: it has no training example.
+    """
+
+    def __init__(self, dataset: PreparedDataset) -> None:
+        if "train" not in dataset.splits or dataset.splits["train"].empty:
+            raise DataError("the data set has no training example", file=dataset.folder)
+        self.name, self._dataset, self._train = dataset.name, dataset, dataset.splits["train"]
+        self.population: int | None = len(self._train)
+
+    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
+        """A random subset of `size` pairs, tokenised and truncated at `length`; None: all of them.
+
+        Raises:
+            UsageError: no tokenizer here to count lengths with.
+        """
+        size = len(self._train) if size is None else min(size, len(self._train))
+        chosen = self._train.iloc[nested_subset(len(self._train), size, seed)]
+        task, labels = Classification(self._dataset.labels), self._dataset.labels
+        if encoder.tokenizer is not None:
+            return Supply(task.examples(chosen, encoder.tokenizer, length), labels, self.population)
+        if not locate("minilm"):
+            raise UsageError(
+                f"--random-weights: neither {encoder.name}'s tokenizer nor minilm's is here to count lengths with.",
+                hint="--shape mednli or multinli needs none, and nor does leaving --dataset out",
+            )
+        lengths = task.examples(chosen, load_tokenizer("minilm", offline=True), length).lengths
+        notes = (SYNTHETIC_IDS, f"lengths counted by minilm's tokenizer, as {encoder.name}'s is not here")
+        return Supply(synthetic(lengths, encoder, len(labels), seed), labels, self.population, notes)
+
+
+Source = FullLength | Shaped | Prepared
+
+
+def find_source(dataset: str | None, shape: str | None) -> Source:
+    """The source that the options name.
+
+    Raises:
+        AgError: no such data or shape.
+    """
+    if dataset is not None:
+        return Prepared(load_prepared(find_dataset(dataset, Path.cwd())))
+    return Shaped(shape) if shape is not None else FullLength()
+
+
+def synthetic(lengths: Rows, encoder: Encoder, num_labels: int, seed: int) -> Examples:
+    """Random ids, none of them padding (RoBERTa counts positions by it), and random labels.
+
+    Args:
+        lengths: tokens of each example.
+        encoder: whose ids.
+        num_labels: how many labels there are.
+        seed: of ids and labels.
+    """
+    random = np.random.default_rng([seed, 0x1D5])
+    ids = random.integers(0, encoder.vocab_size - 1, size=int(lengths.sum()))
+    ids[ids >= encoder.pad_token_id] += 1
+    rows = np.split(ids, np.cumsum(lengths)[:-1])
+    return Examples(
+        ids=tuple(f"synthetic-{number}" for number in range(len(lengths))),
+        encoded=tuple({"input_ids": row.tolist()} for row in rows),
+        labels=random.integers(0, num_labels, size=len(lengths)),
+        truncated=np.zeros(len(lengths), dtype=np.bool_),
+        pad={"input_ids": encoder.pad_token_id},
+    )

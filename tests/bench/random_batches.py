@@ -1,0 +1,16 @@
+"""Batches of random examples; a file of its own, as the process that trains on them imports it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agcli.arms import Course
+from agcli.batching import Rows
+
+
+class RandomCourse(Course):
+    """Batches of random examples, as `Trainer` makes them unless told otherwise."""
+
+    def batches(self, epoch: int) -> list[Rows]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.lengths))
+        return np.split(order, range(self.batch_size, len(order), self.batch_size))

@@ -1,0 +1,27 @@
+"""Processes that do as they are told. Nothing heavy is imported: each of them imports this file anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+
+
+def echo(pipe: Connection, threads: int, greeting: str) -> None:
+    """Body of a process: greet with the thread count, then repeat what comes."""
+    pipe.send((greeting, threads))
+    while True:
+        pipe.send(pipe.recv())
+
+
+def fall(pipe: Connection, threads: int) -> None:
+    """Body of a process that is killed, as the system does it where memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(pipe: Connection, threads: int) -> None:
+    """Body of a process that says that it is there, and then neither answers nor listens."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send("here")
+    time.sleep(600)

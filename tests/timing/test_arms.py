@@ -1,0 +1,119 @@
+"""What one timed process trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from agcli.arms import RIVALS, VARIANTS, WARM_UP_EPOCH, ArmSpec, make_arm, ours
+from agcli.arms import arm as arm_module
+from agcli.engine import Engine
+from agcli.models.architecture import entry_config
+from agcli.options import ModelOptions
+from agcli.stopwatch import Work
+from agcli.timing import TimingRequest, plan_groups
+
+Make = Callable[..., TimingRequest]
+
+
+def spec_of(request: TimingRequest, variant: str) -> ArmSpec:
+    (group,) = plan_groups(request)
+    return next(arm for arm in group.arms if arm.variant == variant)
+
+
+@pytest.mark.parametrize("padding", ["dynamic", "max"])
+@pytest.mark.parametrize("variant", [*VARIANTS, *RIVALS])
+def test_every_arm_trains_on_the_same_batches(request_for: Make, variant: str, padding: str) -> None:
+    """What the model sees is compared with the plan: its batches' shapes and every real token."""
+    request = request_for(variants=VARIANTS, against=RIVALS, padding=padding)
+    course = spec_of(request, "none").course
+    arm = make_arm(spec_of(request, variant))
+    seen: list[tuple[int, ...]] = []
+    tokens: list[int] = []
+
+    def look(_: object, __: object, inputs: dict[str, torch.Tensor]) -> None:
+        seen.append(tuple(inputs["input_ids"].shape))
+        tokens.append(int(inputs["attention_mask"].sum()))
+
+    arm.model.register_forward_pre_hook(look, with_kwargs=True)
+    before = [weight.clone() for weight in arm.model.parameters()]
+    steps = arm.steps()
+    works = [next(steps) for _ in range(7)]  # the seventh is of a second epoch
+    batches = course.batches(0) + course.batches(1)[:1]
+    lengths = [24 if variant == "authors" or padding == "max" else int(course.lengths[rows].max()) for rows in batches]
+    assert seen == [(len(rows), length) for rows, length in zip(batches, lengths, strict=True)]
+    assert tokens == [int(course.lengths[rows].sum()) for rows in batches]
+    assert works == [Work(n, real, n * length) for (n, length), real in zip(seen, tokens, strict=True)]
+    assert any(not torch.equal(*pair) for pair in zip(before, arm.model.parameters(), strict=True)), (
+        "nothing was learnt"
+    )
+
+
+def test_what_runs_is_named(request_for: Make) -> None:
+    request = request_for(against=RIVALS, attention=("reference",))
+    assert {v: make_arm(spec_of(request, v)).attention for v in ("both", *RIVALS)} == {
+        "both": "reference",
+        "authors": "eager",
+        "hf-trainer": "sdpa",
+        "eager": "eager",
+        "sdpa": "sdpa",
+    }
+    assert make_arm(spec_of(request, "authors")).precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("variant", "guides"), [("none", []), ("mdg", ["mdg"]), ("pdg", ["pdg"]), ("both", ["mdg", "pdg"])]
+)
+def test_variants_guide_as_they_are_called(
+    request_for: Make, variant: str, guides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines: list[Engine] = []
+
+    class Seen(Engine):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            engines.append(self)
+
+    monkeypatch.setattr(ours, "Engine", Seen)
+    make_arm(spec_of(request_for(variants=VARIANTS), variant))
+    assert [guide.name for guide in engines[0].guiding.guides] == guides
+
+
+def test_an_engine_that_goes_its_own_way_is_found_out(request_for: Make) -> None:
+    spec = spec_of(request_for(), "none")
+    arm = make_arm(spec)
+    engine, course = arm.epoch.args  # type: ignore[attr-defined]
+    other = replace(course, seed=course.seed + 1)
+    with pytest.raises(RuntimeError, match="other batches"):
+        list(ours._engine_epoch(engine, other, 0))
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert", "albert"])
+def test_dropout_reaches_random_weights_of_every_family(
+    request_for: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(arm_module, "random_model", lambda entry, **given: made.update(given, entry=entry))
+    spec = replace(spec_of(request_for(), "none"), model=name, random_weights=True)
+    arm_module.fresh_model(replace(spec, model_options=ModelOptions(dropout=0.3)), "sdpa")
+    assert made.pop("attention") == "sdpa"
+    assert made.pop("labels") == spec.labels
+    config = entry_config(made.pop("entry"), **made).to_dict()
+    rates = {field: rate for field, rate in config.items() if "dropout" in field}
+    assert set(rates.values()) == {0.3}
+
+
+def test_a_compiled_arm_warms_up_on_every_shape(request_for: Make) -> None:
+    course = replace(spec_of(request_for(steps=40), "none").course, multiple=8)
+    steps = course.steps_to_all_shapes()
+
+    def shapes(epoch: int, first: int) -> set[tuple[int, int]]:
+        works = [course.work(rows) for rows in course.batches(epoch)[:first]]
+        return {(work.examples, work.slots) for work in works}
+
+    assert shapes(WARM_UP_EPOCH, steps) >= shapes(0, 11)
+    assert not shapes(WARM_UP_EPOCH, steps - 1) >= shapes(0, 11)
