@@ -19,11 +19,11 @@ from agcli.assembly import Assembly
 from agcli.batching import epoch_order
 from agcli.config import RunConfig
 from agcli.engine import Engine, Guiding
-from agcli.step_report import StepReport
 from agcli.errors import RunError, UsageError
 from agcli.guides import MDG, PDG
 from agcli.precision import make_accelerator
 from agcli.results import RunFolder
+from agcli.step_report import StepReport
 
 Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}

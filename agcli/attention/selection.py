@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from agcli.attention.blockwise import blockwise_attention
+from agcli.attention.kernel import triton_attention, why_not_triton
 from agcli.attention.received import Capture, reference_attention
 from agcli.errors import UsageError
 
@@ -82,8 +83,6 @@ def attend(
     if chosen == "sdpa":
         return _sdpa(query, key, value, mask, scaling, dropout), None
     if chosen == "triton":
-        from agcli.attention.kernel import triton_attention
-
         return triton_attention(
             query, key, value, mask, scaling=scaling, dropout=dropout, capture=capture == "received"
         )
@@ -154,20 +153,16 @@ def _why_only_reference(window: int | None, capture: Capture) -> str | None:
     return "the released arithmetic needs the maps, which the reference alone keeps" if capture == "released" else None
 
 
+def _why_not_triton(query: Tensor, _: Tensor | None) -> str | None:
+    return why_not_triton(query)
+
+
 def _why_not_cpu(query: Tensor, mask: Tensor | None) -> str | None:
     if query.device.type != "cpu":
         return f"the CPU path cannot run on {query.device.type}"
     if _lengths(query, mask) is None:
         return "the CPU path needs each sample's real tokens first and the padding after them"
     return None
-
-
-def _why_not_triton(query: Tensor, mask: Tensor | None) -> str | None:
-    try:
-        from agcli.attention.kernel import why_not_triton
-    except ImportError:
-        return "Triton is not installed (it comes with torch's builds for NVIDIA GPUs)"
-    return why_not_triton(query)
 
 
 _WHY_NOT = {"cpu": _why_not_cpu, "triton": _why_not_triton}

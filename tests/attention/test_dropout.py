@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agcli.attention import reference_attention
+from agcli.attention import selection
 
 LENGTH = 6
 
@@ -18,14 +18,15 @@ def arguments():
     return query, key, value, mask
 
 
-def attend(arguments, **settings):
+def attend(arguments, implementation="reference", **settings):
     torch.manual_seed(3)
-    return reference_attention(*arguments, scaling=1.0, **settings)
+    return selection.attend(*arguments, scaling=1.0, implementation=implementation, **settings)
 
 
-def test_dropout_hits_the_output_and_leaves_received_clean(arguments):
-    maps, received = attend(arguments)
-    dropped, received_beside_dropout = attend(arguments, dropout=0.5)
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_dropout_hits_the_output_and_leaves_received_clean(arguments, implementation):
+    maps, received = attend(arguments, implementation)
+    dropped, received_beside_dropout = attend(arguments, implementation, dropout=0.5)
     kept = dropped != 0
     assert torch.equal(received_beside_dropout, received)
     assert kept[0].any()
@@ -33,10 +34,12 @@ def test_dropout_hits_the_output_and_leaves_received_clean(arguments):
     torch.testing.assert_close(dropped[kept], 2 * maps[kept])
 
 
-def test_dropout_is_the_same_whatever_is_captured(arguments):
-    outputs = [attend(arguments, dropout=0.5, capture=capture)[0] for capture in ("none", "received", "released")]
-    assert torch.equal(outputs[0], outputs[1])
-    assert torch.equal(outputs[0], outputs[2])
+@pytest.mark.parametrize(
+    ("implementation", "captures"), [("reference", ["none", "received", "released"]), ("cpu", ["none", "received"])]
+)
+def test_dropout_is_the_same_whatever_is_captured(arguments, implementation, captures):
+    first, *others = (attend(arguments, implementation, dropout=0.5, capture=capture)[0] for capture in captures)
+    assert all(torch.equal(first, other) for other in others)
 
 
 def test_released_is_the_mean_over_keys_of_the_dropped_map(arguments):
