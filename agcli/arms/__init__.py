@@ -17,5 +17,5 @@ def make_arm(spec: ArmSpec) -> Arm:
     from agcli.arms.ours import our_engine
     from agcli.arms.rivals import authors_recipe, hugging_face_trainer
 
-    makers = {"authors": authors_recipe, "hf-trainer": hugging_face_trainer}
+    makers = {"authors": authors_recipe, "hf-trainer": hugging_face_trainer, "hf-guided": hugging_face_trainer}
     return makers.get(spec.variant, our_engine)(spec)

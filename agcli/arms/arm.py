@@ -16,12 +16,13 @@ from agcli.models.architecture import entry_config
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.stopwatch import Work
 
-Variant = Literal["none", "mdg", "pdg", "both", "eager", "sdpa", "hf-trainer", "authors"]
+Variant = Literal["none", "mdg", "pdg", "both", "eager", "sdpa", "hf-trainer", "hf-guided", "authors"]
 
 VARIANTS: tuple[Variant, ...] = ("none", "mdg", "pdg", "both")
 """Our engine: unguided, with one guide, with both at their default weights."""
-RIVALS: tuple[Variant, ...] = ("authors", "hf-trainer", "eager", "sdpa")
-"""What else the same batches can be given to: two recipes, and our engine on transformers' own attention."""
+RIVALS: tuple[Variant, ...] = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
+"""What else the same batches can be given to: three recipes, and our engine on transformers' own attention."""
+KEPT_MAPS = "guided on the maps that transformers keeps, which come after attention dropout"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from accelerate.utils import set_seed
 
-from agcli.arms.arm import Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
+from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
 from agcli.arms.course import Course
 from agcli.assembly import AFTER_DROPOUT, make_guiding
 from agcli.attention import Implementation, Seam, attach
@@ -56,7 +56,7 @@ def our_engine(spec: ArmSpec) -> Arm:
         multiple=spec.course.multiple if spec.course.multiple > 1 else None,
     )
     course = replace(spec.course, multiple=engine.multiple)
-    notes = (AFTER_DROPOUT,) if guided and seam.kind == "maps" else ()
+    notes = (KEPT_MAPS if spec.variant == "eager" else AFTER_DROPOUT,) if guided and seam.kind == "maps" else ()
     precision = precision_of(accelerator)
     attention = implementations(model, course, engine.device, precision, guided=guided)
     least = course.steps_to_all_shapes() if spec.model_options.compile else 0

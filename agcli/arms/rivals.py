@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agcli.arms.arm import Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
+from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
 from agcli.arms.course import Course
 from agcli.assembly import make_guiding
 from agcli.attention import Seam
@@ -23,14 +24,17 @@ from agcli.stopwatch import Work
 
 
 def hugging_face_trainer(spec: ArmSpec) -> Arm:
-    """The unguided `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
+    """The `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
 
     Its own training step in the order of its own loop, on the group's batches instead of its data loader's, and
-    without logging. Mixed precision as our engine would choose it.
+    without logging. Mixed precision as our engine would choose it. `hf-guided` adds both guides the way one would
+    without this package: on the maps that transformers returns, and so keeps, with `eager` attention.
     """
     from transformers import Trainer, TrainingArguments
 
-    model, options = fresh_model(spec, "sdpa"), spec.training
+    guided = spec.variant == "hf-guided"
+    attention = "eager" if guided else "sdpa"
+    model, options = fresh_model(spec, attention), spec.training
     precision = precision_of(make_accelerator(options.precision))
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         trainer = Trainer(
@@ -56,6 +60,8 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
         prepared, trainer.optimizer = trainer.accelerator.prepare(model, trainer.optimizer)
         trainer.create_scheduler(num_training_steps=10**6)  # the rate changes nothing about the time
         trainer.current_gradient_accumulation_steps = 1  # set by its loop
+    if guided:
+        trainer.compute_loss = partial(_loss_on_kept_maps, _maps_of(model), GuideOptions())
 
     def step(rows: Rows) -> None:
         batch = spec.course.padded(rows)
@@ -66,7 +72,22 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
         trainer.lr_scheduler.step()
         prepared.zero_grad()
 
-    return Arm(model, trainer.args.device, precision, "sdpa", partial(_plain_epoch, spec.course, step))
+    notes = (KEPT_MAPS,) if guided else ()
+    return Arm(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.course, step), notes)
+
+
+def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object) -> Tensor:
+    """The task's loss and both guides, on the maps in `outputs.attentions`; `Trainer.compute_loss`'s contract."""
+    outputs = model(**inputs, output_attentions=True)
+    mask = inputs["attention_mask"].bool()
+    guiding = make_guiding(options, seam)
+    received = guiding.attention(seam.received(outputs.attentions, mask, "received"), mask)
+    loss: Tensor = outputs.loss + guide_values(guiding.guides, received).loss
+    return loss
+
+
+def _maps_of(model: Any) -> Seam:
+    return Seam("maps", model.config.num_hidden_layers, model.config.num_attention_heads, type(model).__name__)
 
 
 def authors_recipe(spec: ArmSpec) -> Arm:
@@ -78,7 +99,7 @@ def authors_recipe(spec: ArmSpec) -> Arm:
     model = fresh_model(spec, "eager").train()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    seam = Seam("maps", model.config.num_hidden_layers, model.config.num_attention_heads, type(model).__name__)
+    seam = _maps_of(model)
     guiding = make_guiding(GuideOptions(guide_mode="released"), seam)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 

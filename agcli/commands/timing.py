@@ -36,7 +36,10 @@ def timing(
         str, typer.Option(help=f"For the guided variants, comma-separated: {OPTIONS['attention'].spec.allowed()}.")
     ] = "auto",
     against: Annotated[
-        str, typer.Option(help="Also time other ways: authors, hf-trainer, eager (guided, maps kept), sdpa.")
+        str,
+        typer.Option(
+            help="Also time others: authors, hf-trainer, hf-guided (maps kept); our engine on HF's eager, sdpa."
+        ),
     ] = "",
     dataset: Annotated[
         str | None, typer.Option(help="Prepared data: a folder, a name under ./data, or `sample`.")

@@ -40,9 +40,10 @@ COLOURS = {
     "both": "#0072B2",
     "authors": "#D55E00",
     "hf-trainer": "#CC79A7",
+    "hf-guided": "#009E73",
 }
 """Variant -> colour, the same in every picture."""
-_SPARE_COLOURS = ("#009E73", "#F0E442", "#000000")
+_SPARE_COLOURS = ("#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 HATCHES = ("", "////", "....", "xxxx", "----", "++++")
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))

@@ -59,6 +59,7 @@ def test_what_runs_is_named(request_for: Make) -> None:
         "both": "reference",
         "authors": "eager",
         "hf-trainer": "sdpa",
+        "hf-guided": "eager",
         "eager": "eager",
         "sdpa": "sdpa",
     }

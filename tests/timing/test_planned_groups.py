@@ -67,7 +67,7 @@ def test_whole_epochs_are_all_of_the_steps_that_there_are(request_for: Make) -> 
             "--variants: 'bth' is not allowed; allowed: none, mdg, pdg, both. Did you mean 'both'?",
         ),
         ({"attention": ("fast",)}, "--attention: 'fast' is not allowed; allowed: auto, reference"),
-        ({"against": ("hf",)}, "--against: 'hf' is not allowed; allowed: authors, hf-trainer, eager, sdpa"),
+        ({"against": ("hf",)}, "--against: 'hf' is not allowed; allowed: authors, hf-trainer, hf-guided, eager, sdpa"),
         ({"padding": "some"}, "--padding: 'some' is not allowed; allowed: dynamic, max"),
         ({"lengths": (0,)}, "--lengths: 0 is not allowed; allowed: at least 8"),
         ({"lengths": ()}, "--lengths: it is empty"),
