@@ -20,11 +20,19 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: the disk refuses.
     """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        RunError: the disk refuses.
+    """
     aside = _beside(path, "tmp")
     try:
         with writing(path):
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            aside.write_bytes(content)
             sync(aside)
             aside.replace(path)
     finally:

@@ -23,7 +23,7 @@ from agcli.errors import RunError, UsageError
 from agcli.guides import MDG, PDG
 from agcli.precision import make_accelerator
 from agcli.results import RunFolder
-from agcli.step_report import StepReport
+from agcli.step_report import Measured, StepReport
 
 Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}
@@ -250,6 +250,22 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched(config: M
         assert engine.examples.ids[row] in str(caught.value)
     assert caught.value.hint is not None
     assert "lower learning rate" in caught.value.hint
+
+
+def test_weights_rest_until_what_went_wrong_is_read(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's numbers are read when the next step is on its way already."""
+    set_seed(0)
+    engine = build(config(accumulate=2, batch_size=8))
+    read = Measured.read
+    monkeypatch.setattr(Measured, "read", lambda self: {})
+    steps = engine.train_epoch()
+    with poisoned(engine, step=2):
+        next(steps)
+        before = {name: weight.clone() for name, weight in engine.bare_model.state_dict().items()}
+        late = [next(steps), next(steps)]
+    assert all(torch.equal(before[name], weight) for name, weight in engine.bare_model.state_dict().items())
+    with pytest.raises(RunError, match="the loss is nan at step 2 of 6"):
+        read(late[0].measured)
 
 
 def test_a_gradient_that_is_no_number_stops_too(config: Make) -> None:

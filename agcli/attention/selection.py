@@ -19,7 +19,14 @@ Implementation = Literal["auto", "reference", "cpu", "triton"]
 IMPLEMENTATIONS: tuple[Implementation, ...] = get_args(Implementation)
 
 SHORT = 64
-"""Below this padded length `auto` takes the reference on the CPU, from it on the CPU path."""
+"""Below this padded length `auto` takes the reference on the CPU, from it on the CPU path.
+
+Guided steps of `minilm`, batch 32, dropout 0.1, bf16, two cores (AMD EPYC, AVX-512 bf16), median of 25, reference and
+CPU path: length 32: 0.334 s and 0.316 s; 64: 0.556 s and 0.574 s; 96: 0.818 s and 0.823 s; 128: 1.237 s and 1.163 s.
+Up to 96 that is one and the same within the noise, while the peak of memory parts from 64 on: 1313 and 1212 MiB, at
+128 1986 and 1479. A layer alone, ragged rows: 24 tokens 4.3 and 5.8 ms, 48 8.5 and 8.8, 64 15.8 and 16.2, 96 29.0 and
+27.6, 128 97 and 55, 256 734 and 178.
+"""
 
 
 def guided_attention(

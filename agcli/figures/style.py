@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,13 +142,15 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
         RunError: the disk refuses.
     """
     metadata: dict[str, dict[str, Any]] = {"png": {"Software": "agcli"}, "svg": {"Date": None, "Creator": "agcli"}}
+    with atomic.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written = []
     for kind, said in metadata.items():
         content = io.BytesIO()
         figure.savefig(content, format=kind, dpi=200, metadata=said)
         figure.set_layout_engine("none")  # the second file keeps the places that were found for the first
         written.append(folder / f"{stem}.{kind}")
-        _write_bytes(written[-1], content.getvalue())
+        atomic.write_bytes(written[-1], content.getvalue())
     return written
 
 
@@ -183,17 +184,3 @@ def plain(text: object, limit: int) -> str:
         return line
     head = (limit - 1) // 2
     return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with atomic.writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(content)
-            atomic.sync(aside)
-            aside.replace(path)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ class TimingRequest:
         warmup: steps that are done before and not counted.
         epochs: whole epochs to measure in place of `steps`.
         random_weights: the zoo's dimensions without a checkpoint.
-        against: others' recipes.
+        against: what else is given the same batches: `RIVALS`.
         model: dropout, activation checkpointing, network.
         training: batch size, precision, optimiser, seed.
     """

@@ -28,7 +28,7 @@ from agcli.environment import describe
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.timing import Group, TimingRequest, TimingWatch, group_rows, measure, plan_groups
 from agcli.timing.measuring import GroupTimes
-from agcli.timing.record import as_json, write_record
+from agcli.timing.record import as_json, check_free, write_record
 from agcli.timing.rows import ratio_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"
@@ -159,6 +159,9 @@ def with_random_batches(group: Group) -> Group:
 
 def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal]) -> None:
     """Measure, print, and write where that is asked for."""
+    folder = Path(OUTPUT) / name if OUTPUT else None
+    if folder is not None:
+        check_free(folder)
     (times,) = measure([group], Printed())
     rows = group_rows(times)
     found = [outcome(goal, times) for goal in goals]
@@ -169,8 +172,7 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
     for each in found:
         interval = "" if each.ratio_low is None else f" ({each.ratio_low:.3f}-{each.ratio_high:.3f})"
         print(f"{each.text}, {each.what}: {each.ratio:.3f}{interval}, hoped for: {each.hoped}")
-    if OUTPUT:
-        folder = Path(OUTPUT) / name
+    if folder is not None:
         write_record(folder, request, [times], rows)
         figures.step_time_bars(as_json(rows), folder)
         write_goals(folder / "goals.csv", found)
