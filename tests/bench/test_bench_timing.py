@@ -163,7 +163,8 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
     if folder is not None:
         check_free(folder)
     (times,) = measure([group], Printed())
-    rows = group_rows(times)
+    named = zip(times.arms, group_rows(times), strict=True)
+    rows = [replace(row, variant=arm.spec.name) for arm, row in named]
     found = [outcome(goal, times) for goal in goals]
     environment = describe()
     print(f"\n{environment['cpu']}, {environment['torch_threads']} threads, {environment['packages']}")
