@@ -23,6 +23,8 @@ BLOCK_CELLS = 1 << 20
 """Cells of the maps that are made together, about."""
 
 
+# A compiled model leaves its graph here: how many blocks there are, and how large, depends on the padding.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def blockwise_attention(
     query: Tensor,
     key: Tensor,

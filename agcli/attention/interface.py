@@ -38,6 +38,9 @@ def _attention(
     **_: object,
 ) -> tuple[Tensor, Tensor | None]:
     """Transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
+    sharing = query.shape[1] // key.shape[1]  # grouped-query attention: so many heads have one key and value
+    if sharing > 1:
+        key, value = (tensor.repeat_interleave(sharing, 1) for tensor in (key, value))
     with torch.autocast(query.device.type, enabled=False):
         output, received = attend(
             query,

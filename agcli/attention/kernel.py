@@ -39,12 +39,24 @@ def _why_not_on(device: torch.device) -> str | None:
     major, minor = torch.cuda.get_device_capability(device)
     if major < 8:  # no bfloat16 in the tensor cores
         return f"the kernels need compute capability 8.0, and this GPU has {major}.{minor}"
-    return None
+    return _why_no_launch()
 
 
 @functools.cache
 def _triton_is_installed() -> bool:
     return find_spec("triton") is not None
+
+
+@functools.cache
+def _why_no_launch() -> str | None:
+    """Triton builds its launcher with the machine's C compiler, which not every image has."""
+    from triton.runtime import driver
+
+    try:
+        driver.active.utils  # noqa: B018  # built when it is first looked at
+    except Exception as error:
+        return f"triton cannot launch kernels here: {(str(error) or type(error).__name__).splitlines()[0]}"
+    return None
 
 
 def triton_attention(
@@ -78,6 +90,7 @@ def triton_attention(
             device, so that a forward that is recomputed under activation checkpointing drops the same cells.
         capture: whether received attention is wanted.
     """
-    seed = torch.randint(2**63 - 1, (1,), device=query.device) if dropout else None
+    query, key = query.to(value.dtype), key.to(value.dtype)  # rotated under autocast they may have stayed in float32
+    seed = torch.randint(2**62, (1,), device=query.device) if dropout else None
     output, received, _ = attend(query, key, value, mask, seed, scaling, dropout, capture)
     return output, received if capture else None

@@ -21,18 +21,9 @@ from agcli.attention.kernel_forward import (
     load_tile,
     of_head,
     of_output,
-    of_sample,
     series,
     store_tile,
 )
-
-
-@triton.jit
-def of_guide(guide, from_sample, from_head):
-    """Where this program's sample and head begin in received attention's gradient; None stays None."""
-    if guide is not None:
-        guide += tl.program_id(2).to(tl.int64) * from_sample + tl.program_id(1).to(tl.int64) * from_head
-    return guide
 
 
 @triton.jit
@@ -74,7 +65,7 @@ def guided(dweights, guide, at, length, keep_scale, sums):
     return difference
 
 
-@triton.jit(do_not_specialize=["guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
 def backward_whole(
     query, key, value, mask, seed, output, normaliser, gradient, guide,
     query_gradient, key_gradient, value_gradient,
@@ -84,10 +75,12 @@ def backward_whole(
 ):  # fmt: skip
     """All three gradients at once, where one block holds all queries: 5 products a block of keys instead of 7."""
     query, key, value = of_head(query, query_strides), of_head(key, key_strides), of_head(value, value_strides)
-    mask = of_sample(mask, mask_stride)
+    if mask is not None:
+        mask += tl.program_id(2).to(tl.int64) * mask_stride
     if seed is not None:
         seed = tl.load(seed)
-    guide = of_guide(guide, guide_sample, guide_head)
+    if guide is not None:
+        guide += tl.program_id(2).to(tl.int64) * guide_sample + tl.program_id(1).to(tl.int64) * guide_head
     query_gradient = of_output(query_gradient, length, HEAD_DIM)
     key_gradient = of_output(key_gradient, length, HEAD_DIM)
     value_gradient = of_output(value_gradient, length, HEAD_DIM)
@@ -127,7 +120,7 @@ def backward_whole(
         store_tile(value_gradient, at, stride, length, nothing, HEAD_DIM, WIDTH)
 
 
-@triton.jit(do_not_specialize=["guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
 def backward_queries(
     query, key, value, mask, seed, output, normaliser, gradient, guide,
     query_gradient, delta,
@@ -137,10 +130,12 @@ def backward_queries(
 ):  # fmt: skip
     """The gradient of one block of queries, over all keys; leaves `delta` for `backward_keys`."""
     query, key, value = of_head(query, query_strides), of_head(key, key_strides), of_head(value, value_strides)
-    mask = of_sample(mask, mask_stride)
+    if mask is not None:
+        mask += tl.program_id(2).to(tl.int64) * mask_stride
     if seed is not None:
         seed = tl.load(seed)
-    guide = of_guide(guide, guide_sample, guide_head)
+    if guide is not None:
+        guide += tl.program_id(2).to(tl.int64) * guide_sample + tl.program_id(1).to(tl.int64) * guide_head
     first = tl.program_id(0) * ROWS
     rows = first + tl.arange(0, ROWS)
     solid, end = extent(mask, length, SPAN)
@@ -168,7 +163,7 @@ def backward_queries(
     store_tile(of_output(query_gradient, length, HEAD_DIM), rows, stride, length, dq * scaling, HEAD_DIM, WIDTH)
 
 
-@triton.jit(do_not_specialize=["guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
 def backward_keys(
     query, key, value, mask, seed, normaliser, delta, gradient, guide,
     key_gradient, value_gradient,
@@ -183,10 +178,12 @@ def backward_keys(
     """
     query, key, value = of_head(query, query_strides), of_head(key, key_strides), of_head(value, value_strides)
     gradient = of_head(gradient, gradient_strides)
-    mask = of_sample(mask, mask_stride)
+    if mask is not None:
+        mask += tl.program_id(2).to(tl.int64) * mask_stride
     normaliser += series() * length
     delta += series() * length
-    guide = of_guide(guide, guide_sample, guide_head)
+    if guide is not None:
+        guide += tl.program_id(2).to(tl.int64) * guide_sample + tl.program_id(1).to(tl.int64) * guide_head
     if seed is not None:
         seed = tl.load(seed)
     first = tl.program_id(0) * KEYS

@@ -27,14 +27,6 @@ def of_head(tensor, strides):
 
 
 @triton.jit
-def of_sample(mask, stride):
-    """Where this program's sample begins in a (batch, length) mask; None stays None."""
-    if mask is not None:
-        mask += tl.program_id(2).to(tl.int64) * stride
-    return mask
-
-
-@triton.jit
 def series():
     """Number of this program's sample and head, 64-bit since offsets are made of it."""
     return tl.program_id(2).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
@@ -151,7 +143,8 @@ def forward(
     queries: its column sums are then taken in a second walk over the keys. Without dropout `seed` is None.
     """
     query, key, value = of_head(query, query_strides), of_head(key, key_strides), of_head(value, value_strides)
-    mask = of_sample(mask, mask_stride)
+    if mask is not None:
+        mask += tl.program_id(2).to(tl.int64) * mask_stride
     if seed is not None:
         seed = tl.load(seed)
     first = tl.program_id(0) * ROWS
@@ -211,7 +204,8 @@ def receive(
     A padded key's sum may overflow; it mixes with no other and is not stored.
     """
     query, key = of_head(query, query_strides), of_head(key, key_strides)
-    mask = of_sample(mask, mask_stride)
+    if mask is not None:
+        mask += tl.program_id(2).to(tl.int64) * mask_stride
     normaliser += series() * length
     first = tl.program_id(0) * KEYS
     at = first + tl.arange(0, KEYS)

@@ -130,8 +130,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 def _backward_arguments(ctx: Any, gradient: Tensor | None, guide: Tensor | None) -> tuple[Any, ...]:
     """Arguments of `run_backward`."""
-    gradient = torch.zeros_like(ctx.saved_tensors[-2]) if gradient is None else gradient
-    return gradient, guide, *ctx.saved_tensors, ctx.scaling, ctx.dropout
+    saved = ctx.saved_tensors  # once: under activation checkpointing a second look is an error
+    gradient = torch.zeros_like(saved[-2]) if gradient is None else gradient
+    return gradient, guide, *saved, ctx.scaling, ctx.dropout
 
 
 class _Attend(torch.autograd.Function):
@@ -252,4 +253,5 @@ def _launch(kernel: Any, tile: Tile, step: int, query: Tensor, **arguments: obje
             SPAN=tile.queries if length <= tile.queries else 1024,
             num_warps=tile.warps,
             num_stages=tile.stages,
+            enable_fp_fusion=True,
         )

@@ -61,6 +61,7 @@ def guided_attention(
 
     Raises:
         UsageError: the forced implementation cannot do this; the message names the cause.
+        ValueError: shapes that do not belong together.
     """
     output, received = attend(
         query, key, value, mask, scaling=scaling, dropout=dropout, capture="received", implementation=implementation
@@ -81,7 +82,19 @@ def attend(
     capture: Capture = "received",
     implementation: Implementation = "auto",
 ) -> tuple[Tensor, Tensor | None]:
-    """`guided_attention` for every `capture`, windows included; received is None for `none`."""
+    """`guided_attention` for every `capture`, windows included; received is None for `none`.
+
+    Raises:
+        UsageError: the forced implementation cannot do this.
+        ValueError: shapes that do not belong together.
+    """
+    rows = (query.shape[0], query.shape[2])
+    if not query.shape == key.shape == value.shape or (mask is not None and mask.shape != rows):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (query, key, value))
+        raise ValueError(
+            "query, key and value must share one shape (batch, heads, length, head_dim), and a mask must be (batch, "
+            f"length); got {shapes}, mask {None if mask is None else tuple(mask.shape)}"
+        )
     chosen = choose(query, mask, dropout=dropout, window=window, capture=capture, implementation=implementation)
     if chosen == "reference":
         return reference_attention(
@@ -95,9 +108,10 @@ def attend(
         )
     lengths = _lengths(query, mask)
     assert lengths is not None
-    return blockwise_attention(
+    found: tuple[Tensor, Tensor | None] = blockwise_attention(
         query, key, value, lengths, scaling=scaling, dropout=dropout, capture=capture == "received"
     )
+    return found
 
 
 def choose(
@@ -176,6 +190,7 @@ _WHY_NOT = {"cpu": _why_not_cpu, "triton": _why_not_triton}
 """Forced implementation -> (query, mask) -> why it cannot run, or None."""
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # it looks at the mask's values
 def _lengths(query: Tensor, mask: Tensor | None) -> list[int] | None:
     """Real tokens of each sample, or None where padding does not come last."""
     if mask is None:

@@ -1,7 +1,7 @@
 """How the Triton kernels cut attention into tiles: a table, so that nothing is searched for while a model trains.
 
-Chosen by what compilation ahead of time shows for sm_80 and sm_90: no registers spilled inside a loop, two programs
-to a multiprocessor where that can be, the fewest instructions a cell of the map. Not yet timed on a device.
+Chosen by what compiling ahead of time showed (Triton 3.9, sm_90 first): few registers spilled, shared memory for more
+than one program a multiprocessor where maps are not whole, the fewest instructions a cell. No GPU has timed them yet.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ CONFIGS = {
     "modernbert": lambda: hf.ModernBertConfig(
         **(SIZES | {"num_hidden_layers": 4}), pad_token_id=0, local_attention=6, global_attn_every_n_layers=2
     ),
+    "eurobert": lambda: hf.EuroBertConfig(**SIZES, num_key_value_heads=2),  # two heads share one key and value
+    "nomic-bert": lambda: hf.NomicBertConfig(**SIZES),  # rotates queries and keys
     "deberta-v2": lambda: hf.DebertaV2Config(**SIZES),
     "mpnet": lambda: hf.MPNetConfig(**SIZES),
 }

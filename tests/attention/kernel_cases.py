@@ -185,16 +185,20 @@ def test_under_no_grad_nothing_is_differentiable():
 
 
 def dropped_map(inputs, mask, seed, rate) -> Tensor:
-    """The map after dropout, read off the output by way of values that are the identity."""
-    length = inputs[0].shape[2]
-    values = torch.eye(length, device=DEVICE).expand(*inputs[0].shape[:2], length, length)
-    torch.manual_seed(seed)
-    query, key = (torch.nn.functional.pad(x.detach(), (0, length - x.shape[3])) for x in inputs[:2])
-    return triton_attention(query, key, values, mask, scaling=SCALING, dropout=rate)[0]
+    """The map after dropout, read off outputs: as many columns at a time as a head is wide, values the identity's."""
+    query, key = (x.detach() for x in inputs[:2])
+    length, head_dim = query.shape[2:]
+    slabs = []
+    for columns in torch.eye(length, device=DEVICE, dtype=query.dtype).split(head_dim, -1):
+        values = torch.nn.functional.pad(columns, (0, head_dim - columns.shape[1])).expand_as(query)
+        torch.manual_seed(seed)
+        output, _ = triton_attention(query, key, values, mask, scaling=SCALING, dropout=rate)
+        slabs.append(output[..., : columns.shape[1]])
+    return torch.cat(slabs, -1)
 
 
 def test_dropout_drops_at_its_rate_and_independently():
-    inputs = tensors(2, 3, 96, 16)
+    inputs = tensors(2, 3, 96, 48)
     kept = (dropped_map(inputs, None, 0, 0.3) != 0).double()
     assert abs(kept.mean().item() - 0.7) < 5 * (0.21 / kept.numel()) ** 0.5
     centred = kept - 0.7
@@ -218,15 +222,24 @@ def test_dropped_maps_are_scaled_and_their_mean_is_the_clean_one():
 def test_received_attention_is_the_clean_one_under_dropout():
     inputs, mask = tensors(1, 2, 70, 16), ragged(70, 60)
     clean, dropped = (triton_attention(*inputs, mask, scaling=SCALING, dropout=rate) for rate in (0.0, 0.5))
-    assert torch.equal(clean[1], dropped[1])
+    assert torch.allclose(clean[1], dropped[1], rtol=1e-6)
     assert not torch.equal(clean[0], dropped[0])
 
 
-@pytest.mark.parametrize("length", [40, 70])
-def test_gradients_under_dropout(length):
-    inputs, mask = tensors(2, 1, length, 16), ragged(length, length, length // 3)
+on_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="a GPU's own sizes")
+DROPPED = [(length, 16, torch.float32) for length in (40, 70)] + [
+    pytest.param(length, head_dim, torch.bfloat16, marks=on_a_gpu)
+    for length in (17, 50, 100, 200, 300)
+    for head_dim in (32, 64, 128)
+]
+
+
+@pytest.mark.parametrize(("length", "head_dim", "dtype"), DROPPED)
+def test_gradients_under_dropout(length, head_dim, dtype):
+    """Every kernel drops the same cells, whatever its tiles and whichever axis comes first in them."""
+    inputs, mask = tensors(2, 1, length, head_dim, dtype), ragged(length, length, length // 3)
     real = mask[:, None, :, None].float()
-    gradients = [normal(2, 1, length, 16) * real, normal(2, 1, length)]
+    gradients = [(normal(2, 1, length, head_dim) * real).to(dtype), normal(2, 1, length)]
     kept = dropped_map(inputs, mask, 5, 0.25) != 0
 
     def explicit(query, key, value, mask, *, scaling):
@@ -236,7 +249,19 @@ def test_gradients_under_dropout(length):
     torch.manual_seed(5)
     found = run(triton_attention, inputs, mask, gradients, dropout=0.25)
     expected = run(explicit, doubled(inputs), mask, gradients)
-    assert_near((found[0] * real, *found[1:]), (expected[0] * real, *expected[1:]), 1e-5)
+    assert_near((found[0] * real, *found[1:]), (expected[0] * real, *expected[1:]), TOLERANCE[dtype])
+
+
+def test_rotated_queries_and_keys_may_have_stayed_in_float32():
+    query, key, value = tensors(1, 2, 40, 16)
+    mixed = [query, key, value.detach().bfloat16().requires_grad_()]
+    plain = [tensor.detach().bfloat16().requires_grad_() for tensor in (query, key, value)]
+    gradients = [normal(1, 2, 40, 16), normal(1, 2, 40)]
+    found, expected = (run(triton_attention, inputs, None, gradients) for inputs in (mixed, plain))
+    assert found[0].dtype == torch.bfloat16
+    assert [tensor.dtype for tensor in found[2:]] == [tensor.dtype for tensor in mixed]
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a.float(), b.float())
 
 
 def test_a_cut_into_blocks_changes_neither_values_nor_dropout(monkeypatch):
@@ -253,12 +278,14 @@ def test_a_cut_into_blocks_changes_neither_values_nor_dropout(monkeypatch):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_activation_checkpointing_draws_the_same_dropout():
+@pytest.mark.parametrize("looks_at", ["both", "output", "received"])
+def test_activation_checkpointing_draws_the_same_dropout(looks_at):
     inputs = tensors(1, 2, 40, 16)
 
     def layer(query, key, value):
         output, received = triton_attention(query, key, value, None, scaling=SCALING, dropout=0.3)
-        return (output * normal(16)).sum() + received.square().sum()
+        losses = {"output": (output * normal(16)).sum(), "received": received.square().sum()}
+        return sum(losses.values()) if looks_at == "both" else losses[looks_at]
 
     grads = []
     for call in (layer, lambda *x: checkpoint(layer, *x, use_reentrant=False)):
@@ -302,15 +329,21 @@ def test_any_shape(data):
     compare(tensors(len(real), heads, length, head_dim), mask)
 
 
-on_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="a GPU's own sizes")
-
-
 @on_a_gpu
 @pytest.mark.parametrize("head_dim", [32, 64, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_equals_the_reference_at_every_length_class(dtype, head_dim):
     for length in (17, 50, 100, 128, 200, 256, 300, 512, 1030):
         compare(tensors(2, 3, length, head_dim, dtype), ragged(length, length, length // 2))
+
+
+@on_a_gpu
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("sends", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("length", [200, 512])
+def test_whatever_is_absent(length, sends, masked):
+    """Each absent mask or gradient is a kernel of its own."""
+    compare(tensors(2, 3, length, 64, torch.bfloat16), ragged(length, length, 90) if masked else None, sends)
 
 
 @on_a_gpu

@@ -19,7 +19,7 @@ from triton.runtime.jit import JITFunction
 from agcli.attention import kernel_backward, kernel_forward, operators
 from agcli.attention.tiles import tiles_for
 
-capability, dtype, head_dim, lengths, rate = json.loads(sys.argv[1])
+capability, dtype, head_dim, lengths, rate, bare = json.loads(sys.argv[1])
 target = GPUTarget("cuda", 10 * capability[0] + capability[1], 32)
 triton.runtime.driver.set_active(types.SimpleNamespace(
     get_current_device=lambda: 0, get_current_stream=lambda device: 0, get_current_target=lambda: target))
@@ -29,31 +29,35 @@ operators._tiles = lambda query: tiles_for(
     query.shape[2], operators._width(query.shape[3]), query.element_size(), tuple(capability))
 for batch, length in enumerate(lengths, 1):
     query = torch.zeros(batch, length, 3, head_dim, dtype=getattr(torch, dtype)).transpose(1, 2)
-    mask = torch.ones(batch, length, dtype=torch.bool)
+    mask = None if bare else torch.ones(batch, length, dtype=torch.bool)
     seed = torch.ones(1, dtype=torch.int64) if rate else None
-    output, received, normaliser = operators.run_forward(query, query, query, mask, seed, 0.1, rate, True)
-    operators.run_backward(output, received, query, query, query, mask, seed, output, normaliser, 0.1, rate)
+    output, received, normaliser = operators.run_forward(query, query, query, mask, seed, 0.1, rate, not bare)
+    guide = None if bare else torch.zeros(batch, 7, 3, length)[:, batch]  # one layer of a stack
+    operators.run_backward(output, guide, query, query, query, mask, seed, output, normaliser, 0.1, rate)
 kernels = {name: kernel for module in (kernel_forward, kernel_backward) for name, kernel in vars(module).items()
            if isinstance(kernel, JITFunction)}
 print(json.dumps({name: [[compiled.metadata.shared, len(compiled.asm["cubin"])] for compiled in caches[0].values()]
                   for name, kernel in kernels.items() for caches in kernel.device_caches.values()}))
 """
+BY_BLOCKS = ("backward_queries", "backward_keys")
 SHARED_MEMORY = {(8, 0): 163, (8, 6): 99, (8, 9): 99, (9, 0): 227}
 """KB that one program can have (CUDA C++ Programming Guide, compute capabilities)."""
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="the package triton is not installed")
 @pytest.mark.parametrize(
-    ("capability", "dtype", "head_dim", "lengths", "rate", "kernels"),
+    ("capability", "dtype", "head_dim", "lengths", "rate", "bare", "kernels"),
     [
-        ((9, 0), "bfloat16", 64, (256, 200, 129), 0.1, {"forward", "backward_whole"}),
-        ((9, 0), "bfloat16", 64, (512, 257, 1001), 0.1, {"forward", "receive", "backward_queries", "backward_keys"}),
-        ((8, 6), "float16", 64, (256,), 0.0, {"forward", "backward_whole"}),
-        ((8, 0), "float32", 24, (40,), 0.0, {"forward", "receive", "backward_queries", "backward_keys"}),
+        ((9, 0), "bfloat16", 64, (256, 200, 129), 0.1, False, {"forward", "backward_whole"}),
+        ((9, 0), "bfloat16", 64, (512, 257, 1001), 0.1, False, {"forward", "receive", *BY_BLOCKS}),
+        ((8, 6), "float16", 64, (256,), 0.0, True, {"forward", "backward_whole"}),
+        ((8, 0), "float32", 24, (40,), 0.0, False, {"forward", "receive", *BY_BLOCKS}),
+        ((8, 0), "bfloat16", 64, (300,), 0.0, True, {"forward", *BY_BLOCKS}),
     ],
 )
-def test_compiles_once_for_all_lengths_of_a_class(capability, dtype, head_dim, lengths, rate, kernels) -> None:
-    found = compiled(capability, dtype, head_dim, lengths, rate)
+def test_compiles_once_for_all_lengths_of_a_class(capability, dtype, head_dim, lengths, rate, bare, kernels) -> None:
+    """Also without mask, guide and capture (`bare`)."""
+    found = compiled(capability, dtype, head_dim, lengths, rate, bare)
     assert set(found) == kernels
     for name, variants in found.items():
         assert len(variants) == 1, name

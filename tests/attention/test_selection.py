@@ -16,6 +16,7 @@ LAST = torch.arange(SHORT) < torch.tensor([SHORT, 9])[:, None]
 FIRST = LAST.flip(-1)
 
 INTERFACE = ["bert", "roberta", "xlm-roberta", "camembert", "albert", "electra", "distilbert", "modernbert"]
+INTERFACE += ["eurobert", "nomic-bert"]
 ZOO_MODELS = {f"{name} of the zoo": name for name in ZOO}
 FEW = {"vocab_size": 60, "hidden_size": 48, "intermediate_size": 40, "initializer_range": 0.2}
 """Beside its heads and all else an entry of the zoo says."""
