@@ -14,6 +14,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -120,6 +121,9 @@ class Engine:
         self.model: nn.Module = self.accelerator.prepare_model(model)
         if compile:
             torch._functorch.config.donated_buffer = False  # the first step goes backward more than once
+            shapes = 2 * len(np.unique(-(-self.lengths // self.multiple)))  # an epoch's last batch may be smaller
+            dynamo = torch._dynamo.config
+            dynamo.recompile_limit = max(dynamo.recompile_limit, shapes + 2)  # beyond it nothing more is compiled
             self.model.compile(dynamic=False)
         self.optimizer: Any = self.accelerator.prepare_optimizer(make_optimizer(self.model, options))
         self.scheduler: Any = get_scheduler(

@@ -28,7 +28,10 @@ CONFIGS = {
     "modernbert": lambda: hf.ModernBertConfig(
         **(SIZES | {"num_hidden_layers": 4}), pad_token_id=0, local_attention=6, global_attn_every_n_layers=2
     ),
-    "eurobert": lambda: hf.EuroBertConfig(**SIZES, num_key_value_heads=2),  # two heads share one key and value
+    # Two heads share one key and value.
+    "eurobert": lambda: hf.EuroBertConfig(
+        **SIZES, num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2, mask_token_id=3
+    ),
     "nomic-bert": lambda: hf.NomicBertConfig(**SIZES),  # rotates queries and keys
     "deberta-v2": lambda: hf.DebertaV2Config(**SIZES),
     "mpnet": lambda: hf.MPNetConfig(**SIZES),

@@ -12,7 +12,7 @@ LENGTH = 6
 def arguments():
     """The identity as values, so that the output is the (dropped) map itself."""
     generator = torch.Generator().manual_seed(0)
-    query, key = (torch.randn((2, 2, LENGTH, 3), generator=generator, dtype=torch.float64) for _ in range(2))
+    query, key = (torch.randn((2, 2, LENGTH, LENGTH), generator=generator, dtype=torch.float64) for _ in range(2))
     value = torch.eye(LENGTH, dtype=torch.float64).expand(2, 2, LENGTH, LENGTH)
     mask = torch.arange(LENGTH) < torch.tensor([LENGTH, 4])[:, None]
     return query, key, value, mask

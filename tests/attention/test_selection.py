@@ -154,13 +154,22 @@ def test_every_implementation_gives_the_same(kernel, chosen, implementation, mas
 @pytest.mark.parametrize("implementation", ["auto", "reference", "cpu"])
 def test_dropout_arrives(implementation):
     torch.manual_seed(0)
-    query, key = torch.zeros(2, 1, 1, SHORT, 4)
+    query, key = torch.zeros(2, 1, 1, SHORT, SHORT)
     identity = torch.eye(SHORT)[None, None]
     output, received = guided_attention(
         query, key, identity, None, scaling=1.0, dropout=0.5, implementation=implementation
     )
     assert output.unique().tolist() == [0, 2 / SHORT]
     torch.testing.assert_close(received, torch.ones(1, 1, SHORT))
+
+
+@pytest.mark.parametrize("changed", ["key", "value", "mask"])
+@pytest.mark.parametrize("implementation", ["auto", "reference", "cpu"])
+def test_shapes_that_do_not_belong_together_are_refused(implementation, changed):
+    tensors = dict(zip(("query", "key", "value"), torch.zeros(3, 2, 4, 6, 8), strict=True)) | {"mask": torch.ones(2, 6)}
+    tensors[changed] = tensors[changed][:1]
+    with pytest.raises(ValueError, match="must share one shape"):
+        guided_attention(**tensors, scaling=1.0, implementation=implementation)
 
 
 @pytest.mark.parametrize("mask", [None, LAST, LAST.long(), FIRST, torch.zeros_like(LAST)])
