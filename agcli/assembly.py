@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import Implementation, Seam, attach, keeps_maps
+from agcli.attention import Implementation, Seam, attach, why_maps_are_kept
 from agcli.batching import Examples, Rows, nested_subset
 from agcli.config import RunConfig, monitored, parse_indices
 from agcli.corpora import find_dataset
@@ -206,7 +207,18 @@ class Assembly:
     def _attention_notes(self) -> tuple[str, ...]:
         if self.seam.kind == "maps":
             return (AFTER_DROPOUT,)
-        return (WINDOWED,) if getattr(self.loaded.model.config, "local_attention", None) else ()
+        notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
+        why = self._why_maps_are_kept()
+        if why is not None and self._attention == "auto" and self.accelerator.device.type != "cpu":
+            notes += (f"attention keeps its maps, which takes memory: {why}",)
+        return notes
+
+    def _why_maps_are_kept(self) -> str | None:
+        """The cause for layers without a window, at the longest of the training pairs."""
+        config = self.loaded.model.config
+        head_dim = int(config.hidden_size) // int(config.num_attention_heads)
+        query = torch.empty((1, 1, int(self.engine.lengths.max()), head_dim), device=self.accelerator.device)
+        return why_maps_are_kept(self._attention, query, self.engine.guiding.capture)
 
     def _memory_estimate(self) -> int:
         """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
@@ -215,14 +227,19 @@ class Assembly:
         feed-forward layer) and, where maps are kept, three of them a head; float32 throughout, since autocast keeps
         both copies of some.
         """
-        config, device = self.loaded.model.config, self.accelerator.device
+        config = self.loaded.model.config
         weights = sum(weight.numel() for weight in self.loaded.model.parameters())
         length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
         tokens = batch * length * self.seam.num_layers * 16 * int(config.hidden_size)
-        maps = batch * self.seam.num_layers * self.seam.num_heads * length * length * 3
-        if self.seam.kind != "maps" and not keeps_maps(self._attention, device, length, self.engine.guiding.capture):
-            maps = 0
+        all_keep = self.seam.kind == "maps" or self._why_maps_are_kept() is not None
+        keeping = self.seam.num_layers if all_keep else _windowed_layers(config)
+        maps = batch * keeping * self.seam.num_heads * length * length * 3
         return int(4 * (4 * weights + tokens + maps))
+
+
+def _windowed_layers(config: Any) -> int:
+    """Layers that attend in a sliding window."""
+    return sum(kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or ())
 
 
 def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:

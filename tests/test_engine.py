@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,27 @@ def test_two_runs_of_one_seed_are_the_same_and_of_two_are_not(config: Make) -> N
     assert same_weights(one, same)
     assert not same_weights(one, other)
     assert [report.task_loss for report in one.reports] == [report.task_loss for report in same.reports]
+
+
+@pytest.mark.parametrize("multiple", [None, 1])
+def test_a_compiled_engine_learns_the_same_at_every_length(
+    config: Make, monkeypatch: pytest.MonkeyPatch, multiple: int | None
+) -> None:
+    """Padded to a few lengths, or to each its own: none of them is left to run uncompiled."""
+    compile = torch.nn.Module.compile  # without the C++ compiler that torch would call for
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(compile, backend="aot_eager"))
+    settings = config(precision="fp32", dropout=0.0, batch_size=4)
+    plain, other = train(settings, epochs=1), build(settings)
+    engine = Engine(
+        other.bare_model, other.seam, other.losses, other.examples, other.guiding, other.options, other.data_seed,
+        compile=True, multiple=multiple,
+    )  # fmt: skip
+    assert multiple is None or len(set(engine.lengths.tolist())) > 8  # dynamo's own limit
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        reports = list(engine.train_epoch())
+    for one, expected in zip(reports, plain.reports, strict=True):
+        assert one.task_loss == pytest.approx(expected.task_loss, rel=1e-4)
+        assert one.guides == pytest.approx(expected.guides, rel=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

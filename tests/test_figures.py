@@ -28,6 +28,7 @@ def row(model: str = "bert", variant: str = "none", length: int = 128, **changes
     """A saved row: 0.4 s, quartiles 0.39 and 0.42, twice the guides' usual ratio, 2 GB."""
     found: dict[str, Any] = {
         "model": model,
+        "arm": variant,
         "variant": variant,
         "attention": "sdpa" if variant == "none" else "cpu",
         "length": length,
@@ -203,6 +204,18 @@ class TestScaling:
         assert first.get_color() != second.get_color()
         assert first.get_marker() != second.get_marker()
         assert first.get_linestyle() != second.get_linestyle()
+
+    def test_what_auto_takes_may_change_along_a_line(self, drawn: Any, tmp_path: Path) -> None:
+        """Below 64 tokens both arms ran on the reference; neither takes the other's place."""
+        rows = [
+            row(variant="both", arm=f"both, {asked}", attention=ran, length=length)
+            for length, took in ((32, "reference"), (64, "cpu"))
+            for asked, ran in (("auto", took), ("reference", "reference"))
+        ]
+        scaling(rows, tmp_path)
+        time = drawn[0].axes[0]
+        lines = {line.get_label(): list(line.get_xdata()) for line in time.lines if len(line.get_xdata()) > 1}
+        assert lines == {"both, auto": [32, 64], "both, reference": [32, 64]}
 
     def test_a_missing_point_breaks_the_line_and_is_explained(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = self.rows()

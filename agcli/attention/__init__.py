@@ -2,7 +2,7 @@
 
 from agcli.attention.interface import Seam, attach, register
 from agcli.attention.received import Capture, received_attention, reference_attention
-from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention, keeps_maps
+from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention, why_maps_are_kept
 
 __all__ = [
     "IMPLEMENTATIONS",
@@ -11,8 +11,8 @@ __all__ = [
     "Seam",
     "attach",
     "guided_attention",
-    "keeps_maps",
     "received_attention",
     "reference_attention",
     "register",
+    "why_maps_are_kept",
 ]

@@ -29,6 +29,9 @@ Up to 96 that is one and the same within the noise, while the peak of memory par
 """
 
 
+_RELEASED = "the released arithmetic needs the maps, which the reference alone keeps"
+
+
 def guided_attention(
     query: Tensor,
     key: Tensor,
@@ -55,13 +58,13 @@ def guided_attention(
         key: keys.
         value: values.
         mask: real tokens.
-        scaling: factor on the dot products, such as head_dim ** -0.5.
+        scaling: positive factor on the dot products, such as head_dim ** -0.5.
         dropout: attention dropout rate; acts on the output only.
         implementation: `auto`, or one that is forced.
 
     Raises:
         UsageError: the forced implementation cannot do this; the message names the cause.
-        ValueError: shapes that do not belong together.
+        ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
     """
     output, received = attend(
         query, key, value, mask, scaling=scaling, dropout=dropout, capture="received", implementation=implementation
@@ -86,15 +89,9 @@ def attend(
 
     Raises:
         UsageError: the forced implementation cannot do this.
-        ValueError: shapes that do not belong together.
+        ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
     """
-    rows = (query.shape[0], query.shape[2])
-    if not query.shape == key.shape == value.shape or (mask is not None and mask.shape != rows):
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (query, key, value))
-        raise ValueError(
-            "query, key and value must share one shape (batch, heads, length, head_dim), and a mask must be (batch, "
-            f"length); got {shapes}, mask {None if mask is None else tuple(mask.shape)}"
-        )
+    _refuse_nonsense(query, key, value, mask, dropout, implementation)
     chosen = choose(query, mask, dropout=dropout, window=window, capture=capture, implementation=implementation)
     if chosen == "reference":
         return reference_attention(
@@ -112,6 +109,22 @@ def attend(
         query, key, value, lengths, scaling=scaling, dropout=dropout, capture=capture == "received"
     )
     return found
+
+
+def _refuse_nonsense(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, implementation: str
+) -> None:
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation {implementation!r} is not allowed; allowed: {', '.join(IMPLEMENTATIONS)}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout {dropout} is not allowed; allowed: from 0 to below 1")
+    fits = query.dim() == 4 and query.shape == key.shape == value.shape
+    if not fits or (mask is not None and mask.shape != (query.shape[0], query.shape[2])):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (query, key, value))
+        raise ValueError(
+            "query, key and value must share one shape (batch, heads, length, head_dim), and a mask must be (batch, "
+            f"length); got {shapes}, mask {None if mask is None else tuple(mask.shape)}"
+        )
 
 
 def choose(
@@ -146,11 +159,17 @@ def choose(
     return "reference" if _why_not_triton(query, mask) else "triton"
 
 
-def keeps_maps(implementation: Implementation, device: torch.device, length: int, capture: Capture) -> bool:
-    """Whether a training forward of this padded length keeps whole maps for its backward pass."""
-    if implementation == "reference" or capture == "released":
-        return True
-    return implementation == "auto" and device.type == "cpu" and length < SHORT
+def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Capture) -> str | None:
+    """Why a training forward with such queries keeps whole maps for its backward pass, or None if it does not."""
+    if implementation == "reference":
+        return "--attention reference does"
+    if capture == "released":
+        return _RELEASED
+    if implementation != "auto":
+        return None
+    if query.device.type == "cpu":
+        return f"below {SHORT} tokens nothing is gained by making them anew" if query.shape[-2] < SHORT else None
+    return None if capture == "none" else why_not_triton(query)
 
 
 def check(implementation: Implementation, device: torch.device) -> None:
@@ -171,7 +190,7 @@ def _refuse(implementation: Implementation, cause: str | None) -> None:
 def _why_only_reference(window: int | None, capture: Capture) -> str | None:
     if window is not None:
         return "a sliding window (ModernBERT's local layers) runs on the reference only"
-    return "the released arithmetic needs the maps, which the reference alone keeps" if capture == "released" else None
+    return _RELEASED if capture == "released" else None
 
 
 def _why_not_triton(query: Tensor, _: Tensor | None) -> str | None:

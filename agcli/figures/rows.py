@@ -21,6 +21,7 @@ class Arm:
 
     Attributes:
         model: as asked for.
+        arm: its name, the same at every length.
         variant: guides, or another recipe.
         attention: the implementation that ran, where one is named.
         length: longest example in tokens.
@@ -36,6 +37,7 @@ class Arm:
     """
 
     model: str
+    arm: str
     variant: str
     attention: str | None
     length: int
@@ -71,6 +73,7 @@ def read_arms(rows: Sequence[Row]) -> list[Arm]:
     return [
         Arm(
             model=str(row["model"]),
+            arm=plain(str(row["arm"]), 30),
             variant=str(row["variant"]),
             attention=str(row["attention"]) if isinstance(row["attention"], str) and row["attention"] else None,
             length=int(row["length"]),

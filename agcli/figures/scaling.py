@@ -75,13 +75,20 @@ def _draw(arms: Sequence[Arm], folder: Path, stem: str) -> list[Path]:
 
 
 def _lines(arms: Sequence[Arm]) -> dict[str, Line]:
-    """Label -> line; batch sizes are named where there are several."""
+    """Label -> line, in the arms' order; batch sizes are named where there are several."""
     several = len({arm.batch_size for arm in arms}) > 1
     lines: dict[str, Line] = {}
-    for arm in sorted(arms, key=lambda each: each.length):
-        lines.setdefault(arm.name + (f", batch {arm.batch_size}" if several else ""), {})[arm.length] = arm
-    order = [arm.name for arm in arms]
-    return dict(sorted(lines.items(), key=lambda item: order.index(next(iter(item[1].values())).name)))
+    for arm in arms:
+        label = _label(arm.arm, arms) + (f", batch {arm.batch_size}" if several else "")
+        lines.setdefault(label, {})[arm.length] = arm
+    return {label: dict(sorted(line.items())) for label, line in lines.items()}
+
+
+def _label(asked: str, arms: Sequence[Arm]) -> str:
+    """What ran; or what was asked for, where `auto` takes one thing here and another there, or what others take too."""
+    ran = {arm.name for arm in arms if arm.arm == asked}
+    others = {arm.name for arm in arms if arm.arm != asked}
+    return ran.pop() if len(ran) == 1 and not ran & others else asked
 
 
 def _draw_lines(axes: Axes, lines: dict[str, Line], figure_of: Callable[[Arm], float | None], factor: float) -> None:
@@ -106,7 +113,7 @@ def _draw_lines(axes: Axes, lines: dict[str, Line], figure_of: Callable[[Arm], f
             [math.nan if value is None else value * factor for value in found.values()],
             label=name,
             color=colour,
-            linestyle=style.dashes_of(first.attention, [arm.attention for arm in arms]),
+            linestyle=style.dashes_of(first.arm, [arm.arm for arm in arms]),
             linewidth=max(2.2 - 0.4 * place, 1.0),
             marker=style.MARKERS[place % len(style.MARKERS)],
             markersize=max(7.5 - 0.9 * place, 4),

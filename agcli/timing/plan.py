@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import torch
+
 from agcli.arms import RIVALS, VARIANTS, ArmSpec, Course, Variant
+from agcli.attention import Implementation
+from agcli.attention.selection import check
 from agcli.errors import UsageError, did_you_mean
 from agcli.options import OPTIONS, ModelOptions, TrainingOptions
+from agcli.shapes import TRAINING_PAIRS
 from agcli.timing.supply import Encoder, Source, Supply, find_encoder, find_source
 
 PADDINGS = ("dynamic", "max")
@@ -99,6 +104,8 @@ def plan_groups(request: TimingRequest) -> list[Group]:
     problems = list(request_problems(request))
     if problems:
         raise UsageError("\n".join(problems), hint="`ag timing --help` lists every option")
+    for attention in request.attention if set(request.variants) - {"none"} else ():
+        check(cast(Implementation, attention), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     source = find_source(request.dataset, request.shape)
     offline = request.model.offline
     encoders = [find_encoder(name, random_weights=request.random_weights, offline=offline) for name in request.models]
@@ -109,7 +116,7 @@ def plan_groups(request: TimingRequest) -> list[Group]:
         if encoder.max_length is not None and length > encoder.max_length
     ]
     if problems:
-        raise UsageError("\n".join(problems))
+        raise UsageError("\n".join(problems), hint="shorten --lengths, or choose another model")
     return [_group(request, source, encoder, length) for encoder in encoders for length in request.lengths]
 
 
@@ -120,6 +127,7 @@ def request_problems(request: TimingRequest) -> Iterator[str]:
         ("--attention", request.attention, OPTIONS["attention"].spec.choices or ()),
         ("--against", request.against, RIVALS),
         ("--padding", (request.padding,), PADDINGS),
+        ("--shape", (request.shape,) if request.shape else (), TRAINING_PAIRS),
     )
     for flag, words, allowed in named:
         for word in words:
@@ -146,7 +154,8 @@ def _count_problems(request: TimingRequest) -> Iterator[str]:
     if request.warmup < 1:
         yield f"--warmup: {request.warmup} is not allowed; allowed: at least 1, as a first step finds memory."
     if request.epochs is None and request.steps < max(request.rounds, 1):
-        yield f"--steps: {request.steps} is not allowed; allowed: at least --rounds, which is {request.rounds}."
+        least = f"at least --rounds, which is {request.rounds}; raise one or lower the other"
+        yield f"--steps: {request.steps} is not allowed; allowed: {least}."
     if request.epochs is not None and request.epochs < 1:
         yield f"--epochs: {request.epochs} is not allowed; allowed: at least 1."
     if request.dataset is not None and request.shape is not None:
@@ -160,6 +169,8 @@ def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int
     size, seed = request.training.batch_size, request.training.seed
     wanted = None if request.epochs else request.steps * size
     supply = source.supply(encoder, length, wanted, seed)
+    if size > len(supply.examples):
+        raise UsageError(f"--batch-size: {size} is more than the {len(supply.examples)} pairs of {source.name}.")
     course = Course(supply.examples, size, seed, length if request.padding == "max" else 1)
     steps = request.steps
     if request.epochs:

@@ -26,8 +26,9 @@ class TimingRow:
 
     Attributes:
         model: as asked for.
+        arm: its name, the same in every group: variant and, where several were asked for, attention as asked for.
         variant: `none`, `mdg`, `pdg`, `both`, or another recipe.
-        attention: the implementation that ran.
+        attention: the implementation that ran; `auto` may take one for short batches and another for long ones.
         data: data set, shape or full-length rows.
         length: longest example in tokens.
         padding: `dynamic` or `max`.
@@ -52,6 +53,7 @@ class TimingRow:
     """
 
     model: str
+    arm: str
     variant: str
     attention: str | None
     data: str
@@ -139,10 +141,12 @@ def _row(times: GroupTimes, arm: ArmTimes, base: ArmTimes | None, paper: bool) -
     if paper:
         figures["paper_seconds"], caution = _paper_seconds(group.model, arm.spec.variant, group.data)
         notes += caution
-    if base is None and any(each.spec.variant == "none" for each in times.arms):
-        notes.append("no ratio: `none` failed")
+    if base is None:
+        tried = any(each.spec.variant == "none" for each in times.arms)
+        notes.append(f"no ratio: `none` {'failed' if tried else 'was not timed'}")
     return TimingRow(
         model=group.model,
+        arm=arm.spec.name,
         variant=arm.spec.variant,
         attention=arm.attention,
         data=group.data,

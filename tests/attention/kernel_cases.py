@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from agcli.attention import operators
+from agcli.attention import attach, operators
 from agcli.attention.kernel import triton_attention, why_not_triton
 from agcli.attention.operators import attend_operator
 from agcli.attention.received import attention_maps, reference_attention
@@ -327,6 +327,30 @@ def test_any_shape(data):
     heads, head_dim = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 40))
     mask = ragged(length, *real) if data.draw(st.booleans()) else None
     compare(tensors(len(real), heads, length, head_dim), mask)
+
+
+@pytest.mark.parametrize("how", ["plain", "checkpointed", "compiled"])
+def test_an_encoder_learns_the_same(tiny, batch, how):
+    batch = {name: tensor.to(DEVICE) for name, tensor in batch.items()}
+    gradients = []
+    for implementation in ("reference", "triton"):
+        model = tiny("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).to(DEVICE).train()
+        seam = attach(model, implementation)
+        if how == "checkpointed":
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        compiled = how == "compiled" and implementation == "triton"
+        call = torch.compile(model, fullgraph=True, backend="aot_eager") if compiled else model
+        outputs = call(**batch, **seam.forward_kwargs("received"))
+        received = seam.received(outputs.attentions, batch["attention_mask"].bool(), "received")
+        loss = outputs.logits.square().sum() + received.square().sum()
+        weights = dict(model.named_parameters())
+        found = torch.autograd.grad(loss, weights.values(), allow_unused=True)
+        gradients.append({name: grad for name, grad in zip(weights, found, strict=True) if grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, expected in gradients[0].items():
+        assert torch.allclose(
+            gradients[1][name], expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item() + 1e-5
+        ), name
 
 
 @on_a_gpu

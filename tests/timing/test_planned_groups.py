@@ -9,6 +9,7 @@ import pytest
 
 from agcli.arms import RIVALS, VARIANTS
 from agcli.errors import ModelError, UsageError
+from agcli.options import TrainingOptions
 from agcli.timing import TimingRequest, plan_groups
 from agcli.timing import supply as supply_module
 from agcli.timing.plan import request_problems, split_evenly
@@ -80,6 +81,9 @@ def test_whole_epochs_are_all_of_the_steps_that_there_are(request_for: Make) -> 
         ({"epochs": 0}, "--epochs: 0 is not allowed"),
         ({"shape": "mednli"}, "--dataset and --shape: give one of them"),
         ({"dataset": None, "epochs": 1}, "--epochs: a whole epoch needs --dataset or --shape"),
+        ({"dataset": None, "shape": "snli"}, "--shape: 'snli' is not allowed; allowed: mednli, multinli"),
+        ({"training": TrainingOptions(batch_size=500)}, "--batch-size: 500 is more than the .* pairs of"),
+        ({"attention": ("triton",)}, "^--attention triton: "),
         ({"lengths": (24, 65)}, "--lengths 65: .* reads at most 64 tokens"),
     ],
 )
