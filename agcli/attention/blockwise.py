@@ -20,7 +20,11 @@ from torch.autograd.function import once_differentiable
 from agcli.dropout import column_keys, drop_, keep_mask, random_keys
 
 BLOCK_CELLS = 1 << 20
-"""Cells of the maps that are made together, about."""
+"""Cells of the maps that are made together, about: 4 MB in float32.
+
+A layer forward and backward (12 heads of 32, bfloat16, dropout, two cores, median) with 2^17, 2^18, ... 2^22 cells: 32
+rows of 64 tokens 28, 21, 20, 19, 18, 18 ms; 16 of 512 tokens 605, 471, 380, 357, 374, 333 ms.
+"""
 
 
 # A compiled model leaves its graph here: how many blocks there are, and how large, depends on the padding.
