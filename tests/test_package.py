@@ -79,13 +79,14 @@ def test_the_installed_code_is_this_checkouts(wheel: Distribution) -> None:
     assert {name for name in here | there if here.get(name) != there.get(name)} == set()
 
 
-def test_the_wheel_carries_code_sample_and_types_and_nothing_else(wheel: Distribution) -> None:
+def test_the_wheel_carries_code_sample_tables_and_types_and_nothing_else(wheel: Distribution) -> None:
     files = files_of(wheel)
     sample = {f"agcli/sample/{file.name}" for file in (CHECKOUT / "data" / "sample").iterdir()}
     assert {f"agcli/sample/{name}" for name in ("pairs.tsv", "README.md", "manifest.json", "train.parquet")} <= sample
     code = {name for name in files if name.startswith("agcli/") and name.endswith((".py", ".pyc"))}
     metadata = {name for name in files if name.startswith(f"agcli-{version('agcli')}.dist-info/")}
-    assert files == code | metadata | sample | {"agcli/py.typed"}
+    tables = {"agcli/shapes/multinli.csv", "agcli/shapes/mednli.csv", "agcli/paper/tables.json"}
+    assert files == code | metadata | sample | tables | {"agcli/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
 
 
