@@ -13,7 +13,7 @@ from agcli.errors import UsageError
 from agcli.options import OPTIONS, flag
 
 if TYPE_CHECKING:
-    from agcli.timing import TimingRequest
+    from agcli.timing import TimingRequest, TimingRow
     from agcli.timing.measuring import GroupTimes
 
 _TRAINING = "Training options"
@@ -161,24 +161,33 @@ def _measure(request: TimingRequest, *, paper: bool, output: Path | None, json: 
 def _present(
     request: TimingRequest, finished: list[GroupTimes], *, paper: bool, output: Path | None, json: bool
 ) -> None:
-    from agcli.commands.timing_display import show_bars, show_rows
+    """Show and write what took minutes to measure; neither a closed pipe nor a full disk costs the other way."""
     from agcli.timing import group_rows
     from agcli.timing.record import as_json, write_record
 
     groups = [group_rows(times, paper=paper) for times in finished]
     rows = [row for each in groups for row in each]
-    if output is not None:
-        write_record(output, request, finished, rows)
+    try:
+        _show(groups, paper=paper, json=json)
+    finally:
+        if output is not None:
+            write_record(output, request, finished, rows)
+            display.note(f"wrote {output}")
+            _draw(output, as_json(rows))
+
+
+def _show(groups: list[list[TimingRow]], *, paper: bool, json: bool) -> None:
+    from agcli.commands.timing_display import show_bars, show_rows
+    from agcli.timing.record import as_json
+
+    rows = [row for each in groups for row in each]
     if json:
         display.show_json(as_json(rows))
-    else:
-        show_rows(groups)
-        if paper and not any(row.paper_seconds for row in rows):
-            display.warn(_NOT_IN_PAPER)
-        show_bars(rows)
-    if output is not None:
-        display.note(f"wrote {output}")
-        _draw(output, as_json(rows))
+        return
+    show_rows(groups)
+    if paper and not any(row.paper_seconds for row in rows):
+        display.warn(_NOT_IN_PAPER)
+    show_bars(rows)
 
 
 def _draw(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -194,6 +194,19 @@ def test_what_was_measured_before_an_interruption_is_kept(
     assert len(json.loads((tmp_path / "timing" / "timing.json").read_text())) == 2
 
 
+def test_a_disk_that_refuses_does_not_take_the_table_along(
+    ag: Ag, words: list[object], quick: list[Group], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    shown = ag(*words, "--json", "--output", tmp_path / "file" / "timing", code=1)
+    assert len(json.loads(shown.stdout)) == 2
+    assert "cannot write" in shown.stderr
+
+
+def test_what_the_paper_did_not_time_is_said(ag: Ag, words: list[object], quick: list[Group]) -> None:
+    assert "--paper: Table 4 has no such figure" in " ".join(ag(*words, "--paper").stderr.split())
+
+
 def test_an_arm_that_failed_is_a_line_of_dashes(ag: Ag, words: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(groups: Sequence[Group], watch: TimingWatch) -> Iterator[GroupTimes]:
         yield made_up(groups[0], [NONE, "out of [memory]"])
