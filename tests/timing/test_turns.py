@@ -127,7 +127,10 @@ def test_an_error_of_ours_is_told_as_it_is_and_ends_every_process(request_for: M
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of GPU memory"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            "out of GPU memory, of which the group's other arms hold their own part: time fewer at once",
+        ),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."), "out of memory"),
         (MemoryError(), "out of memory"),
         (ValueError("one line\nand another"), "ValueError: one line"),
