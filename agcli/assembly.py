@@ -20,8 +20,8 @@ from agcli.engine import Engine, Guiding
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides import MDG, PDG, Guide, text_forms
 from agcli.models import LoadedModel, load_model
-from agcli.options import GuideOptions, flag
-from agcli.precision import make_accelerator
+from agcli.options import GuideOptions, ModelOptions, flag
+from agcli.precision import make_accelerator, precision_of
 from agcli.results import RunFolder
 from agcli.tasks import Classification
 
@@ -153,8 +153,7 @@ class Assembly:
         """The engine; everything random from here on follows the run's seed."""
         config = self.config
         guiding = make_guiding(config.guides, self.seam)
-        if config.model.activation_checkpointing:
-            self.loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(self.loaded.model, config.model)
         accelerator = self.accelerator
         set_seed(config.training.seed)
         return Engine(
@@ -197,7 +196,7 @@ class Assembly:
             total_steps=engine.total_steps,
             guides=tuple(text_forms(engine.guiding.guides)),
             monitors=tuple(guide.name for guide in engine.guiding.monitors),
-            precision=str(engine.accelerator.mixed_precision).replace("no", "fp32"),
+            precision=precision_of(engine.accelerator),
             device=str(engine.device),
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
@@ -235,6 +234,12 @@ class Assembly:
         keeping = self.seam.num_layers if all_keep else _windowed_layers(config)
         maps = batch * keeping * self.seam.num_heads * length * length * 3
         return int(4 * (4 * weights + tokens + maps))
+
+
+def checkpoint_activations(model: Any, options: ModelOptions) -> None:
+    """Recompute activations in the backward, where that is asked for."""
+    if options.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _windowed_layers(config: Any) -> int:

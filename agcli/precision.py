@@ -31,6 +31,11 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
     return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
 
 
+def precision_of(accelerator: Accelerator) -> str:
+    """What `auto` became, in the words of `--precision`."""
+    return str(accelerator.mixed_precision).replace("no", "fp32")
+
+
 def _has_bf16(has_cuda: bool) -> bool:
     """Whether bfloat16 products run in hardware; emulated ones are slower than float32."""
     if has_cuda:

@@ -11,6 +11,7 @@ import torch
 from accelerate.utils import set_seed
 
 from agcli.arms.course import Course
+from agcli.attention import Seam
 from agcli.models import find_entry, load_model, random_model
 from agcli.models.architecture import entry_config
 from agcli.options import ModelOptions, TrainingOptions
@@ -97,12 +98,7 @@ def fresh_model(spec: ArmSpec, attention: str) -> Any:
     return random_model(entry, labels=spec.labels, attention=attention, **rates)
 
 
-def checkpoint_activations(model: Any, spec: ArmSpec) -> None:
-    """Recompute activations in the backward, where that is asked for."""
-    if spec.model_options.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-
-
-def precision_of(accelerator: Any) -> str:
-    """What `auto` became, in the words of `--precision`."""
-    return str(accelerator.mixed_precision).replace("no", "fp32")
+def kept_maps(model: Any) -> Seam:
+    """The seam of a model whose own maps are kept and reduced."""
+    config = model.config
+    return Seam("maps", config.num_hidden_layers, config.num_attention_heads, type(model).__name__)

@@ -10,14 +10,14 @@ from typing import Any, cast
 import torch
 from accelerate.utils import set_seed
 
-from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
+from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, fresh_model, kept_maps
 from agcli.arms.course import Course
-from agcli.assembly import AFTER_DROPOUT, make_guiding
+from agcli.assembly import AFTER_DROPOUT, checkpoint_activations, make_guiding
 from agcli.attention import Implementation, Seam, attach
 from agcli.attention.selection import choose
 from agcli.engine import Engine, Position
 from agcli.options import GuideOptions
-from agcli.precision import make_accelerator
+from agcli.precision import make_accelerator, precision_of
 from agcli.stopwatch import DTYPES, Work
 from agcli.tasks import Classification
 
@@ -36,12 +36,11 @@ def our_engine(spec: ArmSpec) -> Arm:
     if spec.variant == "sdpa":
         seam = Seam("none", 0, 0, type(model).__name__)
     elif spec.variant == "eager":
-        config = model.config
-        seam = Seam("maps", config.num_hidden_layers, config.num_attention_heads, type(model).__name__)
+        seam = kept_maps(model)
     else:
         asked = cast(Implementation, spec.attention if guided else "auto")
         seam = attach(model, asked, required=guided, device=accelerator.device)
-    checkpoint_activations(model, spec)
+    checkpoint_activations(model, spec.model_options)
     set_seed(spec.training.seed)
     engine = Engine(
         model,

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, checkpoint_activations, fresh_model, precision_of
+from agcli.arms.arm import KEPT_MAPS, Arm, ArmSpec, fresh_model, kept_maps
 from agcli.arms.course import Course
-from agcli.assembly import make_guiding
+from agcli.assembly import checkpoint_activations, make_guiding
 from agcli.attention import Seam
 from agcli.batching import Rows
 from agcli.guides import guide_values
 from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
-from agcli.precision import make_accelerator
+from agcli.precision import make_accelerator, precision_of
 from agcli.stopwatch import Work
 
 
@@ -55,13 +55,13 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
                 disable_tqdm=True,
             ),
         )
-        checkpoint_activations(model, spec)
+        checkpoint_activations(model, spec.model_options)
         trainer.create_optimizer()
         prepared, trainer.optimizer = trainer.accelerator.prepare(model, trainer.optimizer)
         trainer.create_scheduler(num_training_steps=10**6)  # the rate changes nothing about the time
         trainer.current_gradient_accumulation_steps = 1  # set by its loop
     if guided:
-        trainer.compute_loss = partial(_loss_on_kept_maps, _maps_of(model), GuideOptions())
+        trainer.compute_loss = partial(_loss_on_kept_maps, kept_maps(model), GuideOptions())
 
     def step(rows: Rows) -> None:
         batch = spec.course.padded(rows)
@@ -86,10 +86,6 @@ def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: di
     return loss
 
 
-def _maps_of(model: Any) -> Seam:
-    return Seam("maps", model.config.num_hidden_layers, model.config.num_attention_heads, type(model).__name__)
-
-
 def authors_recipe(spec: ArmSpec) -> Arm:
     """The authors' way, in a plain loop: every pair padded to the maximum, float32, all maps and hidden states kept.
 
@@ -99,7 +95,7 @@ def authors_recipe(spec: ArmSpec) -> Arm:
     model = fresh_model(spec, "eager").train()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    seam = _maps_of(model)
+    seam = kept_maps(model)
     guiding = make_guiding(GuideOptions(guide_mode="released"), seam)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 

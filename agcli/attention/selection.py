@@ -29,9 +29,6 @@ Up to 96 that is one and the same within the noise, while the peak of memory par
 """
 
 
-_RELEASED = "the released arithmetic needs the maps, which the reference alone keeps"
-
-
 def guided_attention(
     query: Tensor,
     key: Tensor,
@@ -146,30 +143,29 @@ def choose(
     if implementation != "auto":
         _refuse(implementation, _why_only_reference(window, capture) or _WHY_NOT[implementation](query, mask))
         return implementation
-    if _why_only_reference(window, capture):
-        return "reference"
-    if query.device.type == "cpu":
-        # In training a monitored and an unmonitored run are the same bit for bit, so there both take our own.
-        if capture == "none" and not dropout and not query.requires_grad:
-            return "sdpa"
-        short = query.shape[-2] < SHORT
-        return "reference" if short or _why_not_cpu(query, mask) else "cpu"
-    if capture == "none":
+    on_cpu = query.device.type == "cpu"
+    # In training on a CPU a monitored and an unmonitored run are the same bit for bit, so there both take our own.
+    if window is None and capture == "none" and not (on_cpu and (dropout or query.requires_grad)):
         return "sdpa"
-    return "reference" if _why_not_triton(query, mask) else "triton"
+    if _why_reference(query, mask, window, capture):
+        return "reference"
+    return "cpu" if on_cpu else "triton"
 
 
 def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Capture) -> str | None:
     """Why a training forward with such queries keeps whole maps for its backward pass, or None if it does not."""
     if implementation == "reference":
         return "--attention reference does"
-    if capture == "released":
-        return _RELEASED
-    if implementation != "auto":
-        return None
-    if query.device.type == "cpu":
-        return f"below {SHORT} tokens nothing is gained by making them anew" if query.shape[-2] < SHORT else None
-    return None if capture == "none" else why_not_triton(query)
+    without_capture = capture == "none" and query.device.type != "cpu"
+    return None if implementation != "auto" or without_capture else _why_reference(query, None, None, capture)
+
+
+def _why_reference(query: Tensor, mask: Tensor | None, window: int | None, capture: Capture) -> str | None:
+    """Why `auto` takes the reference where attention is captured or learnt, or None if it does not."""
+    cause = _why_only_reference(window, capture)
+    if cause is None and query.device.type == "cpu" and query.shape[-2] < SHORT:
+        cause = f"below {SHORT} tokens nothing is gained by making them anew"
+    return cause or (_why_not_cpu if query.device.type == "cpu" else _why_not_triton)(query, mask)
 
 
 def check(implementation: Implementation, device: torch.device) -> None:
@@ -190,7 +186,7 @@ def _refuse(implementation: Implementation, cause: str | None) -> None:
 def _why_only_reference(window: int | None, capture: Capture) -> str | None:
     if window is not None:
         return "a sliding window (ModernBERT's local layers) runs on the reference only"
-    return _RELEASED if capture == "released" else None
+    return "the released arithmetic needs the maps, which the reference alone keeps" if capture == "released" else None
 
 
 def _why_not_triton(query: Tensor, _: Tensor | None) -> str | None:
