@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from agcli.attention import Implementation, Seam, attach, why_maps_are_kept
-from agcli.batching import Examples, Rows, nested_subset
+from agcli.batching import Examples
 from agcli.config import RunConfig, monitored, parse_indices
 from agcli.corpora import find_dataset
-from agcli.corpora.prepared import PreparedDataset, load_prepared
+from agcli.corpora.ranking.prepared import load_dataset
 from agcli.engine import Engine, Guiding
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides import MDG, PDG, Guide, text_forms
@@ -23,7 +23,7 @@ from agcli.models import LoadedModel, load_model
 from agcli.options import GuideOptions, ModelOptions, flag
 from agcli.precision import make_accelerator, precision_of
 from agcli.results import RunFolder
-from agcli.tasks import Classification
+from agcli.run_data import RunData, run_data
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
 WINDOWED = "layers with a sliding window attend by the reference, which keeps their maps"
@@ -39,8 +39,8 @@ class Plan:
         num_parameters: weights of the model.
         num_layers: attention layers.
         num_heads: heads a layer.
-        labels: label names.
-        examples: split -> examples used.
+        labels: names of the outputs.
+        examples: split -> examples used; of ranked documents each is a pair.
         truncated: split -> pairs cut to the maximum length.
         length: median and longest training pair in tokens.
         steps_per_epoch: optimiser steps of an epoch.
@@ -82,7 +82,7 @@ class Assembly:
         self.config, self.folder = config, folder
 
     @cached_property
-    def dataset(self) -> PreparedDataset:
+    def data(self) -> RunData:
         """The prepared data; a run that goes on from elsewhere finds them where they lay when it began."""
         began_with = Path(self.folder.environment.get("data", {}).get("folder", ""))
         try:
@@ -91,19 +91,22 @@ class Assembly:
             if not began_with.is_absolute() or not began_with.is_dir():
                 raise
             folder = began_with
-        return load_prepared(folder)
+        data = run_data(load_dataset(folder), self.config.data, self.config.ranking, self.config.subset_seed)
+        data.metric(self.config.training.metric)  # one that this kind of data does not have is refused here
+        return data
 
-    @cached_property
-    def task(self) -> Classification:
-        """The kind of task."""
-        return Classification(self.dataset.labels)
+    @property
+    def metric(self) -> str:
+        """The dev metric that chooses the best epoch."""
+        return self.data.metric(self.config.training.metric)
 
     @cached_property
     def loaded(self) -> LoadedModel:
         """The encoder; its new output layer is drawn from the run's seed."""
         options = self.config.model
+        labels = self.data.task.labels
         set_seed(self.config.training.seed)
-        loaded = load_model(options.model, labels=self.dataset.labels, offline=options.offline, dropout=options.dropout)
+        loaded = load_model(options.model, labels=labels, offline=options.offline, dropout=options.dropout)
         limit = loaded.tokenizer.model_max_length
         if self.config.data.max_length > limit:
             raise UsageError(f"--max-length {self.config.data.max_length}: {loaded.name} reads at most {limit} tokens.")
@@ -128,25 +131,7 @@ class Assembly:
     @cached_property
     def examples(self) -> dict[str, Examples]:
         """Split -> tokenised examples; the training split is limited as asked."""
-        frames = dict(self.dataset.splits)
-        for split in ("train", "dev"):
-            if split not in frames:
-                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=frames)
-        for split, frame in frames.items():
-            if frame.empty:
-                raise DataError(f"the {split} split is empty", file=self.dataset.folder)
-        frames["train"] = frames["train"].iloc[self._training_rows(len(frames["train"]))]
-        return {
-            split: self.task.examples(frame, self.loaded.tokenizer, self.config.data.max_length)
-            for split, frame in frames.items()
-        }
-
-    def _training_rows(self, available: int) -> Rows:
-        limit, fraction = self.config.data.train_limit, self.config.data.train_fraction
-        if limit is not None and limit > available:
-            raise UsageError(f"--train-limit {limit}: the data set has {available} training examples.")
-        size = limit or max(1, round(fraction * available))
-        return nested_subset(available, size, self.config.subset_seed)
+        return self.data.examples(self.loaded.tokenizer)
 
     @cached_property
     def engine(self) -> Engine:
@@ -159,7 +144,7 @@ class Assembly:
         return Engine(
             self.loaded.model,
             self.seam,
-            self.task.losses,
+            self.data.task.losses,
             self.examples["train"],
             guiding,
             config.training,
@@ -188,7 +173,7 @@ class Assembly:
             num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
             num_layers=self.seam.num_layers,
             num_heads=self.seam.num_heads,
-            labels=self.dataset.labels,
+            labels=self.data.task.labels,
             examples={split: len(examples) for split, examples in self.examples.items()},
             truncated={split: int(examples.truncated.sum()) for split, examples in self.examples.items()},
             length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},

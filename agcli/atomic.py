@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from safetensors import SafetensorError
 
@@ -33,6 +34,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         with writing(path):
             aside.write_bytes(content)
+            sync(aside)
+            aside.replace(path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[TextIO]:
+    """A text file to write line by line that appears when the block ends well: whole or not at all.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    aside = _beside(path, "tmp")
+    try:
+        with writing(path):
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                yield file
             sync(aside)
             aside.replace(path)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,31 +24,32 @@ class Examples:
 
     Attributes:
         ids: the examples' own ids, for messages and predictions.
-        encoded: one dict an example: `input_ids` and, where the encoder uses them, `token_type_ids`.
+        encoded: one mapping an example: `input_ids` and, where the encoder uses them, `token_type_ids`.
+        lengths: tokens of each example, special tokens included; shape (num_examples,).
         labels: label indices, shape (num_examples,).
         truncated: whether the pair was longer than the limit, shape (num_examples,).
         pad: what each encoded field is padded with.
+        list_size: examples that stay together in a batch, such as a relevant document and its negatives; they follow
+            one another.
     """
 
-    ids: tuple[str, ...]
-    encoded: tuple[dict[str, list[int]], ...]
+    ids: Sequence[str]
+    encoded: Sequence[Mapping[str, Sequence[int]]]
+    lengths: Rows
     labels: Rows
     truncated: NDArray[np.bool_]
     pad: dict[str, int]
+    list_size: int = 1
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @property
-    def lengths(self) -> Rows:
-        """Tokens of each example, special tokens included; shape (num_examples,)."""
-        return np.array([len(each["input_ids"]) for each in self.encoded], dtype=np.int64)
 
     def take(self, rows: Rows) -> Examples:
         """The examples at these rows, in this order."""
         return Examples(
             ids=tuple(self.ids[row] for row in rows),
             encoded=tuple(self.encoded[row] for row in rows),
+            lengths=self.lengths[rows],
             labels=self.labels[rows],
             truncated=self.truncated[rows],
             pad=self.pad,
@@ -120,37 +121,50 @@ def tokenise(
     )
     columns = [encoding[name] for name in fields]
     encoded = tuple(dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True))
+    lengths = np.array([len(each["input_ids"]) for each in encoded], dtype=np.int64)
     truncated = np.array([bool(each.overflowing) for each in encoding.encodings], dtype=np.bool_)
-    pad = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    return Examples(tuple(ids), encoded, np.asarray(labels, dtype=np.int64), truncated, pad)
+    return Examples(
+        tuple(ids), encoded, lengths, np.asarray(labels, dtype=np.int64), truncated, padding_values(tokenizer)
+    )
+
+
+def padding_values(tokenizer: Any) -> dict[str, int]:
+    """What each encoded field is padded with."""
+    return {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
 
 
 def collate(examples: Examples, rows: Rows, *, multiple: int = 1) -> Batch:
     """The batch of these rows, padded on the right to its longest example, rounded up to a multiple."""
     chosen = [examples.encoded[row] for row in rows]
-    length = -(-max(len(each["input_ids"]) for each in chosen) // multiple) * multiple
-    inputs = {
-        name: torch.tensor([each[name] + [examples.pad[name]] * (length - len(each[name])) for each in chosen])
-        for name in chosen[0]
-    }
-    real = torch.tensor([len(each["input_ids"]) for each in chosen])
-    inputs["attention_mask"] = (torch.arange(length) < real[:, None]).long()
+    real = examples.lengths[rows]
+    length = int(-(-real.max() // multiple) * multiple)
+    inputs = {}
+    for name in chosen[0]:
+        padded = np.full((len(rows), length), examples.pad[name], dtype=np.int64)
+        for row, each in zip(padded, chosen, strict=True):
+            row[: len(each[name])] = each[name]
+        inputs[name] = torch.from_numpy(padded)
+    inputs["attention_mask"] = (torch.arange(length) < torch.from_numpy(real)[:, None]).long()
     return Batch(inputs, torch.from_numpy(examples.labels[rows]), rows)
 
 
-def epoch_order(lengths: Rows, batch_size: int, data_seed: int, epoch: int) -> list[Rows]:
+def epoch_order(lengths: Rows, batch_size: int, data_seed: int, epoch: int, list_size: int = 1) -> list[Rows]:
     """The batches of one epoch as rows: shuffled, bucketed by length, then the batches shuffled.
 
     A function of its arguments alone, so that a resumed run sees what the uninterrupted one would have seen.
-    Every row occurs once; only one batch can be smaller than `batch_size`.
+    Every row occurs once; only one batch can be smaller than the others. Lists are shuffled whole, by their longest
+    example, and a batch holds as many of them as it can, at least one.
     """
     random = np.random.default_rng([data_seed, epoch])
-    shuffled = random.permutation(len(lengths))
+    longest = lengths.reshape(-1, list_size).max(axis=1)
+    size = max(1, batch_size // list_size)
+    shuffled = random.permutation(len(longest))
     batches: list[Rows] = []
-    for bucket in _chunks(shuffled, batch_size * BUCKET_BATCHES):
-        by_length = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches.extend(_chunks(by_length, batch_size))
-    return [batches[index] for index in random.permutation(len(batches))]
+    for bucket in _chunks(shuffled, size * BUCKET_BATCHES):
+        by_length = bucket[np.argsort(longest[bucket], kind="stable")]
+        batches.extend(_chunks(by_length, size))
+    within = np.arange(list_size)
+    return [(batches[index][:, None] * list_size + within).reshape(-1) for index in random.permutation(len(batches))]
 
 
 def length_order(lengths: Rows, batch_size: int) -> list[Rows]:

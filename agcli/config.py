@@ -20,6 +20,7 @@ from agcli.options import (
     GuideOptions,
     ModelOptions,
     OutputOptions,
+    RankingOptions,
     TrainingOptions,
     flag,
 )
@@ -33,6 +34,7 @@ class RunConfig:
     data: DataOptions = field(default_factory=DataOptions)
     guides: GuideOptions = field(default_factory=GuideOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    ranking: RankingOptions = field(default_factory=RankingOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
 
     def flat(self) -> dict[str, Any]:

@@ -111,7 +111,9 @@ class Engine:
         self.seam, self.losses, self.examples, self.guiding = seam, losses, examples, guiding
         self.options, self.data_seed = options, data_seed
         self.lengths = examples.lengths
-        self.step_size = options.batch_size * options.accumulate
+        lists = max(1, options.batch_size // examples.list_size)
+        self.batch_size = lists * examples.list_size
+        self.step_size = self.batch_size * options.accumulate
         self.steps_per_epoch = math.ceil(len(examples) / self.step_size)
         self.total_steps = self.steps_per_epoch * options.epochs
         self.position = Position()
@@ -152,7 +154,7 @@ class Engine:
                 raised by reading the step's report.
         """
         epoch = self.position.epoch
-        order = epoch_order(self.lengths, self.step_size, self.data_seed, epoch)
+        order = epoch_order(self.lengths, self.step_size, self.data_seed, epoch, self.examples.list_size)
         self.model.train()
         started = perf_counter()
         for rows in order[self.position.step_in_epoch :]:
@@ -162,7 +164,7 @@ class Engine:
 
     def _step(self, rows: Rows, started: float) -> StepReport:
         """One optimiser step over these rows, in `accumulate` batches of about equal length."""
-        size = self.options.batch_size
+        size = self.batch_size
         learning_rate = float(self.scheduler.get_last_lr()[0])
         shares: dict[str, float] = {}
         sums: dict[str, Tensor] = {}

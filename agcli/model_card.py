@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ from huggingface_hub import ModelCardData
 from agcli import __version__
 from agcli.assembly import Plan
 from agcli.config import RunConfig
-from agcli.corpora.prepared import PreparedDataset
+from agcli.run_data import RunData
 
 
-def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[str, Any]) -> str:
+def text(config: RunConfig, plan: Plan, data: RunData, metrics: dict[str, Any]) -> str:
     """The card as Markdown with the hub's YAML header."""
+    dataset = data.dataset
+    ranks = "RR" in data.metrics
+    names = data.metrics[:5] if ranks else data.metrics
     on_hub = plan.model.count("/") == 1 and not Path(plan.model).exists()
     header = ModelCardData(
         library_name="transformers",
-        pipeline_tag="text-classification",
+        pipeline_tag="text-ranking" if ranks else "text-classification",
         base_model=plan.model if on_hub else None,
         tags=["attention-guiding", "agcli"],
     ).to_yaml()
@@ -32,21 +36,22 @@ def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[
             f"---\n{header}\n---",
             f"# {plan.model if on_hub else Path(plan.model).name} fine-tuned on {dataset.name}",
             "",
-            f"Trained with agcli {__version__}. Loss: cross-entropy + guides ({guides}). Attention guiding after Wang "
+            f"Trained with agcli {__version__}. Loss: {data.loss} + guides ({guides}). Attention guiding after Wang "
             "et al. 2022 (arXiv 2204.02922). The model loads in plain transformers; guiding changes training only.",
             "",
-            f"- Labels: {', '.join(plan.labels)}",
+            *([] if ranks else [f"- Labels: {', '.join(plan.labels)}"]),
             f"- Data: {dataset.name}, SHA-256 of the prepared form `{dataset.digest}`, "
             f"{metrics['train_examples']} training examples",
             f"- Data licence: {dataset.manifest.get('license') or 'not stated'}"
             + (" (credentialed: check its terms before you share this model)" if dataset.credentialed else ""),
-            f"- Chosen: epoch {metrics['best_epoch']} of {len(metrics['epochs'])}, by dev {settings['metric']}",
+            f"- Chosen: epoch {metrics['best_epoch']} of {len(metrics['epochs'])}, by dev {metrics['metric']}",
             f"- Arithmetic: {plan.precision} on {plan.device}; evaluation in fp32",
             "",
-            "| split | accuracy | macro precision | macro recall | macro F1 | n |",
-            "|---|---|---|---|---|---|",
-            *_rows(metrics),
+            f"| split | {' | '.join(names)} | n |",
+            "|---" * (len(names) + 2) + "|",
+            *_rows(data, names, metrics),
             "",
+            *([_DEV_RANKING.format(**settings), ""] if ranks else []),
             "One run with one seed: a difference to another run says nothing on its own.",
             "",
             "| option | value |",
@@ -57,11 +62,19 @@ def text(config: RunConfig, plan: Plan, dataset: PreparedDataset, metrics: dict[
     )
 
 
-def _rows(metrics: dict[str, Any]) -> list[str]:
-    names = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+def _rows(data: RunData, names: Sequence[str], metrics: dict[str, Any]) -> list[str]:
     rows = []
     for split in ("dev", "test"):
-        for title, found in ((split, metrics.get(split)), (f"{split}, majority class", metrics["baseline"].get(split))):
+        for title, found in (
+            (split, metrics.get(split)),
+            (f"{split}, {data.baseline}", metrics["baseline"].get(split)),
+        ):
             if found is not None:
                 rows.append(f"| {title} | " + " | ".join(f"{found[name]:.4f}" for name in names) + f" | {found['n']} |")
     return rows
+
+
+_DEV_RANKING = (
+    "Dev is the first {dev_depth} candidates of up to {dev_queries} claims; a claim whose document is not among them "
+    "scores 0. The score is the model's output itself (sentence-transformers' `CrossEncoder` gives the same)."
+)

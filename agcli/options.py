@@ -145,12 +145,28 @@ class TrainingOptions:
     )  # fmt: skip
     seed: int = option(1, "Seed of everything random.", minimum=0, maximum=2**32 - 1)
     data_seed: int | None = option(None, "Seed of the order of examples; default: --seed.", minimum=0)
-    metric: str = option(
-        "accuracy",
-        "Dev metric that chooses the best epoch.",
-        choices=("accuracy", "precision_macro", "recall_macro", "f1_macro"),
+    metric: str | None = option(
+        None,
+        "Dev metric that chooses the best epoch; default: accuracy, or RR where documents are ranked.",
+        choices=(
+            *("accuracy", "precision_macro", "recall_macro", "f1_macro"),
+            *("RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP"),
+        ),
     )
     patience: int | None = option(None, "Stop after this many epochs without a better dev metric.", minimum=1)
+
+
+@dataclass(frozen=True)
+class RankingOptions:
+    """How documents are learnt to be ranked. Without effect on pairs with labels."""
+
+    ranking_loss: str = option(
+        "bce",
+        "bce (one logit, the paper's Eq. 2), softmax (two outputs) or listwise (a positive among its negatives).",
+        choices=("bce", "softmax", "listwise"),
+    )
+    dev_queries: int = option(200, "Rank this many dev claims after each epoch.", minimum=1)
+    dev_depth: int = option(20, "Rank this many first-stage candidates of each.", minimum=1)
 
 
 @dataclass(frozen=True)
@@ -175,6 +191,7 @@ SECTIONS: dict[str, type[Any]] = {
     "data": DataOptions,
     "guides": GuideOptions,
     "training": TrainingOptions,
+    "ranking": RankingOptions,
     "output": OutputOptions,
 }
 

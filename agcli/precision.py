@@ -20,15 +20,25 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
     Raises:
         UsageError: fp16 without a GPU, or bf16 where the hardware has none.
     """
+    precision = precision_here(precision)
+    AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
+
+
+def precision_here(precision: str) -> str:
+    """`fp32`, `bf16` or `fp16`: what `auto` means on this hardware, or what was asked for.
+
+    Raises:
+        UsageError: fp16 without a GPU, or bf16 where the GPU has none.
+    """
     has_cuda = torch.cuda.is_available()
     if precision == "auto":
-        precision = "bf16" if _has_bf16(has_cuda) else "fp32"
+        return "bf16" if _has_bf16(has_cuda) else "fp32"
     if precision == "fp16" and not has_cuda:
         raise UsageError("--precision fp16 needs a GPU; allowed here: auto, fp32, bf16.")
     if precision == "bf16" and has_cuda and not _has_bf16(has_cuda):
         raise UsageError("--precision bf16: this GPU has no bfloat16 arithmetic; allowed here: auto, fp32, fp16.")
-    AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
+    return precision
 
 
 def precision_of(accelerator: Accelerator) -> str:

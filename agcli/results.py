@@ -15,7 +15,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """Option name -> value."""
-        return self._json("config.json")
+        return self.read_json("config.json")
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class RunFolder:
         Raises:
             DataError: it is missing, damaged, or holds no results.
         """
-        metrics = self._json("metrics.json")
+        metrics = self.read_json("metrics.json")
         if not {"dev", "test"} & metrics.keys():
             raise DataError("not the metrics of a run: it has neither dev nor test", file=self.path / "metrics.json")
         return metrics
@@ -74,20 +74,20 @@ class RunFolder:
     @property
     def trained_labels(self) -> tuple[str, ...]:
         """The labels of the saved model, in the order of its outputs."""
-        names = self._json("model/config.json").get("id2label", {})
+        names = self.read_json("model/config.json").get("id2label", {})
         return tuple(str(names[index]) for index in sorted(names, key=int))
 
     @property
     def environment(self) -> dict[str, Any]:
         """What `environment.json` holds; nothing before training has begun."""
-        return self._json("environment.json") if (self.path / "environment.json").is_file() else {}
+        return self.read_json("environment.json") if (self.path / "environment.json").is_file() else {}
 
     @property
     def state(self) -> State | None:
         """The run's state, or None where there is no run."""
         if not (self.path / "status.json").is_file():
             return None
-        found = self._json("status.json").get("state")
+        found = self.read_json("status.json").get("state")
         for state in STATES:
             if state == found:
                 return state
@@ -111,7 +111,7 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
         with writing(self.path):
-            for name in ("checkpoints", "model", "tracking"):
+            for name in ("checkpoints", "model", "tracking", "rankings"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
             for name in ("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
                 (self.path / name).unlink(missing_ok=True)
@@ -147,16 +147,15 @@ class RunFolder:
             else:
                 path.unlink(missing_ok=True)
 
-    def write_predictions(self, predictions: dict[str, Predictions]) -> None:
-        """Write `predictions.csv`: split, id, label, prediction and one probability a label; never text."""
-        labels = next(iter(predictions.values())).labels
-        header = ["split", "id", "label", "prediction", *(f"p_{label}" for label in labels)]
-        rows: list[Sequence[object]] = []
-        for split, found in predictions.items():
-            for row, identifier in enumerate(found.ids):
-                gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
-                rows.append([split, identifier, gold, predicted, *map(float, found.probabilities[row])])
-        write_text(self.path / "predictions.csv", csv_text([header, *rows]))
+    def write_predictions(self, splits: Mapping[str, Sequence[Sequence[object]]]) -> None:
+        """Write `predictions.csv`: the split, then what the task says of each example; never text.
+
+        Args:
+            splits: split -> rows, the first of them a header, the same for all.
+        """
+        header = next(iter(splits.values()))[0]
+        rows = [[split, *row] for split, found in splits.items() for row in found[1:]]
+        write_text(self.path / "predictions.csv", csv_text([["split", *header], *rows]))
 
     def load_predictions(self, split: str) -> Predictions:
         """The predictions on one split.
@@ -183,7 +182,12 @@ class RunFolder:
         ids = tuple(plain(row[1]) for row in chosen)
         return Predictions(ids, labels, np.asarray(gold, dtype=np.int64), probabilities)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str) -> dict[str, Any]:
+        """What a JSON file of the folder holds.
+
+        Raises:
+            DataError: it is missing, or holds no JSON object.
+        """
         path = self.path / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
@@ -194,6 +198,16 @@ class RunFolder:
         if not isinstance(value, dict):
             raise DataError("not a JSON object", file=path)
         return value
+
+
+def prediction_rows(found: Predictions) -> list[Sequence[object]]:
+    """A header, then id, label, prediction and one probability a label of every example: lines of `predictions.csv`."""
+    labels = found.labels
+    rows: list[Sequence[object]] = [["id", "label", "prediction", *(f"p_{label}" for label in labels)]]
+    for row, identifier in enumerate(found.ids):
+        gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
+        rows.append([identifier, gold, predicted, *map(float, found.probabilities[row])])
+    return rows
 
 
 def open_run(path: Path) -> RunFolder:

@@ -16,9 +16,9 @@ from agcli.assembly import Assembly, Plan
 from agcli.atomic import write_folder
 from agcli.config import RunConfig
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
-from agcli.metrics import Predictions, classification_metrics, majority_baseline
 from agcli.models import quiet_transformers
 from agcli.results import RunFolder, StepTable
+from agcli.run_data import Judgement
 from agcli.step_report import StepReport
 from agcli.watch import Watch, share_line
 
@@ -87,7 +87,7 @@ class _Training:
         )
         # What must survive a kill beside the engine's own state; saved with every checkpoint.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
-        self.best_dev: Predictions | None = None  # spares the last judgement of dev; made anew after a resume
+        self.best_dev: Judgement | None = None  # spares the last judgement of dev; made anew after a resume
 
     def run(self) -> None:
         """Everything between a marked folder and a finished one."""
@@ -121,9 +121,9 @@ class _Training:
 
     def _check_same_data(self) -> None:
         began_with = self.folder.environment.get("data", {}).get("digest")
-        if began_with not in (None, self.parts.dataset.digest):
+        if began_with not in (None, self.parts.data.dataset.digest):
             hint = "bring them back as they were, or start anew with --overwrite"
-            raise DataError("not the data that the run began with", file=self.parts.dataset.folder, hint=hint)
+            raise DataError("not the data that the run began with", file=self.parts.data.dataset.folder, hint=hint)
 
     def _check_same_arithmetic(self) -> None:
         """The same settings can mean other numbers on another machine; `auto` is resolved anew."""
@@ -192,16 +192,16 @@ class _Training:
 
     def _end_epoch(self) -> None:
         """Judge the epoch on dev, remember the best."""
-        predictions = self._predict("dev")
-        dev = classification_metrics(predictions)
+        judgement = self._judge("dev")
+        dev = judgement.metrics
         sums = self.progress["sums"]
         means = {name: value / sums["examples"] for name, value in sums.items() if name != "examples"}
         epoch = {"epoch": self.engine.position.epoch, "step": self.engine.position.step, **means, "dev": dev}
-        score = dev[self.options.metric]
+        score = dev[self.parts.metric]
         best = self.progress["best"]
         better = best is None or score > best["score"]
         if better:
-            self.best_dev = predictions
+            self.best_dev = judgement
             best = {
                 "epoch": epoch["epoch"],
                 "score": score,
@@ -233,8 +233,8 @@ class _Training:
                 hint=f"ag finetune --output {shlex.quote(str(self.folder.path.resolve()))} --resume",
             )
 
-    def _predict(self, split: str, *, saved: bool = False) -> Predictions:
-        """Predict a split. Once everything is `saved`, a signal stops it half-way; before, it waits for the end."""
+    def _judge(self, split: str, *, saved: bool = False) -> Judgement:
+        """Predict and judge a split. Once all is `saved`, a signal stops it half-way; before, it waits for the end."""
         examples = self.parts.examples[split]
         self.watch.predicting(split, len(examples))
 
@@ -243,46 +243,45 @@ class _Training:
             if saved:
                 self._stop_if_asked()
 
-        return self.parts.task.predictions(examples, self.engine.predict(examples, on_batch=on_batch))
+        return self.parts.data.judge(split, self.parts.examples, self.engine.predict(examples, on_batch=on_batch))
 
     def _finish(self) -> None:
         """Judge and save the best epoch's model."""
         best = self.progress["best"]
         if best["epoch"] != self.engine.position.epoch:
             checkpoint.load_weights(self.folder.checkpoints / best["checkpoint"], self.engine.bare_model)
-        predictions = {"dev": self.best_dev or self._predict("dev", saved=True)}
+        judged = {"dev": self.best_dev or self._judge("dev", saved=True)}
         if "test" in self.parts.examples:
-            predictions["test"] = self._predict("test", saved=True)
-        metrics = self._metrics(predictions)
-        self.folder.write_predictions(predictions)
+            judged["test"] = self._judge("test", saved=True)
+        metrics = self._metrics(judged)
+        self.folder.write_predictions({split: found.table for split, found in judged.items()})
         write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
 
-    def _metrics(self, predictions: dict[str, Predictions]) -> dict[str, Any]:
-        train = self.parts.examples["train"].labels
+    def _metrics(self, judged: dict[str, Judgement]) -> dict[str, Any]:
         epochs = self.progress["epochs"]
         return {
-            **{split: classification_metrics(found) for split, found in predictions.items()},
-            "baseline": {
-                split: majority_baseline(train, found.gold, found.labels) for split, found in predictions.items()
-            },
+            **{split: found.metrics for split, found in judged.items()},
+            "baseline": {split: found.baseline for split, found in judged.items()},
+            "metric": self.parts.metric,
             "best_epoch": self.progress["best"]["epoch"],
             "guides": {name: epochs[-1][name] for name in self.names},
             "gradient_norms": self.progress["shares"],
             "epochs": epochs,
             "steps": self.engine.position.step,
-            "train_examples": len(train),
+            "train_examples": len(self.parts.examples["train"]),
         }
 
     def _write_model(self, folder: Path, metrics: dict[str, Any]) -> None:
+        self.parts.data.prepare_saving(self.engine.bare_model.config, self.parts.loaded.tokenizer)
         with quiet_transformers():
             self.engine.bare_model.save_pretrained(folder)
         self.parts.loaded.tokenizer.save_pretrained(folder)
-        card = model_card.text(self.parts.config, self.parts.plan, self.parts.dataset, metrics)
+        card = model_card.text(self.parts.config, self.parts.plan, self.parts.data, metrics)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
     def _write_environment(self) -> None:
-        loaded, dataset = self.parts.loaded, self.parts.dataset
+        loaded, dataset = self.parts.loaded, self.parts.data.dataset
         self.folder.write_json(
             "environment.json",
             environment.describe()

@@ -18,15 +18,18 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"atomic", "dropout", "stopwatch", "paper", "shapes"}),
+    frozenset({"retrieval"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
-    frozenset({"config", "statistics", "figures", "tasks", "results", "step_report", "trainer"}),
-    frozenset({"prediction"}),
+    frozenset(
+        {"config", "statistics", "figures", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring"}
+    ),
+    frozenset({"prediction", "run_data"}),
     frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card", "arms"}),
     frozenset({"runs", "timing"}),
-    frozenset({"evaluation"}),
+    frozenset({"evaluation", "ranking_evaluation", "reranking"}),
     frozenset({"commands"}),
     frozenset({"__main__"}),
 )
@@ -152,6 +155,7 @@ def test_the_top_level_is_the_plan() -> None:
         ["finetune", "--help"],
         ["prepare", "--help"],
         ["evaluate", "--help"],
+        ["rank", "--help"],
         ["timing", "--help"],
     ],
 )
@@ -167,7 +171,7 @@ if {arguments!r} is not None:
         main()
     except SystemExit as end:
         assert not end.code, end.code
-heavy = {{"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy"}} & set(sys.modules)
+heavy = {{"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy", "pyarrow"}} & set(sys.modules)
 assert not heavy, heavy
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

@@ -16,7 +16,7 @@ from tiny_runs import listed
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
-from agcli.results import RunFolder, StepTable, csv_text, neutralised, open_run, plain
+from agcli.results import RunFolder, StepTable, csv_text, neutralised, open_run, plain, prediction_rows
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
 
@@ -42,7 +42,7 @@ def predicted(ids: tuple[str, ...] = IDS, labels: tuple[str, ...] = ("=yes", "no
 def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     dev, test = predicted(), predicted(ids=("x", "y"))
-    run.write_predictions({"dev": dev, "test": test})
+    run.write_predictions({"dev": prediction_rows(dev), "test": prediction_rows(test)})
     for split, expected in {"dev": dev, "test": test}.items():
         found = run.load_predictions(split)
         assert (found.ids, found.labels) == (expected.ids, expected.labels)

@@ -278,7 +278,7 @@ def scripted(scores: list[float], monkeypatch: pytest.MonkeyPatch, metric: str =
         found = classification_metrics(predictions)
         return found | {metric: next(given, 0.0)} if len(predictions.ids) == 18 else found
 
-    monkeypatch.setattr("agcli.runs.classification_metrics", measure)
+    monkeypatch.setattr("agcli.run_data.classification_metrics", measure)
 
 
 def test_the_best_epochs_model_is_saved(config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

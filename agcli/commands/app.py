@@ -12,6 +12,7 @@ from agcli.commands import display, models
 from agcli.commands.evaluate import evaluate
 from agcli.commands.finetune import finetune
 from agcli.commands.prepare import prepare
+from agcli.commands.rank import rank
 from agcli.commands.run_options import with_run_options
 from agcli.commands.timing import timing
 from agcli.errors import AgError
@@ -58,5 +59,6 @@ app.command()(evaluate)
 
 app.command("models")(models.models)
 app.command()(prepare)
+app.command()(rank)
 app.command()(with_run_options(finetune))
 app.command()(timing)

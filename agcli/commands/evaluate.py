@@ -1,38 +1,40 @@
-"""`ag evaluate`: judge finished runs, with intervals, and compare them."""
+"""`ag evaluate`: judge finished runs or rankings, with intervals, and compare them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agcli.commands import display
+from agcli.commands.evaluate_rankings import evaluate_rankings
+from agcli.commands.evaluate_tables import Table, show, with_interval
 from agcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from agcli.evaluation import Evaluation, RunEvaluation
-    from agcli.statistics import Interval
 
 RESAMPLE_RANGE = (100, 100_000)
-
-
-@dataclass(frozen=True)
-class _Table:
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
+BATCH_SIZE = 64
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what the others are compared with.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, or folders of rankings; the first is what the others are compared with."),
+    ],
     split: Annotated[
         str | None, typer.Option(help="dev or test.", show_default="test where there is one, else dev")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Judge on another prepared data set: a name or a folder.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge on another prepared data set: a name or a folder. Of rankings: the name of the data set that "
+            "was ranked, where a run has ranked several."
+        ),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the metrics to this CSV file.")] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Write each example's predictions (no text) to this CSV file.")
@@ -40,11 +42,16 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples, 100 to 100000.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and of the permutation test.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Examples a batch, with --dataset.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and of the permutation tests.")] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples a batch, with --dataset.", show_default=str(BATCH_SIZE))
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the hub, with --dataset.")] = False,
 ) -> None:
-    """Judge finished runs on one split, with 95 % intervals; compare two or more, paired by example."""
+    """Judge finished runs on one split, with 95 % intervals; compare two or more, paired by example.
+
+    Rankings of `ag rank` are judged by their measures, and compared query by query.
+    """
     _check_ranges(split, resamples, seed, batch_size)
     if json and markdown:
         raise UsageError("--json and --markdown both print to stdout", hint="choose one of them")
@@ -52,6 +59,19 @@ def evaluate(
         _check_target(option, file, runs)
     if csv is not None and predictions is not None and csv.resolve() == predictions.resolve():
         raise UsageError("--csv and --predictions name the same file", hint="give them different names")
+    if _are_rankings(runs):
+        _refuse_for_rankings(predictions, batch_size, offline)
+        evaluate_rankings(
+            runs,
+            split=split,
+            dataset=dataset,
+            csv=csv,
+            json=json,
+            markdown=markdown,
+            resamples=resamples,
+            seed=seed,
+        )
+        return
     from agcli import evaluation as judge
 
     found = judge.evaluate_runs(
@@ -60,7 +80,7 @@ def evaluate(
         dataset=dataset,
         resamples=resamples,
         seed=seed,
-        batch_size=batch_size,
+        batch_size=BATCH_SIZE if batch_size is None else batch_size,
         offline=offline,
     )
     for file, write in ((csv, judge.write_metrics), (predictions, judge.write_predictions)):
@@ -69,14 +89,11 @@ def evaluate(
             display.note(f"wrote {file}")
     if json:
         display.show_json(judge.as_json(found))
-    elif markdown:
-        print("\n\n".join(_as_markdown(table) for table in _tables(found)))
     else:
-        for table in _tables(found):
-            display.show_table(table.title, table.columns, table.rows, table.caption)
+        show(_tables(found), markdown=markdown)
 
 
-def _check_ranges(split: str | None, resamples: int, seed: int, batch_size: int) -> None:
+def _check_ranges(split: str | None, resamples: int, seed: int, batch_size: int | None) -> None:
     """Report all options out of range together."""
     low, high = RESAMPLE_RANGE
     problems = []
@@ -86,7 +103,7 @@ def _check_ranges(split: str | None, resamples: int, seed: int, batch_size: int)
         problems.append(f"--resamples is {low} to {high}, not {resamples}.")
     if seed < 0:
         problems.append(f"--seed is 0 or more, not {seed}.")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         problems.append(f"--batch-size is 1 or more, not {batch_size}.")
     if problems:
         raise UsageError(" ".join(problems))
@@ -102,14 +119,43 @@ def _check_target(option: str, file: Path | None, runs: Sequence[Path]) -> None:
         raise UsageError(f"{option}: {file} lies in a finished run", hint="write it outside the run folders")
 
 
-def _tables(found: Evaluation) -> list[_Table]:
+def _are_rankings(runs: Sequence[Path]) -> bool:
+    """Whether all folders are rankings, or runs whose task is to rank; one kind at a time can be compared."""
+    from agcli.ranking_evaluation import is_ranking
+    from agcli.results import open_run
+
+    kinds = [is_ranking(run) for run in runs]
+    if any(kinds) and not all(kinds):
+        others = [run for run, ranks in zip(runs, kinds, strict=True) if not ranks]
+        for run in others:
+            open_run(run)  # a folder that is nothing at all has an error of its own
+        raise UsageError(
+            f"rankings cannot be compared with runs that classify ({', '.join(map(str, others))})",
+            hint="evaluate the two kinds one after the other",
+        )
+    return all(kinds)
+
+
+def _refuse_for_rankings(predictions: Path | None, batch_size: int | None, offline: bool) -> None:
+    """Say together which of the given options mean nothing for rankings, which are read and never made here."""
+    reasons = {
+        "--predictions": (predictions is not None, "run.trec and per_query.csv in the folder of a ranking hold them"),
+        "--batch-size": (batch_size is not None, "nothing is predicted here; `ag rank` makes rankings"),
+        "--offline": (offline, "the hub is never asked for rankings"),
+    }
+    refused = [f"{option} is not for rankings: {reason}." for option, (given, reason) in reasons.items() if given]
+    if refused:
+        raise UsageError(" ".join(refused))
+
+
+def _tables(found: Evaluation) -> list[Table]:
     """Metrics first; then, for one run, its classes and confusion, and for several the paired tests."""
     if len(found.runs) > 1:
         return [_metrics_table(found), _tests_table(found)]
     return [_metrics_table(found), _classes_table(found.runs[0]), _confusion_table(found.runs[0])]
 
 
-def _metrics_table(found: Evaluation) -> _Table:
+def _metrics_table(found: Evaluation) -> Table:
     """One row a metric and one column a run; beyond two runs, one row a metric and run, which fits a terminal."""
     from agcli.metrics import METRICS
 
@@ -119,7 +165,7 @@ def _metrics_table(found: Evaluation) -> _Table:
     if len(found.runs) > 2:
         columns = ["metric", "run", "value", f"difference from {first.name}"]
         rows = [row for metric in METRICS for row in _long_rows(found, metric)]
-        return _Table(title, columns, rows, _interval_caption(found))
+        return Table(title, columns, rows, _interval_caption(found))
     columns = ["metric", *(run.name for run in found.runs), *("difference" for _ in found.comparisons)]
     rows = [[metric, *_values(found, metric), *_differences(found, metric)] for metric in METRICS]
     baseline = _common_baseline(found)
@@ -127,7 +173,7 @@ def _metrics_table(found: Evaluation) -> _Table:
         columns.append("majority class")
         rows = [[*row, baseline.get(metric)] for row, metric in zip(rows, METRICS, strict=True)]
     caption = f"difference: {found.runs[1].name} − {first.name}. " if found.comparisons else ""
-    return _Table(title, columns, rows, caption + _interval_caption(found))
+    return Table(title, columns, rows, caption + _interval_caption(found))
 
 
 def _long_rows(found: Evaluation, metric: str) -> list[list[object]]:
@@ -144,12 +190,12 @@ def _long_rows(found: Evaluation, metric: str) -> list[list[object]]:
 
 
 def _values(found: Evaluation, metric: str) -> list[str]:
-    return [_with_interval(run.metrics[metric], run.intervals.metrics[metric]) for run in found.runs]
+    return [with_interval(run.metrics[metric], run.intervals.metrics[metric]) for run in found.runs]
 
 
 def _differences(found: Evaluation, metric: str) -> list[str]:
     differences = (comparison.differences[metric] for comparison in found.comparisons)
-    return [_with_interval(difference.value, difference.interval, "+") for difference in differences]
+    return [with_interval(difference.value, difference.interval, "+") for difference in differences]
 
 
 def _common_baseline(found: Evaluation) -> dict[str, Any] | None:
@@ -166,7 +212,7 @@ def _interval_caption(found: Evaluation) -> str:
     )
 
 
-def _tests_table(found: Evaluation) -> _Table:
+def _tests_table(found: Evaluation) -> Table:
     first = found.runs[0].name
     columns = ["run", "only first right", "only it right", "McNemar p", "accuracy p", "f1_macro p"]
     rows = [
@@ -186,24 +232,24 @@ def _tests_table(found: Evaluation) -> _Table:
     )
     if len(rows) > 1:
         caption += f" The p-values are not corrected for the {len(rows)} comparisons."
-    return _Table(f"Paired tests against {first}", columns, rows, caption)
+    return Table(f"Paired tests against {first}", columns, rows, caption)
 
 
-def _classes_table(run: RunEvaluation) -> _Table:
+def _classes_table(run: RunEvaluation) -> Table:
     from agcli.metrics import per_class
 
     rows = [
         [
             row.label,
-            *(_with_interval(getattr(row, name), interval) for name, interval in intervals.items()),
+            *(with_interval(getattr(row, name), interval) for name, interval in intervals.items()),
             row.support,
         ]
         for row, intervals in zip(per_class(run.predictions), run.intervals.classes, strict=True)
     ]
-    return _Table("Per class", ["label", "precision", "recall", "f1", "support"], rows)
+    return Table("Per class", ["label", "precision", "recall", "f1", "support"], rows)
 
 
-def _confusion_table(run: RunEvaluation) -> _Table:
+def _confusion_table(run: RunEvaluation) -> Table:
     from agcli.metrics import confusion
     from agcli.statistics import confusion_interval
 
@@ -215,21 +261,4 @@ def _confusion_table(run: RunEvaluation) -> _Table:
         for i, label in enumerate(labels)
     ]
     columns = ["gold \\ predicted", *labels]
-    return _Table("Confusion matrix", columns, rows, "Rows are gold labels, columns predicted ones.")
-
-
-def _with_interval(value: float, interval: Interval, sign: str = "") -> str:
-    return f"{value:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
-
-
-def _as_markdown(table: _Table) -> str:
-    lines = [_markdown_row(table.columns), _markdown_row(["---"] * len(table.columns))]
-    lines += [_markdown_row([display.cell_text(cell) for cell in row]) for row in table.rows]
-    body = "\n".join(lines)
-    return f"### {table.title}\n\n{body}" + (f"\n\n{table.caption}" if table.caption else "")
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    """One row of a Markdown table; a bar or a line break inside a cell must not end it."""
-    escaped = (" ".join(cell.replace("\\", "\\\\").replace("|", "\\|").split()) for cell in cells)
-    return f"| {' | '.join(escaped)} |"
+    return Table("Confusion matrix", columns, rows, "Rows are gold labels, columns predicted ones.")

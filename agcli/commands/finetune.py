@@ -88,28 +88,43 @@ def _show_results(path: Path, json: bool) -> None:
     display.show_path("run folder", folder.path)
 
 
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "precision_macro": "precision",
+    "recall_macro": "recall",
+    "f1_macro": "F1",
+    "n": "n",
+}
+_CAPTION = "Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline."
+_RANKING_COLUMNS = {name: name for name in ("RR", "R@1", "R@3", "R@5", "R@20", "n")}
+
+
+def _ranking_caption(config: Mapping[str, Any]) -> str:
+    return (
+        f"The first {config['dev_depth']} candidates of n dev claims; a claim whose document is not among them scores "
+        "0.\nThe test claims are ranked by: ag rank RUN --split test"
+    )
+
+
 def _show_metrics(folder: RunFolder) -> None:
     metrics = folder.metrics
-    names = {
-        "accuracy": "accuracy",
-        "precision_macro": "precision",
-        "recall_macro": "recall",
-        "f1_macro": "F1",
-        "n": "n",
-    }
+    ranked = "RR" in metrics["dev"]
+    names = _RANKING_COLUMNS if ranked else _COLUMNS
     rows: list[list[object]] = []
     for split in ("dev", "test"):
         if split in metrics:
             baseline = metrics["baseline"][split]
             rows.append([split, *(metrics[split][name] for name in names)])
-            rows.append([f"{split}, always {baseline['label']}", *(baseline[name] for name in names)])
+            title = baseline["label"] if ranked else f"always {baseline['label']}"
+            rows.append([f"{split}, {title}", *(baseline[name] for name in names)])
     guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items())
+    caption = _ranking_caption(folder.config) if ranked else _CAPTION
     display.show_table(
         folder.name,
         ["split", *names.values()],
         rows,
-        caption="Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline.\n"
-        f"Best epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
+        caption=caption
+        + f"\nBest epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
         + (f" Guides in the last epoch: {guides}." if guides else "")
         + "\nOne seed says nothing about a difference between settings.",
     )

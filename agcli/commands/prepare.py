@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from agcli.commands import display
+from agcli.commands import prepare_pairs_display, prepare_ranking_display
 from agcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from agcli.corpora import PreparedDataset
     from agcli.corpora.lengths import TokenCounter
 
 _SOURCE, _COLUMNS, _SPLITS, _OUTPUT = "Source", "Columns", "Splits", "Output"
+_RANKING = "Ranking"
+_FOR_PAIRS_ONLY = frozenset(
+    {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "document", "labels"}
+    | {"quoting", "split_column", "drop_shared_pairs", "tokenizer"}
+)
+_FOR_RANKING_ONLY = frozenset({"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing"})
 
 
 def prepare(
+    ctx: typer.Context,
     dataset: Annotated[
         str,
         typer.Option(
             "--dataset",
-            help="multinli, snli, mednli, healthver, scifact, sample, tabular, a hub id (owner/name), or a name of "
-            "your own; it picks the format and the output folder.",
+            help="multinli, snli, mednli, healthver, scifact, sample, tabular, cross-genre-ir, ranking, a hub id "
+            "(owner/name), or a name of your own; it picks the format and the output folder.",
             rich_help_panel=_SOURCE,
         ),
     ],
@@ -40,7 +45,15 @@ def prepare(
         str | None,
         typer.Option(
             "--format",
-            help="Force a format: multinli, mednli, scifact, tabular, hub, sample. \\[default: by name or content]",
+            help="Force a format: multinli, mednli, scifact, tabular, hub, sample; for ranking cross-genre-ir, claims "
+            "(SciFact's), beir, trec. \\[default: by name or content]",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None,
+    task: Annotated[
+        Literal["classification", "ranking"] | None,
+        typer.Option(
+            help="Pairs with labels, or claims with documents to rank. \\[default: by name, format or content]",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
@@ -77,7 +90,7 @@ def prepare(
             help="Part of train that becomes dev where the source has none. \\[default: 0.1]", rich_help_panel=_SPLITS
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of that cut.", rich_help_panel=_SPLITS)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of that cut, and of negatives.", rich_help_panel=_SPLITS)] = 1,
     strict_splits: Annotated[
         bool, typer.Option("--strict-splits", help="Documents shared: an error.", rich_help_panel=_SPLITS)
     ] = False,
@@ -87,6 +100,28 @@ def prepare(
             "--drop-shared-pairs",
             help="Pairs shared between splits leave the split that is trained or tuned on.",
             rich_help_panel=_SPLITS,
+        ),
+    ] = False,
+    depth: Annotated[int, typer.Option(help="First-stage candidates of a claim.", rich_help_panel=_RANKING)] = 100,
+    negatives: Annotated[
+        int, typer.Option(help="Negatives beside each positive to train on.", rich_help_panel=_RANKING)
+    ] = 10,
+    negatives_from: Annotated[
+        Literal["bm25", "random", "mixed"],
+        typer.Option(help="The claim's candidates, the whole corpus, or half and half.", rich_help_panel=_RANKING),
+    ] = "bm25",
+    stemmer: Annotated[
+        str, typer.Option(help="BM25's stemmer: a language of Snowball, or none.", rich_help_panel=_RANKING)
+    ] = "english",
+    stopwords: Annotated[
+        str, typer.Option(help="BM25's stop words: en, en_plus, de, ..., or none.", rich_help_panel=_RANKING)
+    ] = "en",
+    drop_missing: Annotated[
+        bool,
+        typer.Option(
+            "--drop-missing",
+            help="Drop and count judgements of claims or documents that are absent, or of empty documents.",
+            rich_help_panel=_RANKING,
         ),
     ] = False,
     output: Annotated[
@@ -102,16 +137,38 @@ def prepare(
         str, typer.Option(help="Model whose tokenizer measures lengths.", rich_help_panel=_OUTPUT)
     ] = "minilm",
     show: Annotated[
-        int, typer.Option(min=0, help="Print the first N pairs of each split.", rich_help_panel=_OUTPUT)
+        int, typer.Option(min=0, help="Print the first N pairs or claims of each split.", rich_help_panel=_OUTPUT)
     ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest as JSON.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Read pairs from a source, check them, and write them once in the form every other command reads."""
+    """Read pairs, or claims and documents, check them, and write them once in the form every other command reads."""
     from agcli.corpora import PrepareRequest
     from agcli.corpora import prepare as prepare_dataset
+    from agcli.corpora.catalogue import RANKING, task_of
+    from agcli.corpora.ranking.request import RankingRequest
 
+    if _fitting(ctx, task_of(dataset, format_name, source, task)) == RANKING:
+        ranking_request = RankingRequest(
+            name=dataset,
+            output=output or _default_output(dataset),
+            source=source,
+            format=format_name,
+            depth=depth,
+            negatives=negatives,
+            negatives_from=negatives_from,
+            stemmer=None if stemmer == "none" else stemmer,
+            stopwords=None if stopwords == "none" else stopwords,
+            seed=seed,
+            dev_fraction=dev_fraction,
+            strict_splits=strict_splits,
+            drop_missing=drop_missing,
+            license=license_line,
+            overwrite=overwrite,
+        )
+        prepare_ranking_display.prepare_and_report(ranking_request, show, as_json)
+        return
     request = PrepareRequest(
         name=dataset,
         output=output or _default_output(dataset),
@@ -138,7 +195,30 @@ def prepare(
         tokenizer=tokenizer,
         overwrite=overwrite,
     )
-    _report(prepare_dataset(request, _token_counter(tokenizer)), show, as_json)
+    prepare_pairs_display.report(prepare_dataset(request, _token_counter(tokenizer)), show, as_json)
+
+
+def _fitting(ctx: typer.Context, task: str) -> str:
+    """The task, once it is known that every option given on the command line fits it.
+
+    Raises:
+        UsageError: some do not; all are named.
+    """
+    foreign = _FOR_PAIRS_ONLY if task == "ranking" else _FOR_RANKING_ONLY
+    given = [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name in foreign
+        and (origin := ctx.get_parameter_source(str(parameter.name))) is not None
+        and origin.name == "COMMANDLINE"
+    ]
+    if given:
+        other = "classification" if task == "ranking" else "ranking"
+        raise UsageError(
+            f"{', '.join(given)}: of no use for --task {task}, as which this is prepared.",
+            hint=f"leave out what does not fit, or say --task {other}",
+        )
+    return task
 
 
 def _default_output(dataset: str) -> Path:
@@ -163,61 +243,3 @@ def _token_counter(name: str) -> TokenCounter:
         return [len(ids) for ids in encoded["input_ids"]]
 
     return count
-
-
-def _report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
-    manifest = prepared.manifest
-    for warning in manifest["warnings"]:
-        display.warn(warning)
-    if manifest["tokenizer"]["missing"]:
-        display.warn(f"lengths in tokens are left out: {manifest['tokenizer']['missing']}")
-    if as_json:
-        display.show_json(manifest)
-        return
-    display.show_table(
-        f"{prepared.name}, prepared in {prepared.folder}",
-        ["split", "rows", *prepared.labels, "length (p50/p95/max)"],
-        [_split_row(split, facts) for split, facts in manifest["splits"].items()],
-        caption=_caption(manifest),
-    )
-    if show:
-        _show_pairs(prepared, show)
-    display.note(f"next: ag finetune --dataset {prepared.folder}")
-
-
-def _split_row(split: str, facts: dict[str, Any]) -> list[object]:
-    return [split, facts["rows"], *facts["labels"].values(), _length(facts)]
-
-
-def _length(facts: dict[str, Any]) -> str:
-    """Median, 95th percentile and maximum: of pairs in tokens, or of the second text in characters."""
-    lengths, unit = (facts["tokens"], "tokens") if facts["tokens"] else (facts["characters"]["text_b"], "chars of b")
-    return f"{lengths['p50']}/{lengths['p95']}/{lengths['max']} {unit}"
-
-
-def _caption(manifest: dict[str, Any]) -> str:
-    lines = [f"{source['split']}: {source['file']}" + _quoting(source) for source in manifest["sources"]]
-    lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
-    cut = manifest["dev_cut"]
-    if cut:
-        lines.append(f"dev was cut from train: {cut['rows']} rows, all pairs of {cut['texts']} first texts")
-    lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
-    twice = [f"{split} {facts['duplicates']}" for split, facts in manifest["splits"].items() if facts["duplicates"]]
-    lines += [f"pairs that occur again within their split: {', '.join(twice)}"] if twice else []
-    return "\n".join([*lines, f"digest {manifest['digest'][:16]}"])
-
-
-def _quoting(source: dict[str, Any]) -> str:
-    return f" (quoting: {source['quoting']})" if source["quoting"] else ""
-
-
-def _show_pairs(prepared: PreparedDataset, show: int) -> None:
-    """Print examples; of credentialed data ids, labels and lengths only."""
-    shown: Callable[[str], object] = len if prepared.credentialed else str
-    texts = ("text_a", "text_b")
-    if prepared.credentialed:
-        display.note("credentialed data: lengths in characters in place of the text")
-    for split, frame in prepared.splits.items():
-        head = frame.head(show)
-        columns = [head["id"], head["label"], *(map(shown, head[text].tolist()) for text in texts)]
-        display.show_table(split, ["id", "label", *texts], list(zip(*columns, strict=True)))

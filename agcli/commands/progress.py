@@ -82,7 +82,6 @@ class ProgressWatch(Watch):
         """The epoch's line."""
         guides = "".join(f", {name} {epoch[name]:.4f}" for name in ("mdg", "pdg") if name in epoch)
         dev = epoch["dev"]
-        self.message(
-            f"epoch {epoch['epoch']}: task loss {epoch['task_loss']:.4f}{guides}; "
-            f"dev accuracy {dev['accuracy']:.4f}, macro F1 {dev['f1_macro']:.4f}"
-        )
+        shown = {"accuracy": "accuracy", "f1_macro": "macro F1", "RR": "RR", "R@1": "R@1"}
+        metrics = ", ".join(f"{word} {dev[name]:.4f}" for name, word in shown.items() if name in dev)
+        self.message(f"epoch {epoch['epoch']}: task loss {epoch['task_loss']:.4f}{guides}; dev {metrics}")

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
-from agcli.corpora.files import is_credentialed
+from agcli.corpora.archives import source_files
+from agcli.corpora.files import SourceFile, is_credentialed
 from agcli.corpora.pairs import Corpus
 from agcli.corpora.prepared import MANIFEST
+from agcli.corpora.ranking import beir, claims, cross_genre_ir, trec
+from agcli.corpora.ranking.collection import RankingCollection
+from agcli.corpora.ranking.request import RankingRequest, ranking_files
 from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
 from agcli.corpora.sample import sample_folder
 from agcli.corpora.tables import SUFFIXES
@@ -26,10 +30,27 @@ FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
 
 
 @dataclass(frozen=True)
+class Layout:
+    """A layout of ranking data: how its files are recognised, and how they are read."""
+
+    recognises: Callable[[list[SourceFile]], bool]
+    read: Callable[[list[SourceFile]], RankingCollection]
+
+
+RANKING_LAYOUTS = {
+    "cross-genre-ir": Layout(cross_genre_ir.recognises, cross_genre_ir.read),
+    "claims": Layout(claims.recognises, claims.read),
+    "beir": Layout(beir.recognises, beir.read),
+    "trec": Layout(trec.recognises, trec.read),
+}
+RANKING = "ranking"
+
+
+@dataclass(frozen=True)
 class KnownDataset:
     """A data set with a name: its format, its licence as its authors state it, its home on the hub."""
 
-    format: str
+    format: str | None
     license: str | None = None
     hub_id: str | None = None
 
@@ -42,6 +63,8 @@ KNOWN = {
     "scifact": KnownDataset("scifact", "claims CC BY 4.0, abstracts ODC-By 1.0"),
     "sample": KnownDataset("sample", "CC0-1.0 (written for agcli; no patient data)"),
     "tabular": KnownDataset("tabular"),
+    "cross-genre-ir": KnownDataset("cross-genre-ir"),
+    "ranking": KnownDataset(None),
 }
 
 
@@ -70,6 +93,58 @@ def read_corpus(request: PrepareRequest) -> Corpus:
     return replace(corpus, format=format_name, credentialed=secret)
 
 
+def task_of(name: str, format_name: str | None, source: str | None, asked: str | None) -> str:
+    """`classification` or `ranking`: as asked, else as the format or the name says, else as the files look.
+
+    SciFact's files serve both; unless ranking is asked for, they are pairs with labels.
+
+    Raises:
+        UsageError: a format of the other task.
+        DataError: the source is not there.
+    """
+    of_ranking = {**dict.fromkeys(FORMATS, False), **dict.fromkeys(RANKING_LAYOUTS, True)}.get(format_name or "")
+    if asked is not None and of_ranking not in (None, asked == RANKING):
+        allowed = RANKING_LAYOUTS if asked == RANKING else FORMATS
+        raise UsageError(f"--format {format_name} is no format of --task {asked}. Allowed: {', '.join(allowed)}.")
+    if asked is not None:
+        return asked
+    if format_name is None and name not in KNOWN and source is not None and Path(source).expanduser().exists():
+        files = source_files(Path(source).expanduser())
+        of_ranking = any(RANKING_LAYOUTS[layout].recognises(files) for layout in ("cross-genre-ir", "beir", "trec"))
+    elif format_name is None and name in KNOWN:
+        of_ranking = KNOWN[name].format is None or KNOWN[name].format in RANKING_LAYOUTS
+    return RANKING if of_ranking else "classification"
+
+
+def read_ranking(request: RankingRequest) -> RankingCollection:
+    """Read ranking data in the layout that is forced, known by name, or recognised.
+
+    Raises:
+        UsageError: an unknown layout, or no source.
+        DataError: no layout is recognised, or whatever the reader finds.
+    """
+    if request.format is not None and request.format not in RANKING_LAYOUTS:
+        near = did_you_mean(request.format, RANKING_LAYOUTS)
+        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(RANKING_LAYOUTS)}.")
+    files = ranking_files(request)
+    known = KNOWN.get(request.name)
+    of_name = known.format if known and known.format in RANKING_LAYOUTS else None
+    recognised = next((name for name, layout in RANKING_LAYOUTS.items() if layout.recognises(files)), None)
+    layout = request.format or of_name or recognised
+    if layout is None:
+        raise DataError(
+            "no layout of ranking data is recognised here",
+            file=request.source,
+            allowed=[
+                "corpus.jsonl, queries.jsonl, qrels/*.tsv (BEIR)",
+                "corpus.jsonl, claims_*.jsonl (SciFact)",
+                "queries.tsv, qrels.txt, collection.tsv or corpus.jsonl (TREC)",
+                "data_abst_*.json, *_data_claim_pmid_dict.json (Cross-genre-IR)",
+            ],
+        )
+    return replace(RANKING_LAYOUTS[layout].read(files), format=layout)
+
+
 def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
     """The request with `hub:OWNER/NAME` as its source."""
     known = KNOWN.get(request.name)
@@ -90,14 +165,15 @@ def format_of(request: PrepareRequest) -> str:
     """
     pointed = request.source is not None or bool(request.named_files)
     if request.format is not None and request.format not in FORMATS:
-        near = did_you_mean(request.format, FORMATS)
-        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(FORMATS)}.")
+        known_formats = [*FORMATS, *RANKING_LAYOUTS]
+        near = did_you_mean(request.format, known_formats)
+        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(known_formats)}.")
     if request.format is not None:
         return request.format
     known = KNOWN.get(request.name)
     if request.hub_id or (not pointed and ("/" in request.name or (known and known.hub_id))):
         return "hub"
-    return known.format if known else _recognised(request)
+    return (known and known.format) or _recognised(request)
 
 
 def _recognised(request: PrepareRequest) -> str:

@@ -21,6 +21,8 @@ SPLITS = ("train", "dev", "test")
 COLUMNS = ("id", "text_a", "text_b", "label", "document")
 # Rows that the digest takes at a time, column by column: 400,000 rows take 0.3 s (row by row: 2 s). Part of FORMAT.
 _DIGEST_ROWS = 4096
+# What the prepared form of ranking data has beside a manifest and train.parquet; see `ranking/prepared.py`.
+_RANKING_FILES = ("corpus.arrow", "queries.parquet", "qrels.parquet", "candidates.arrow", "bm25")
 # What may lie beside the prepared files and outlives an overwrite: the sample's source, a note.
 _MAY_LIE_BESIDE = frozenset({"pairs.tsv", "README.md", ".keep"})
 
@@ -75,20 +77,13 @@ def load_prepared(folder: Path) -> PreparedDataset:
     Raises:
         DataError: no manifest, an unknown format, or a parquet file that is missing, broken or altered.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("this folder is not a prepared data set: it has no manifest.json", file=folder) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"the manifest is not valid JSON ({error})", file=path) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    manifest = read_manifest(folder)
+    if manifest.get("task", "classification") != "classification":
         raise DataError(
-            f"this manifest is not of format {FORMAT}",
-            file=path,
-            hint="run `ag prepare` again with this version",
+            "this data set holds claims with documents to rank, no pairs with labels",
+            file=folder,
+            hint="ag rank --help",
         )
-    _check_manifest(manifest, path)
     splits = {split: _read_split(folder / f"{split}.parquet") for split in manifest["splits"]}
     labels = tuple(manifest["labels"])
     if data_digest(labels, splits) != manifest["digest"]:
@@ -110,8 +105,32 @@ def load_prepared(folder: Path) -> PreparedDataset:
     return PreparedDataset(folder, str(manifest["name"]), labels, splits, manifest)
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder of either kind.
+
+    Raises:
+        DataError: no manifest, or one of an unknown format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("this folder is not a prepared data set: it has no manifest.json", file=folder) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"the manifest is not valid JSON ({error})", file=path) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(
+            f"this manifest is not of format {FORMAT}",
+            file=path,
+            hint="run `ag prepare` again with this version",
+        )
+    _check_manifest(manifest, path)
+    return manifest
+
+
 def _check_manifest(manifest: dict[str, Any], path: Path) -> None:
-    absent = [key for key in ("name", "labels", "splits", "digest") if key not in manifest]
+    kind = "files" if "task" in manifest else "labels"
+    absent = [key for key in ("name", kind, "splits", "digest") if key not in manifest]
     if absent:
         raise DataError("the manifest lacks an entry", file=path, column=absent[0])
     unknown = [split for split in manifest["splits"] if split not in SPLITS]
@@ -140,7 +159,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
     """
     if not folder.exists():
         return
-    ours = {MANIFEST, *(f"{split}.parquet" for split in SPLITS)}
+    ours = {MANIFEST, *(f"{split}.parquet" for split in SPLITS), *_RANKING_FILES}
     entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {folder.name}
     foreign = sorted(entries - ours - _MAY_LIE_BESIDE)
     if foreign:

@@ -44,7 +44,7 @@ class Classification:
     def predictions(self, examples: Examples, logits: Tensor) -> Predictions:
         """Predictions from logits in the order of `examples`, shape (num_examples, num_labels)."""
         return Predictions(
-            ids=examples.ids,
+            ids=tuple(examples.ids),
             labels=self.labels,
             gold=examples.labels,
             probabilities=np.asarray(torch.softmax(logits.double().cpu(), dim=-1).numpy(), dtype=np.float64),

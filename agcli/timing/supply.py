@@ -190,6 +190,7 @@ def synthetic(lengths: Rows, encoder: Encoder, num_labels: int, seed: int) -> Ex
     return Examples(
         ids=tuple(f"synthetic-{number}" for number in range(len(lengths))),
         encoded=tuple({"input_ids": row.tolist()} for row in rows),
+        lengths=lengths,
         labels=random.integers(0, num_labels, size=len(lengths)),
         truncated=np.zeros(len(lengths), dtype=np.bool_),
         pad={"input_ids": encoder.pad_token_id},

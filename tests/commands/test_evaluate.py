@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from agcli.commands.app import app
 from agcli.corpora.prepared import COLUMNS, FORMAT, data_digest
 from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
-from agcli.results import RunFolder, State
+from agcli.results import RunFolder, State, prediction_rows
 
 LABELS = ("no", "yes", "maybe")
 
@@ -37,7 +37,7 @@ def saved(folder: Path, splits: dict[str, Predictions], *, state: State = "finis
         metrics["baseline"] = majority
     run.write_json("config.json", {"model": "minilm", "dataset": "sample"})
     run.write_json("metrics.json", metrics)
-    run.write_predictions(splits)
+    run.write_predictions({split: prediction_rows(found) for split, found in splits.items()})
     run.mark(state)
     return folder
 

@@ -1,12 +1,9 @@
-"""How sure the numbers are: bootstrap intervals over examples, and paired tests of two models.
-
-The models are taken as fixed and the examples as a sample: nothing here speaks of the spread over seeds.
-"""
+"""Bootstrap intervals over examples, and paired tests of two models by their answers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,20 +11,7 @@ from scipy.stats import binom, binomtest
 
 from agcli.errors import DataError
 from agcli.metrics import METRICS, Floats, Ints, Predictions, example_sums, rates, scores
-
-RESAMPLES = 2000
-PERMUTATIONS = 10_000
-TAILS = (0.025, 0.975)
-# Cells of one block of resamples: 16 MB as float64, so that memory does not grow with n x resamples.
-BLOCK_CELLS = 2_000_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % interval."""
-
-    low: float
-    high: float
+from agcli.statistics.resampling import PERMUTATIONS, RESAMPLES, TAILS, Interval, blocks, resampled
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ def bootstrap(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int
     """
     sums = example_sums(predictions)
     point = scores(sums.sum(axis=0), len(predictions.labels))
-    drawn = scores(_resampled(sums, resamples, seed), len(predictions.labels))
+    drawn = scores(resampled(sums, resamples, seed), len(predictions.labels))
     classes = tuple(
         {name: _interval(name, drawn[name][:, index], point[name][index]) for name in ("precision", "recall", "f1")}
         for index in range(len(predictions.labels))
@@ -158,24 +142,6 @@ def aligned(reference: Predictions, other: Predictions) -> Predictions:
     return replace(other, ids=reference.ids, labels=reference.labels, gold=gold, probabilities=probabilities)
 
 
-def _blocks(total: int, width: int) -> Iterator[int]:
-    """Sizes that add up to `total`, each of about `BLOCK_CELLS / width` rows."""
-    size = max(1, BLOCK_CELLS // max(1, width))
-    for start in range(0, total, size):
-        yield min(size, total - start)
-
-
-def _resampled(sums: Floats, resamples: int, seed: int) -> Floats:
-    """Sums over resamples of the rows, drawn with replacement. Shape (resamples, sums.shape[1])."""
-    rng, n = np.random.default_rng(seed), len(sums)
-    blocks = []
-    for size in _blocks(resamples, n):
-        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        blocks.append(weights.astype(np.float64) @ sums)
-    return np.concatenate(blocks)
-
-
 def _interval(metric: str, drawn: Floats, point: Floats | float, lowest: float = -np.inf) -> Interval:
     """The percentile interval of resampled values, cut at `lowest`.
 
@@ -191,7 +157,7 @@ def _paired_differences(first: Predictions, second: Predictions, resamples: int,
     num_labels = len(first.labels)
     both = np.hstack([example_sums(first), example_sums(second)])
     point = _subtracted(both.sum(axis=0), num_labels)
-    drawn = _subtracted(_resampled(both, resamples, seed), num_labels)
+    drawn = _subtracted(resampled(both, resamples, seed), num_labels)
     return {name: Difference(float(point[name]), _interval(name, drawn[name], point[name])) for name in METRICS}
 
 
@@ -227,7 +193,7 @@ def _permutation_test(first: Predictions, second: Predictions, permutations: int
         p_values = chance @ _as_extreme(_swapped_differences(first, second, kinds, swaps), observed)
     else:
         rng, extreme = np.random.default_rng(seed), np.zeros(2)
-        for size in _blocks(permutations, len(kinds)):
+        for size in blocks(permutations, len(kinds)):
             swaps = rng.binomial(counts, 0.5, size=(size, len(counts)))
             extreme += _as_extreme(_swapped_differences(first, second, kinds, swaps), observed).sum(axis=0)
         p_values = (extreme + 1) / (permutations + 1)

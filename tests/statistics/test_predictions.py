@@ -9,10 +9,16 @@ import pytest
 from scipy.stats import binom, binomtest, permutation_test
 from sklearn.metrics import f1_score
 
-from agcli import statistics
 from agcli.errors import DataError
 from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, per_class
-from agcli.statistics import aligned, bootstrap, bootstrap_interval, confusion_interval, paired_comparison
+from agcli.statistics import (
+    aligned,
+    bootstrap,
+    bootstrap_interval,
+    confusion_interval,
+    paired_comparison,
+    resampling,
+)
 
 
 def answered(gold: list[int] | np.ndarray, predicted: list[int] | np.ndarray, num_labels: int = 2) -> Predictions:
@@ -93,7 +99,7 @@ class TestBootstrap:
     def test_blocks_do_not_change_what_is_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = noisy(100, 0.7, seed=1)
         whole = bootstrap_interval(predictions, resamples=201)
-        monkeypatch.setattr(statistics, "BLOCK_CELLS", 700)
+        monkeypatch.setattr(resampling, "BLOCK_CELLS", 700)
         parts = bootstrap_interval(predictions, resamples=201)
         assert [parts[m].high for m in METRICS] == pytest.approx([whole[m].high for m in METRICS])
 

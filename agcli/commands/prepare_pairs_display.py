@@ -1,0 +1,70 @@
+"""What `ag prepare` shows of pairs with labels: rows and labels of each split, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from agcli.commands import display
+
+if TYPE_CHECKING:
+    from agcli.corpora import PreparedDataset
+
+
+def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
+    """Warnings on stderr; the manifest as JSON, or a table and the first `show` pairs."""
+    manifest = prepared.manifest
+    for warning in manifest["warnings"]:
+        display.warn(warning)
+    if manifest["tokenizer"]["missing"]:
+        display.warn(f"lengths in tokens are left out: {manifest['tokenizer']['missing']}")
+    if as_json:
+        display.show_json(manifest)
+        return
+    display.show_table(
+        f"{prepared.name}, prepared in {prepared.folder}",
+        ["split", "rows", *prepared.labels, "length (p50/p95/max)"],
+        [_split_row(split, facts) for split, facts in manifest["splits"].items()],
+        caption=_caption(manifest),
+    )
+    if show:
+        _show_pairs(prepared, show)
+    display.note(f"next: ag finetune --dataset {prepared.folder}")
+
+
+def _split_row(split: str, facts: dict[str, Any]) -> list[object]:
+    return [split, facts["rows"], *facts["labels"].values(), _length(facts)]
+
+
+def _length(facts: dict[str, Any]) -> str:
+    """Median, 95th percentile and maximum: of pairs in tokens, or of the second text in characters."""
+    lengths, unit = (facts["tokens"], "tokens") if facts["tokens"] else (facts["characters"]["text_b"], "chars of b")
+    return f"{lengths['p50']}/{lengths['p95']}/{lengths['max']} {unit}"
+
+
+def _caption(manifest: dict[str, Any]) -> str:
+    lines = [f"{source['split']}: {source['file']}" + _quoting(source) for source in manifest["sources"]]
+    lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
+    cut = manifest["dev_cut"]
+    if cut:
+        lines.append(f"dev was cut from train: {cut['rows']} rows, all pairs of {cut['texts']} first texts")
+    lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
+    twice = [f"{split} {facts['duplicates']}" for split, facts in manifest["splits"].items() if facts["duplicates"]]
+    lines += [f"pairs that occur again within their split: {', '.join(twice)}"] if twice else []
+    return "\n".join([*lines, f"digest {manifest['digest'][:16]}"])
+
+
+def _quoting(source: dict[str, Any]) -> str:
+    return f" (quoting: {source['quoting']})" if source["quoting"] else ""
+
+
+def _show_pairs(prepared: PreparedDataset, show: int) -> None:
+    """Print examples; of credentialed data ids, labels and lengths only."""
+    shown: Callable[[str], object] = len if prepared.credentialed else str
+    texts = ("text_a", "text_b")
+    if prepared.credentialed:
+        display.note("credentialed data: lengths in characters in place of the text")
+    for split, frame in prepared.splits.items():
+        head = frame.head(show)
+        columns = [head["id"], head["label"], *(map(shown, head[text].tolist()) for text in texts)]
+        display.show_table(split, ["id", "label", *texts], list(zip(*columns, strict=True)))

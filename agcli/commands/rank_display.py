@@ -1,0 +1,118 @@
+"""A ranking on the terminal: the bar while it goes, measures side by side, and the answers to one claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import TaskID
+
+from agcli.commands import display
+from agcli.commands.evaluate_tables import with_interval
+from agcli.reranking import RankWatch
+from agcli.results import RunFolder
+from agcli.retrieval import MEASURES
+from agcli.statistics import Interval
+
+if TYPE_CHECKING:
+    from agcli.reranking.single import Answer
+
+_SHOWN_CHARACTERS = 200
+_TITLES = {
+    "all": "all {n} judged claims (one whose document was not retrieved scores 0)",
+    "conditional": "conditional: the {n} claims whose document was retrieved; not to be set beside the figures above",
+}
+
+
+class RankProgress(RankWatch):
+    """Shows a ranking as it goes; a context manager, so that the bar is taken away whatever happens."""
+
+    def __init__(self) -> None:
+        self.bars = display.progress_bar()
+        self.task: TaskID | None = None
+        self.pairs, self.started = 0, perf_counter()
+
+    def __enter__(self) -> RankProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+        if self.pairs:
+            seconds = perf_counter() - self.started
+            display.note(f"{self.pairs} pairs in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
+
+    def start(self, done_pairs: int, total_pairs: int) -> None:
+        """Start the bar."""
+        self.started = perf_counter()
+        self.task = self.bars.add_task("scoring pairs", total=total_pairs, completed=done_pairs, status="")
+
+    def scored(self, pairs: int) -> None:
+        """Move it, and show the pace."""
+        self.pairs += pairs
+        if self.task is not None:
+            pace = self.pairs / (perf_counter() - self.started)
+            self.bars.update(self.task, advance=pairs, status=f"{pace:.0f} pairs/s")
+
+    def message(self, text: str) -> None:
+        """A line of log, above the bar."""
+        display.note(text, self.bars.console)
+
+
+def show_ranking(folder: Path, json: bool) -> None:
+    """What a finished ranking found: a table for each protocol."""
+    metrics = RunFolder(folder).read_json("metrics.json")
+    if json:
+        display.show_json({"folder": str(folder), **metrics})
+        return
+    if "reranked" in metrics:
+        for protocol, title in _TITLES.items():
+            _show_protocol(metrics, protocol, title)
+    else:
+        display.note("nothing is judged here, so nothing is measured")
+    display.show_path("ranking", folder)
+
+
+def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
+    sides = [metrics[side][protocol] for side in ("first_stage", "reranked", "difference")]
+    count = sides[0]["n"]
+    heading = f"{metrics['dataset']}, {metrics['split']}, depth {metrics['depth']}: {title.format(n=count)}"
+    if not count:
+        display.note(f"{heading}: no claim, no measure")
+        return
+    rows = [[name, *(_cell(side[name], "+" if side is sides[2] else "") for side in sides)] for name in MEASURES]
+    caption = (
+        f"[low, high]: 95 % bootstrap over claims ({metrics['resamples']} resamples, seed {metrics['seed']}), with the "
+        f"model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
+    )
+    display.show_table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption)
+
+
+def _cell(found: dict[str, float], sign: str) -> str:
+    return with_interval(found["value"], Interval(found["low"], found["high"]), sign)
+
+
+def show_answers(claim: str, answers: Sequence[Answer], hidden: bool, json: bool) -> None:
+    """The documents for one claim; of credentialed data no text."""
+    if json:
+        listed = [asdict(answer) | ({"text": None} if hidden else {}) for answer in answers]
+        display.show_json({"claim": claim, "documents": listed})
+        return
+    rows = [
+        [
+            answer.rank,
+            answer.document,
+            answer.score,
+            answer.first_stage_rank,
+            "(hidden)" if hidden else _start(answer.text),
+        ]
+        for answer in answers
+    ]
+    display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows)
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

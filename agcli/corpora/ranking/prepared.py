@@ -1,0 +1,305 @@
+"""The prepared form of ranking data: documents, queries, judgements, first-stage candidates and training lists.
+
+corpus.arrow        id, text; memory-mapped             candidates.arrow  rows of the corpus and first-stage scores
+queries.parquet     split, id, text, candidates         train.parquet     lists: a positive, then its negatives
+qrels.parquet       query, document, relevance          bm25/             the index behind the candidates
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from agcli.atomic import sha256, write_folder
+from agcli.corpora.prepared import (
+    FORMAT,
+    MANIFEST,
+    SPLITS,
+    PreparedDataset,
+    check_target,
+    load_prepared,
+    read_manifest,
+)
+from agcli.errors import DataError
+
+Rows = NDArray[np.int32]
+Scores = NDArray[np.float32]
+
+TASK = "ranking"
+INDEX = "bm25"
+_TRAIN = "train.parquet"
+# Rows of text that the digest takes at a time.
+_DIGEST_ROWS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class RankingContents:
+    """What a prepared folder is made of.
+
+    Attributes:
+        documents: columns `id` and `text`.
+        queries: columns `split`, `id` and `text`, the splits in the order train, dev, test.
+        qrels: columns `query` and `document` (ids) and `relevance`.
+        candidates: for each row of `queries`, its first-stage candidates: rows of `documents` and scores, best first.
+        lists: training lists, shape (num_lists, 2 + negatives): row of `queries`, row of the positive, rows of its
+            negatives; None where nothing can be trained.
+        index: writes the first stage's index into the folder it is given; None where candidates came from a run file.
+    """
+
+    documents: pa.Table
+    queries: pd.DataFrame
+    qrels: pd.DataFrame
+    candidates: Sequence[tuple[Rows, Scores]]
+    lists: Rows | None
+    index: Callable[[Path], object] | None
+
+
+@dataclass(frozen=True, eq=False)
+class RankingDataset:
+    """A prepared ranking data set.
+
+    Attributes:
+        folder: where it lies.
+        name: its name in reports.
+        documents: columns `id` and `text`, memory-mapped.
+        queries: columns `split`, `id`, `text` and `candidates` (their number).
+        qrels: columns `query`, `document` and `relevance`.
+        candidate_rows: rows of `documents`, query by query, best first.
+        candidate_scores: their first-stage scores.
+        lists: see `RankingContents`.
+        manifest: the manifest as written.
+    """
+
+    folder: Path
+    name: str
+    documents: pa.Table
+    queries: pd.DataFrame
+    qrels: pd.DataFrame
+    candidate_rows: Rows
+    candidate_scores: Scores
+    lists: Rows | None
+    manifest: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that a result rests on."""
+        return str(self.manifest["digest"])
+
+    @property
+    def collection_digest(self) -> str:
+        """SHA-256 over documents, claims and judgements: what rankings that are compared must have in common."""
+        return str(self.manifest["collection_digest"])
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether the text must stay out of everything that is written or printed."""
+        return bool(self.manifest.get("credentialed", False))
+
+    @property
+    def depth(self) -> int:
+        """Candidates of a query at most."""
+        return int(self.manifest["depth"])
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have queries."""
+        return tuple(split for split in SPLITS if (self.queries["split"] == split).any())
+
+    @cached_property
+    def document_ids(self) -> list[str]:
+        """Document id by row."""
+        ids: list[str] = self.documents.column("id").to_pylist()
+        return ids
+
+    @cached_property
+    def judgements(self) -> dict[str, dict[str, int]]:
+        """Query id -> document id -> relevance."""
+        found: dict[str, dict[str, int]] = {}
+        for query, document, relevance in self.qrels.itertuples(index=False, name=None):
+            found.setdefault(query, {})[document] = int(relevance)
+        return found
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self.queries["candidates"].to_numpy(dtype=np.int64))])
+
+    def rows(self, split: str) -> Rows:
+        """Rows of the queries of a split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if split not in self.splits:
+            raise DataError(f"the data set has no {split} split", file=self.folder, allowed=self.splits)
+        return np.flatnonzero((self.queries["split"] == split).to_numpy()).astype(np.int32)
+
+    def judged(self, split: str) -> Rows:
+        """Rows of the queries of a split that have a relevant document: those that can be scored."""
+        relevant = set(self.qrels.loc[self.qrels["relevance"] > 0, "query"])
+        rows = self.rows(split)
+        return rows[self.queries["id"].isin(relevant).to_numpy()[rows]]
+
+    def candidates(self, row: int, depth: int) -> tuple[Rows, Scores]:
+        """The first `depth` candidates of a query: rows of the documents and first-stage scores, best first."""
+        start = self._starts[row]
+        end = min(start + depth, self._starts[row + 1])
+        return self.candidate_rows[start:end], self.candidate_scores[start:end]
+
+    def texts(self, rows: Rows) -> list[str]:
+        """The texts of these documents."""
+        texts: list[str] = self.documents.column("text").take(pa.array(rows)).to_pylist()
+        return texts
+
+
+def load_ranking(folder: Path) -> RankingDataset:
+    """Open a prepared ranking folder and check its files against the manifest's hashes.
+
+    Raises:
+        DataError: no manifest, an unknown format, a file that is missing or altered.
+    """
+    manifest = read_manifest(folder)
+    if manifest.get("task") != TASK:
+        raise DataError("this data set holds pairs with labels, no claims with documents to rank", file=folder)
+    for name, recorded in manifest["files"].items():
+        if name.startswith(f"{INDEX}/"):
+            continue  # read where something is searched for, and checked there
+        if not (folder / name).is_file():
+            raise DataError("the manifest lists this file, but it is missing", file=folder / name)
+        if sha256(folder / name) != recorded:
+            raise DataError(
+                "the file differs from what the manifest recorded",
+                file=folder / name,
+                hint="prepare the data again; do not edit prepared files by hand",
+            )
+    candidates = _mapped(folder / "candidates.arrow")
+    train = folder / _TRAIN
+    return RankingDataset(
+        folder,
+        str(manifest["name"]),
+        _mapped(folder / "corpus.arrow"),
+        pd.read_parquet(folder / "queries.parquet"),
+        pd.read_parquet(folder / "qrels.parquet"),
+        _column(candidates, "document", np.int32),
+        _column(candidates, "score", np.float32),
+        _lists(pyarrow.parquet.read_table(train)) if _TRAIN in manifest["files"] else None,
+        manifest,
+    )
+
+
+def load_dataset(folder: Path) -> PreparedDataset | RankingDataset:
+    """Open prepared data of either kind.
+
+    Raises:
+        DataError: see `load_prepared` and `load_ranking`.
+    """
+    return load_ranking(folder) if read_manifest(folder).get("task") == TASK else load_prepared(folder)
+
+
+def write_ranking(
+    folder: Path, contents: RankingContents, manifest: Mapping[str, Any], *, overwrite: bool = False
+) -> RankingDataset:
+    """Write a prepared ranking data set whole or not at all, and open it.
+
+    Args:
+        folder: where it shall lie.
+        contents: what it holds.
+        manifest: its manifest; `format`, `task`, the digests and `files` are filled in here.
+        overwrite: replace a prepared data set that is there.
+
+    Raises:
+        DataError: something is there that may not be replaced.
+        RunError: the disk refuses.
+    """
+    check_target(folder, overwrite)
+
+    def write(aside: Path) -> None:
+        _write_arrow(aside / "corpus.arrow", contents.documents)
+        counts = [len(rows) for rows, _ in contents.candidates]
+        contents.queries.assign(candidates=counts).to_parquet(aside / "queries.parquet", index=False)
+        contents.qrels.to_parquet(aside / "qrels.parquet", index=False)
+        rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in contents.candidates)])
+        scores = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in contents.candidates)])
+        _write_arrow(aside / "candidates.arrow", pa.table({"document": rows, "score": scores}))
+        if contents.lists is not None:
+            pyarrow.parquet.write_table(_train_table(contents.lists), aside / _TRAIN)
+        if contents.index is not None:
+            (aside / INDEX).mkdir()
+            contents.index(aside / INDEX)
+        files = {str(path.relative_to(aside)): sha256(path) for path in sorted(aside.rglob("*")) if path.is_file()}
+        complete = {**manifest, "format": FORMAT, "task": TASK, **_digests(contents), "files": files}
+        (aside / MANIFEST).write_text(json.dumps(complete, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    write_folder(folder, write)
+    return load_ranking(folder)
+
+
+def _digests(contents: RankingContents) -> dict[str, str]:
+    """SHA-256 over documents, queries and judgements, and over candidates and lists too; not over how files encode."""
+    digest = hashlib.sha256()
+    for cells in _cells(contents):
+        digest.update(json.dumps(cells, ensure_ascii=False).encode())
+    collection = digest.hexdigest()
+    for rows, scores in contents.candidates:
+        digest.update(rows.astype("<i4").tobytes() + scores.astype("<f4").tobytes())
+    if contents.lists is not None:
+        digest.update(contents.lists.astype("<i4").tobytes())
+    return {"digest": digest.hexdigest(), "collection_digest": collection}
+
+
+def _cells(contents: RankingContents) -> Iterator[list[Any]]:
+    """Every cell of text and every judgement, in blocks."""
+    for batch in contents.documents.to_batches(max_chunksize=_DIGEST_ROWS):
+        yield from (batch.column(name).to_pylist() for name in ("id", "text"))
+    for frame, columns in (
+        (contents.queries, ("split", "id", "text")),
+        (contents.qrels, ("query", "document", "relevance")),
+    ):
+        for column in columns:
+            yield frame[column].tolist()
+
+
+def _train_table(lists: Rows) -> pa.Table:
+    """One row a pair: rows of query and document, and whether the document is relevant."""
+    size = lists.shape[1] - 1
+    return pa.table(
+        {
+            "query": np.repeat(lists[:, 0], size),
+            "document": lists[:, 1:].reshape(-1),
+            "label": np.tile(np.eye(1, size, dtype=np.int8)[0], len(lists)),
+        }
+    )
+
+
+def _lists(table: pa.Table) -> Rows:
+    """The inverse of `_train_table`: a list begins at each relevant document."""
+    query, document = (_column(table, name, np.int32) for name in ("query", "document"))
+    size = len(query) // int(table.column("label").to_numpy().sum())
+    return np.hstack([query[::size, None], document.reshape(-1, size)])
+
+
+def _write_arrow(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _mapped(path: Path) -> pa.Table:
+    """An Arrow file as a table whose cells stay on the disk until they are read."""
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not a readable Arrow file ({type(error).__name__})", file=path) from None
+
+
+def _column(table: pa.Table, name: str, kind: Any) -> NDArray[Any]:
+    return np.asarray(table.column(name).to_numpy(), dtype=kind)

@@ -1,0 +1,251 @@
+"""Ranking a split, resumably: scores are kept chunk by chunk, each appearing whole; the results come at the end."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agcli import interruption
+from agcli.atomic import write_bytes
+from agcli.corpora.ranking.prepared import RankingDataset
+from agcli.errors import DataError, InterruptedRunError, UsageError
+from agcli.reranking.ranker import Claim, Ranker
+from agcli.results import RunFolder
+
+CHUNK_PAIRS = 8192
+"""Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
+STATE = "state.json"
+
+
+class RankWatch:
+    """What a caller may want to see of a ranking as it goes. This one looks away."""
+
+    def start(self, done_pairs: int, total_pairs: int) -> None:
+        """Scoring starts, or goes on."""
+
+    def scored(self, pairs: int) -> None:
+        """So many more pairs are scored."""
+
+    def message(self, text: str) -> None:
+        """A line of log."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Consecutive claims whose candidates are scored together.
+
+    Attributes:
+        number: of the chunk.
+        rows: rows of the claims in the data set.
+        documents: for each claim, its candidates as rows of the corpus, best of the first stage first.
+        first_scores: for each claim, their first-stage scores.
+    """
+
+    number: int
+    rows: NDArray[np.int32]
+    documents: tuple[NDArray[np.int32], ...]
+    first_scores: tuple[NDArray[np.float32], ...]
+
+    @property
+    def pairs(self) -> NDArray[np.int32]:
+        """Index of the claim within the chunk and row of the document, shape (num_pairs, 2)."""
+        counts = [len(rows) for rows in self.documents]
+        claims = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return np.stack([claims, np.concatenate([np.empty(0, np.int32), *self.documents])], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class RankJob:
+    """What is ranked, by what, and where the results go.
+
+    Attributes:
+        ranker: the model.
+        dataset: claims, corpus and first-stage candidates.
+        split: whose claims.
+        depth: candidates of each claim.
+        output: the folder of the results.
+    """
+
+    ranker: Ranker
+    dataset: RankingDataset
+    split: str
+    depth: int
+    output: Path
+
+    @cached_property
+    def rows(self) -> NDArray[np.int32]:
+        """The claims to rank: those that can be scored; all of the split where nothing is judged."""
+        judged = self.dataset.judged(self.split)
+        return judged if len(judged) else self.dataset.rows(self.split)
+
+    @cached_property
+    def judged(self) -> bool:
+        """Whether there is anything to measure against."""
+        return bool(len(self.dataset.judged(self.split)))
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs to score."""
+        counts = self.dataset.queries["candidates"].to_numpy()[self.rows]
+        return int(np.minimum(counts, self.depth).sum())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the scores: a ranking is gone on with only under the same."""
+        return {
+            "task": "ranking",
+            "dataset": self.dataset.name,
+            "digest": self.dataset.collection_digest,
+            "candidates_digest": self.dataset.digest,
+            "split": self.split,
+            "depth": self.depth,
+            "queries": len(self.rows),
+            "run": str(self.ranker.folder.path),
+            "model_sha256": self.ranker.weights_sha256,
+            "precision": self.ranker.precision,
+            "device": self.ranker.device.type,
+            "max_length": self.ranker.max_length,
+            "batch_tokens": self.ranker.batch_tokens,
+        }
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The claims in order, as many at a time as give about `CHUNK_PAIRS` pairs."""
+        size = max(1, CHUNK_PAIRS // self.depth)
+        for number, start in enumerate(range(0, len(self.rows), size)):
+            rows = self.rows[start : start + size]
+            found = [self.dataset.candidates(int(row), self.depth) for row in rows]
+            yield Chunk(number, rows, tuple(each[0] for each in found), tuple(each[1] for each in found))
+
+    def claims(self, rows: NDArray[np.int32]) -> list[Claim]:
+        """The claims of these rows."""
+        chosen = self.dataset.queries.iloc[rows]
+        return [Claim(*pair) for pair in zip(chosen["id"], chosen["text"], strict=True)]
+
+    def check(self) -> None:
+        """Whether this can be ranked at all.
+
+        Raises:
+            UsageError: deeper than the data were prepared.
+            DataError: no such split, or no claim in it.
+        """
+        if self.depth > self.dataset.depth:
+            raise UsageError(
+                f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
+                hint=f"ag prepare ... --depth {self.depth} --overwrite",
+            )
+        if not len(self.rows):
+            raise DataError(f"the {self.split} split has no claims", file=self.dataset.folder)
+
+    def scores_of(self, chunk: Chunk) -> NDArray[np.float32] | None:
+        """The saved scores of a chunk, or None."""
+        path = self._file(chunk)
+        if not path.is_file():
+            return None
+        try:
+            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            return None
+        return found if found.shape == (len(chunk.pairs),) else None
+
+    def save_scores(self, chunk: Chunk, scores: NDArray[np.float32]) -> None:
+        """Keep the scores of a chunk; after this no kill loses them."""
+        content = io.BytesIO()
+        np.save(content, scores, allow_pickle=False)
+        write_bytes(self._file(chunk), content.getvalue())
+
+    def _file(self, chunk: Chunk) -> Path:
+        return self.output / "scores" / f"{chunk.number:08d}.npy"
+
+
+def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, watch: RankWatch | None = None) -> None:
+    """Score every candidate, then write the results; what is scored already is not scored again.
+
+    Args:
+        job: what to rank.
+        overwrite: replace an earlier ranking in the output folder.
+        resamples: bootstrap resamples of the intervals.
+        seed: seed of the bootstrap.
+        watch: who looks on.
+
+    Raises:
+        UsageError: the folder holds another ranking, or things that are none.
+        InterruptedRunError: SIGINT or SIGTERM; what is scored is kept.
+        RunError: a score that is not a number, or the disk refuses.
+    """
+    from agcli.reranking.results import write_results
+
+    job.check()
+    watch = watch or RankWatch()
+    folder = RunFolder(job.output)
+    _check_place(folder, job, overwrite)
+    with folder.locked(), interruption.watched() as stop:
+        if overwrite:
+            _clear(folder)
+        if (folder.path / "metrics.json").is_file():
+            return
+        (folder.path / "scores").mkdir(exist_ok=True)
+        folder.write_json(STATE, job.settings)
+        _score(job, stop, watch)
+        write_results(job, resamples, seed)
+        shutil.rmtree(folder.path / "scores", ignore_errors=True)
+        (folder.path / STATE).unlink(missing_ok=True)
+
+
+def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> None:
+    done = sum(len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None)
+    watch.start(done, job.num_pairs)
+    if done:
+        watch.message(f"going on after {done} pairs.")
+
+    def on_batch(pairs: int) -> None:
+        watch.scored(pairs)
+        if stop.signal is not None:
+            raise InterruptedRunError(
+                f"interrupted by {stop.signal.name}; what is scored is kept in {job.output}.",
+                hint="the same command goes on there",
+            )
+
+    for chunk in job.chunks():
+        if job.scores_of(chunk) is None:
+            corpus = job.dataset.documents
+            job.save_scores(chunk, job.ranker.scores(job.claims(chunk.rows), corpus, chunk.pairs, on_batch))
+
+
+def _check_place(folder: RunFolder, job: RankJob, overwrite: bool) -> None:
+    """Whether the results may go there.
+
+    Raises:
+        UsageError: another ranking is there, or something that is none.
+    """
+    if overwrite or not folder.path.exists():
+        return
+    finished, begun = (folder.path / name for name in ("metrics.json", STATE))
+    there = finished if finished.is_file() else begun
+    if there.is_file():
+        before = folder.read_json(there.name)
+        differing = [name for name, value in job.settings.items() if before.get(name) != value and name != "run"]
+        if differing:
+            was = "; ".join(f"{name} was {before.get(name)!r}, is {job.settings[name]!r}" for name in differing)
+            raise UsageError(
+                f"{folder.path} holds another ranking: {was}.",
+                hint="--overwrite replaces it, another --output leaves it alone",
+            )
+    elif any(not entry.name.startswith(".") and entry.name != "scores" for entry in folder.path.iterdir()):
+        raise UsageError(f"--output {folder.path} exists and is no ranking; it is left alone.")
+
+
+def _clear(folder: RunFolder) -> None:
+    """Remove an earlier ranking, and nothing else."""
+    from agcli.reranking.results import FILES
+
+    shutil.rmtree(folder.path / "scores", ignore_errors=True)
+    for name in (*FILES, STATE):
+        (folder.path / name).unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Ranking measures by ir_measures, query by query, and the two protocols by which they are averaged.
+
+**all**: every query with a relevant document counts; one whose relevant documents were not retrieved scores 0.
+**conditional**: only queries with a relevant document among the candidates count, as in the code of Zuo et al. (2020);
+it measures the re-ranker alone. The two are never mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEASURES = ("RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP")
+"""Names as ir_measures prints them. RR has no cut-off: with one, ir_measures breaks ties by ascending id."""
+Protocol = Literal["all", "conditional"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+RELEVANT = 1
+"""The least relevance that counts as relevant."""
+
+
+@dataclass(frozen=True, eq=False)
+class QueryMeasures:
+    """Measures of one ranking, a row a query.
+
+    Attributes:
+        queries: ids of the queries that have a relevant document.
+        values: one column for each of `MEASURES`.
+        retrieved: whether a relevant document is among the query's candidates.
+
+    Shape:
+        values: (num_queries, len(MEASURES)); retrieved: (num_queries,).
+    """
+
+    queries: tuple[str, ...]
+    values: NDArray[np.float64]
+    retrieved: NDArray[np.bool_]
+
+    def of(self, protocol: Protocol) -> NDArray[np.float64]:
+        """The rows of `values` that a protocol counts."""
+        return self.values[self.retrieved] if protocol == "conditional" else self.values
+
+    def means(self, protocol: Protocol) -> dict[str, float]:
+        """Mean of each measure, and `n`, the number of queries in it; NaN where a protocol counts no query."""
+        rows = self.of(protocol)
+        means = rows.mean(axis=0) if len(rows) else np.full(len(MEASURES), np.nan)
+        return {**dict(zip(MEASURES, means.tolist(), strict=True)), "n": len(rows)}
+
+
+def measure(run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[str, int]]) -> QueryMeasures:
+    """Measure a ranking.
+
+    Args:
+        run: query -> document -> score; queries that `qrels` lacks are left out.
+        qrels: query -> document -> relevance.
+
+    Returns:
+        One row for every query of `qrels` that has a relevant document, in their order; a query without results
+        scores 0. A query without any relevant document is no row: trec_eval and ir_measures count it with 0 where it
+        stands in a qrels file, so leave it out of what you write for them.
+    """
+    # plain int and float: trec_eval's code takes no others
+    judged = {query: {document: int(grade) for document, grade in qrels[query].items()} for query in qrels}
+    judged = {query: grades for query, grades in judged.items() if _relevant(grades)}
+    asked = {query: {document: float(score) for document, score in run.get(query, {}).items()} for query in judged}
+    retrieved = [not _relevant(judged[query]).isdisjoint(asked[query]) for query in judged]
+    return QueryMeasures(tuple(judged), _values(asked, judged), np.array(retrieved, dtype=np.bool_))
+
+
+def joined(parts: Sequence[QueryMeasures]) -> QueryMeasures:
+    """Measures of several sets of queries as one, in the order given.
+
+    Raises:
+        ValueError: a query is in two parts.
+    """
+    queries = tuple(query for part in parts for query in part.queries)
+    if len(set(queries)) < len(queries):
+        raise ValueError("a query is in two parts")
+    values = np.concatenate([np.empty((0, len(MEASURES))), *(part.values for part in parts)])
+    return QueryMeasures(queries, values, np.concatenate([np.empty(0, np.bool_), *(part.retrieved for part in parts)]))
+
+
+def _relevant(grades: Mapping[str, int]) -> set[str]:
+    return {document for document, grade in grades.items() if grade >= RELEVANT}
+
+
+def _values(run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]) -> NDArray[np.float64]:
+    """What ir_measures says, from trec_eval's own code: its other providers break ties otherwise."""
+    from ir_measures import AP, RR, R, nDCG, pytrec_eval
+
+    asked = dict(zip((RR, R @ 1, R @ 3, R @ 5, R @ 20, nDCG @ 10, AP), range(len(MEASURES)), strict=True))
+    rows = {query: row for row, query in enumerate(qrels)}
+    values = np.zeros((len(rows), len(asked)))
+    for found in pytrec_eval.evaluator(list(asked), qrels).iter_calc(run) if rows else ():
+        values[rows[found.query_id], asked[found.measure]] = found.value
+    return values

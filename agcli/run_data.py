@@ -1,0 +1,251 @@
+"""The data of a run: its examples, how they are judged, and by what. One class for each kind of prepared data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from agcli.batching import Examples, Rows, nested_subset
+from agcli.corpora.prepared import PreparedDataset
+from agcli.corpora.ranking.prepared import RankingDataset
+from agcli.errors import DataError, RunError, UsageError
+from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
+from agcli.options import DataOptions, RankingOptions
+from agcli.results import prediction_rows
+from agcli.retrieval import MEASURES, measure
+from agcli.tasks import Classification, Ranking, relevance_scores
+from agcli.tasks.ranking import LOSSES, RankingLoss
+from agcli.text_pairs import TextPairs, check_room, pair_template, text_tokens
+
+DEV_SEED = 0
+"""Dev queries are drawn with one seed for all runs: runs with different seeds are chosen on the same claims."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A split as a model answered it.
+
+    Attributes:
+        metrics: name -> value, and `n`.
+        baseline: the same of an answer that needs no model, and its `label`.
+        table: a header, then one line of `predictions.csv` an example; never text.
+    """
+
+    metrics: dict[str, float]
+    baseline: dict[str, float | str]
+    table: Sequence[Sequence[object]]
+
+
+class RunData(ABC):
+    """What a run trains on and is judged by.
+
+    Attributes:
+        dataset: the prepared data.
+        task: labels and losses.
+        metrics: dev metrics that can choose the best epoch; the first is the default.
+        loss: the task loss in words.
+        baseline: the answer that needs no model, in words.
+    """
+
+    dataset: PreparedDataset | RankingDataset
+    task: Classification | Ranking
+    metrics: tuple[str, ...]
+    loss: str
+    baseline: str
+
+    @abstractmethod
+    def examples(self, tokenizer: Any) -> dict[str, Examples]:
+        """`train`, limited as asked, and the splits that the run is judged on."""
+
+    @abstractmethod
+    def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
+        """What logits in the order of a split's examples are worth."""
+
+    def prepare_saving(self, config: Any, tokenizer: Any) -> None:
+        """Put into config and tokenizer what those who load the saved model should find there."""
+        return  # mostly nothing
+
+    def metric(self, asked: str | None) -> str:
+        """The dev metric that chooses.
+
+        Raises:
+            UsageError: one that this kind of task does not have.
+        """
+        if asked is not None and asked not in self.metrics:
+            raise UsageError(f"--metric {asked}: {self.dataset.name} is judged by {', '.join(self.metrics)}.")
+        return asked or self.metrics[0]
+
+
+class PairData(RunData):
+    """Pairs with labels."""
+
+    dataset: PreparedDataset
+    task: Classification
+    metrics = METRICS[:4]
+    loss = "cross-entropy"
+    baseline = "majority class"
+
+    def __init__(self, dataset: PreparedDataset, options: DataOptions, subset_seed: int) -> None:
+        self.dataset, self.options, self.subset_seed = dataset, options, subset_seed
+        self.task = Classification(dataset.labels)
+
+    def examples(self, tokenizer: Any) -> dict[str, Examples]:
+        """Every split, tokenised."""
+        frames = dict(self.dataset.splits)
+        for split in ("train", "dev"):
+            if split not in frames:
+                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=frames)
+        for split, frame in frames.items():
+            if frame.empty:
+                raise DataError(f"the {split} split is empty", file=self.dataset.folder)
+        frames["train"] = frames["train"].iloc[training_rows(len(frames["train"]), self.options, self.subset_seed)]
+        return {split: self.task.examples(frame, tokenizer, self.options.max_length) for split, frame in frames.items()}
+
+    def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
+        """Classification metrics, beside those of the majority class."""
+        found: Predictions = self.task.predictions(examples[split], logits)
+        baseline = majority_baseline(examples["train"].labels, found.gold, found.labels)
+        return Judgement(classification_metrics(found), baseline, prediction_rows(found))
+
+
+class RankingData(RunData):
+    """Claims with documents to rank: lists to train on, and the first candidates of some dev claims."""
+
+    dataset: RankingDataset
+    task: Ranking
+    metrics = MEASURES
+    baseline = "first stage"
+
+    def __init__(
+        self, dataset: RankingDataset, options: DataOptions, ranking: RankingOptions, subset_seed: int
+    ) -> None:
+        self.dataset, self.options, self.ranking, self.subset_seed = dataset, options, ranking, subset_seed
+        self.task = Ranking(cast(RankingLoss, ranking.ranking_loss))
+        self.loss = LOSSES[self.task.loss]
+
+    def examples(self, tokenizer: Any) -> dict[str, Examples]:
+        """`train` and `dev`; texts are tokenised once, however many pairs they are in."""
+        pairs = {"train": self._training_pairs, "dev": self.dev_pairs}
+        queries = self.dataset.queries
+        first_text = str(queries["text"].iloc[0])
+        template = pair_template(tokenizer, first_text, self.dataset.texts(np.array([0], dtype=np.int32))[0])
+        claims = np.unique(np.concatenate([each[:, 0] for each in pairs.values()]))
+        documents = np.unique(np.concatenate([each[:, 1] for each in pairs.values()]))
+        limit = self.options.max_length
+        first = text_tokens(tokenizer, queries["text"].iloc[claims].tolist(), limit)
+        check_room(queries["id"].iloc[claims], first, template, limit)
+        second = text_tokens(tokenizer, self.dataset.texts(documents), limit)
+        by_claim = dict(zip(claims.tolist(), first, strict=True))
+        by_document = dict(zip(documents.tolist(), second, strict=True))
+        return {
+            split: TextPairs(template, by_claim, by_document, each, limit).examples(
+                tokenizer, self._ids(each), self._labels(each), self._list_size(split)
+            )
+            for split, each in pairs.items()
+        }
+
+    def prepare_saving(self, config: Any, tokenizer: Any) -> None:
+        """sentence-transformers' `CrossEncoder` shall give our scores: no sigmoid, and pairs cut where ours are."""
+        config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
+        tokenizer.model_max_length = self.options.max_length
+
+    @cached_property
+    def _training_pairs(self) -> Rows:
+        lists = self.dataset.lists
+        if lists is None:
+            raise DataError("the data set has no training pairs", file=self.dataset.folder, allowed=["ag rank on it"])
+        chosen = lists[training_rows(len(lists), self.options, self.subset_seed)]
+        size = lists.shape[1] - 1
+        return np.stack([np.repeat(chosen[:, 0], size), chosen[:, 1:].reshape(-1)], axis=1).astype(np.int64)
+
+    @cached_property
+    def dev_rows(self) -> Rows:
+        """Rows of the dev claims that choose the epoch."""
+        judged = self.dataset.judged("dev").astype(np.int64)
+        if not len(judged):
+            raise DataError("no dev claim has a relevant document", file=self.dataset.folder)
+        wanted = min(self.ranking.dev_queries, len(judged))
+        return judged[nested_subset(len(judged), wanted, DEV_SEED)]
+
+    @cached_property
+    def dev_pairs(self) -> Rows:
+        """Dev claims with their first candidates, query by query; shape (num_pairs, 2)."""
+        found = [
+            np.stack([np.full(len(rows), row), rows], axis=1)
+            for row in self.dev_rows
+            for rows, _ in [self.dataset.candidates(int(row), self.ranking.dev_depth)]
+        ]
+        return np.concatenate(found).astype(np.int64)
+
+    def _ids(self, pairs: Rows) -> list[str]:
+        queries, documents = self.dataset.queries["id"].to_numpy(), self.dataset.document_ids
+        return [f"{queries[query]} {documents[document]}" for query, document in pairs]
+
+    def _labels(self, pairs: Rows) -> Rows:
+        """1 where the judgements call the document relevant to the claim."""
+        judgements = self.dataset.judgements
+        found = (identifier.split(" ") for identifier in self._ids(pairs))
+        return np.array([judgements.get(query, {}).get(document, 0) > 0 for query, document in found], dtype=np.int64)
+
+    def _list_size(self, split: str) -> int:
+        if split != "train" or self.task.loss != "listwise" or self.dataset.lists is None:
+            return 1
+        return int(self.dataset.lists.shape[1] - 1)
+
+    def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
+        """Ranking measures over all its claims, beside those of the first stage."""
+        scores = relevance_scores(logits)
+        ids = [identifier.split(" ") for identifier in examples[split].ids]
+        if not np.isfinite(scores).all():
+            query, document = ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
+            raise RunError(
+                f"the score of document {document} for claim {query} is not a number.",
+                hint="the weights are broken: a lower learning rate, or --precision fp32",
+            )
+        run: dict[str, dict[str, float]] = {}
+        first_stage: dict[str, dict[str, float]] = {}
+        for row in self.dev_rows:
+            rows, first_scores = self.dataset.candidates(int(row), self.ranking.dev_depth)
+            names = [self.dataset.document_ids[document] for document in rows]
+            first_stage[str(self.dataset.queries["id"].iloc[row])] = dict(
+                zip(names, map(float, first_scores), strict=True)
+            )
+        for (query, document), score in zip(ids, scores, strict=True):
+            run.setdefault(query, {})[document] = float(score)
+        qrels = {query: self.dataset.judgements[query] for query in first_stage}
+        labels = examples[split].labels
+        return Judgement(
+            metrics=measure(run, qrels).means("all"),
+            baseline={"label": "first stage", **measure(first_stage, qrels).means("all")},
+            table=[
+                ["query", "document", "relevant", "score"],
+                *([*pair, int(label), float(score)] for pair, label, score in zip(ids, labels, scores, strict=True)),
+            ],
+        )
+
+
+def run_data(
+    dataset: PreparedDataset | RankingDataset, options: DataOptions, ranking: RankingOptions, subset_seed: int
+) -> RunData:
+    """The class that fits the prepared data."""
+    if isinstance(dataset, RankingDataset):
+        return RankingData(dataset, options, ranking, subset_seed)
+    return PairData(dataset, options, subset_seed)
+
+
+def training_rows(available: int, options: DataOptions, seed: int) -> Rows:
+    """Rows of the training subset that `--train-limit` or `--train-fraction` ask for.
+
+    Raises:
+        UsageError: more than there are.
+    """
+    limit = options.train_limit
+    if limit is not None and limit > available:
+        raise UsageError(f"--train-limit {limit}: the data set has {available} training examples.")
+    return nested_subset(available, limit or max(1, round(options.train_fraction * available)), seed)

@@ -1,0 +1,42 @@
+"""What bootstrap and permutation tests share: rows drawn with replacement, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from agcli.metrics import Floats
+
+RESAMPLES = 2000
+PERMUTATIONS = 10_000
+TAILS = (0.025, 0.975)
+# Cells of one block of resamples: 16 MB as float64, so that memory does not grow with n x resamples.
+BLOCK_CELLS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+def blocks(total: int, width: int) -> Iterator[int]:
+    """Sizes that add up to `total`, each of about `BLOCK_CELLS / width` rows."""
+    size = max(1, BLOCK_CELLS // max(1, width))
+    for start in range(0, total, size):
+        yield min(size, total - start)
+
+
+def resampled(rows: Floats, resamples: int, seed: int) -> Floats:
+    """Sums over resamples of the rows, drawn with replacement. Shape (resamples, rows.shape[1])."""
+    rng, n = np.random.default_rng(seed), len(rows)
+    found = []
+    for size in blocks(resamples, n):
+        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        found.append(weights.astype(np.float64) @ rows)
+    return np.concatenate(found)

@@ -1,0 +1,129 @@
+"""`ag rank` as its user meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_rankings import claim, document, write_ranking_dataset
+from tiny_runs import MARKER, short_options
+from typer.testing import Result
+
+from agcli.config import make_config
+from agcli.runs import finetune
+
+Ag = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def run(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on tiny ranking data."""
+    folder = tmp_path_factory.mktemp("rank")
+    claims = write_ranking_dataset(folder / "claims")
+    options = short_options(claims.folder, encoder) | {"max_length": 24, "epochs": 1, "train_limit": 2}
+    return finetune(make_config(options), folder / "ranker").path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Claims, documents and judgements in files."""
+    queries, corpus, qrels = tmp_path / "q.tsv", tmp_path / "c.jsonl", tmp_path / "qrels.txt"
+    queries.write_text("".join(f"q{n}\t{claim(n)}\n" for n in range(4)))
+    corpus.write_text("".join(json.dumps({"_id": f"d{n}", "title": "", "text": document(n)}) + "\n" for n in range(9)))
+    qrels.write_text("".join(f"q{n} 0 d{n} 1\n" for n in range(4)))
+    return queries, corpus, qrels
+
+
+def test_a_split_is_ranked_beside_its_first_stage(ag: Ag, run: Path) -> None:
+    shown = ag("rank", run, "--depth", 8, "--offline", "--precision", "fp32")
+    assert "claims, test, depth 8: all 6 judged claims" in shown.stdout
+    assert "conditional: the" in shown.stdout
+    assert "measure" in shown.stdout
+    assert "pairs/s" in shown.stderr
+    assert (run / "rankings" / "claims-test" / "run.trec").is_file()
+    again = ag("rank", run, "--depth", 8, "--offline", "--precision", "fp32", "--json")
+    assert json.loads(again.stdout)["reranked"]["all"]["n"] == 6
+    assert "pairs/s" not in again.stderr  # it is there already
+    judged = ag("evaluate", run, "--json")
+    assert json.loads(judged.stdout)["task"] == "ranking"
+
+
+def test_two_files_without_judgements(ag: Ag, run: Path, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    queries, corpus, qrels = files
+    out = tmp_path / "out"
+    words = ["rank", run, "--queries", queries, "--corpus", corpus, "--depth", 5, "--output", out, "--offline"]
+    shown = ag(*words)
+    assert "nothing is judged here" in shown.stderr
+    assert {line.split()[0] for line in (out / "run.trec").read_text().splitlines()} == {"q0", "q1", "q2", "q3"}
+    assert not (out / "qrels.trec").exists()
+    measured = ag(*words[:-3], "--output", tmp_path / "judged", "--qrels", qrels, "--offline")
+    assert "all 4 judged claims" in measured.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("q1\ta\tb\n", "3 column(s), separated by tabs"),
+        ("q0\tagain\n", "this query id occurs already in row 1"),
+        ("a b\ttext\n", "cannot stand in a TREC file"),
+        ("q9\t \n", "a query without text"),
+    ],
+)
+def test_bad_queries_are_named(ag: Ag, run: Path, files: tuple[Path, Path, Path], line: str, problem: str) -> None:
+    queries, corpus, _ = files
+    queries.write_text("q0\tfirst\n" + line)
+    shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--offline", code=3)
+    assert problem in shown.stderr
+    assert "q.tsv, row 2" in shown.stderr
+
+
+def test_judgements_of_absent_documents_are_refused(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
+    queries, corpus, qrels = files
+    qrels.write_text("q0 0 d77 1\n")
+    shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline", code=3)
+    assert "a judgement of a document that the corpus lacks" in shown.stderr
+
+
+def test_one_claim_is_answered(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
+    shown = ag("rank", run, "--text", claim(3), "--top", 2, "--offline", "--json")
+    answers = json.loads(shown.stdout)["documents"]
+    assert [answer["rank"] for answer in answers] == [1, 2]
+    assert answers[0]["score"] >= answers[1]["score"]
+    assert MARKER in answers[0]["text"]
+    assert "first stage" in ag("rank", run, "--text", claim(3), "--corpus", files[1], "--offline").stdout
+    nothing = ag("rank", run, "--text", "zzzz", "--offline", code=3)
+    assert "no document shares a word" in nothing.stderr
+
+
+def test_text_of_credentialed_data_is_not_shown(ag: Ag, encoder: Path, run: Path, tmp_path: Path) -> None:
+    secret = write_ranking_dataset(tmp_path / "secret", credentialed=True)
+    for words in ([], ["--json"]):
+        shown = ag("rank", run, "--dataset", secret.folder, "--text", "child heart lung pain", "--offline", *words)
+        assert MARKER not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--split", "tset"], "Did you mean 'test'?"),
+        (["--queries", "q.tsv"], "--queries and --corpus belong together"),
+        (["--text", "a", "--output", "x"], "leave out --output"),
+        (["--precision", "int8"], "--precision is auto, fp32, bf16"),
+        (["--qrels", "q"], "--qrels judges --queries"),
+        (["--text", " "], "--text is empty"),
+    ],
+)
+def test_options_that_cannot_be(ag: Ag, run: Path, words: list[str], problem: str) -> None:
+    assert problem in ag("rank", run, *words, code=2).stderr
+
+
+def test_a_run_that_classifies_does_not_rank(ag: Ag, config: Callable[..., object], tmp_path: Path) -> None:
+    pairs = finetune(config(epochs=1), tmp_path / "pairs").path
+    assert "this run classifies pairs" in ag("rank", pairs, code=2).stderr
+
+
+def test_a_run_on_pairs_cannot_use_ranking_data_for_evaluation(ag: Ag, run: Path) -> None:
+    data = json.loads((run / "environment.json").read_text())["data"]["folder"]
+    assert "no pairs with labels" in ag("timing", "--dataset", data, code=3).stderr
