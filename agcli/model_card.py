@@ -51,7 +51,7 @@ def text(config: RunConfig, plan: Plan, data: RunData, metrics: dict[str, Any]) 
             "|---" * (len(names) + 2) + "|",
             *_rows(data, names, metrics),
             "",
-            *([_DEV_RANKING.format(**settings), ""] if ranks else []),
+            *([_DEV_RANKING.format(depth=data.dev_depth, claims=metrics["dev"]["n"]), ""] if ranks else []),
             "One run with one seed: a difference to another run says nothing on its own.",
             "",
             "| option | value |",
@@ -75,6 +75,7 @@ def _rows(data: RunData, names: Sequence[str], metrics: dict[str, Any]) -> list[
 
 
 _DEV_RANKING = (
-    "Dev is the first {dev_depth} candidates of up to {dev_queries} claims; a claim whose document is not among them "
-    "scores 0. The score is the model's output itself (sentence-transformers' `CrossEncoder` gives the same)."
+    "Dev is the first {depth} candidates of {claims} claims; a claim whose document is not among them scores 0. The "
+    "score is the model's one output, or the difference of its two (relevant minus irrelevant). sentence-transformers' "
+    "`CrossEncoder` gives the same outputs as long as the document is the longer text where a pair must be cut."
 )

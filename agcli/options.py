@@ -166,7 +166,9 @@ class RankingOptions:
         choices=("bce", "softmax", "listwise"),
     )
     dev_queries: int = option(200, "Rank this many dev claims after each epoch.", minimum=1)
-    dev_depth: int = option(20, "Rank this many first-stage candidates of each.", minimum=1)
+    dev_depth: int | None = option(
+        None, "Rank this many first-stage candidates of each; default: 20, or all there are.", minimum=1
+    )
 
 
 @dataclass(frozen=True)

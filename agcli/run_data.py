@@ -23,6 +23,8 @@ from agcli.tasks import Classification, Ranking, relevance_scores
 from agcli.tasks.ranking import LOSSES, RankingLoss
 from agcli.text_pairs import TextPairs, check_room, pair_template, text_tokens
 
+DEV_DEPTH = 20
+"""Candidates of a dev claim where nobody says how many: enough for RR, a fifth of the cost of a hundred."""
 DEV_SEED = 0
 """Dev queries are drawn with one seed for all runs: runs with different seeds are chosen on the same claims."""
 
@@ -51,6 +53,7 @@ class RunData(ABC):
         metrics: dev metrics that can choose the best epoch; the first is the default.
         loss: the task loss in words.
         baseline: the answer that needs no model, in words.
+        dev_depth: candidates of a dev claim that are ranked; None where nothing is.
     """
 
     dataset: PreparedDataset | RankingDataset
@@ -58,6 +61,7 @@ class RunData(ABC):
     metrics: tuple[str, ...]
     loss: str
     baseline: str
+    dev_depth: int | None = None
 
     @abstractmethod
     def examples(self, tokenizer: Any) -> dict[str, Examples]:
@@ -119,6 +123,7 @@ class RankingData(RunData):
 
     dataset: RankingDataset
     task: Ranking
+    dev_depth: int
     metrics = MEASURES
     baseline = "first stage"
 
@@ -126,26 +131,30 @@ class RankingData(RunData):
         self, dataset: RankingDataset, options: DataOptions, ranking: RankingOptions, subset_seed: int
     ) -> None:
         self.dataset, self.options, self.ranking, self.subset_seed = dataset, options, ranking, subset_seed
-        self.task = Ranking(cast(RankingLoss, ranking.ranking_loss))
+        listed = ranking.ranking_loss == "listwise" and dataset.lists is not None
+        self.dev_depth = ranking.dev_depth or min(DEV_DEPTH, dataset.depth)
+        if self.dev_depth > dataset.depth:
+            raise UsageError(f"--dev-depth {self.dev_depth}: {dataset.name} has {dataset.depth} candidates a claim.")
+        self.list_size = dataset.lists.shape[1] - 1 if listed and dataset.lists is not None else 1
+        self.task = Ranking(cast(RankingLoss, ranking.ranking_loss), self.list_size)
         self.loss = LOSSES[self.task.loss]
 
     def examples(self, tokenizer: Any) -> dict[str, Examples]:
         """`train` and `dev`; texts are tokenised once, however many pairs they are in."""
         pairs = {"train": self._training_pairs, "dev": self.dev_pairs}
-        queries = self.dataset.queries
-        first_text = str(queries["text"].iloc[0])
-        template = pair_template(tokenizer, first_text, self.dataset.texts(np.array([0], dtype=np.int32))[0])
+        queries, template = self.dataset.queries, pair_template(tokenizer)
         claims = np.unique(np.concatenate([each[:, 0] for each in pairs.values()]))
         documents = np.unique(np.concatenate([each[:, 1] for each in pairs.values()]))
         limit = self.options.max_length
         first = text_tokens(tokenizer, queries["text"].iloc[claims].tolist(), limit)
-        check_room(queries["id"].iloc[claims], first, template, limit)
+        hint = f"--max-length is {limit}; only the abstract is shortened, so give a larger one"
+        check_room(queries["id"].iloc[claims], first, template, limit, hint)
         second = text_tokens(tokenizer, self.dataset.texts(documents), limit)
         by_claim = dict(zip(claims.tolist(), first, strict=True))
         by_document = dict(zip(documents.tolist(), second, strict=True))
         return {
             split: TextPairs(template, by_claim, by_document, each, limit).examples(
-                tokenizer, self._ids(each), self._labels(each), self._list_size(split)
+                tokenizer, self._ids(each), self._labels(each), self.list_size if split == "train" else 1
             )
             for split, each in pairs.items()
         }
@@ -179,9 +188,12 @@ class RankingData(RunData):
         found = [
             np.stack([np.full(len(rows), row), rows], axis=1)
             for row in self.dev_rows
-            for rows, _ in [self.dataset.candidates(int(row), self.ranking.dev_depth)]
+            for rows, _ in [self.dataset.candidates(int(row), self.dev_depth)]
         ]
-        return np.concatenate(found).astype(np.int64)
+        pairs = np.concatenate(found).astype(np.int64)
+        if not len(pairs):
+            raise DataError("the first stage found no candidate for any dev claim", file=self.dataset.folder)
+        return pairs
 
     def _ids(self, pairs: Rows) -> list[str]:
         queries, documents = self.dataset.queries["id"].to_numpy(), self.dataset.document_ids
@@ -189,14 +201,9 @@ class RankingData(RunData):
 
     def _labels(self, pairs: Rows) -> Rows:
         """1 where the judgements call the document relevant to the claim."""
-        judgements = self.dataset.judgements
-        found = (identifier.split(" ") for identifier in self._ids(pairs))
-        return np.array([judgements.get(query, {}).get(document, 0) > 0 for query, document in found], dtype=np.int64)
-
-    def _list_size(self, split: str) -> int:
-        if split != "train" or self.task.loss != "listwise" or self.dataset.lists is None:
-            return 1
-        return int(self.dataset.lists.shape[1] - 1)
+        queries, documents = self.dataset.queries["id"].to_numpy(), self.dataset.document_ids
+        judged = (self.dataset.judgements.get(queries[query], {}).get(documents[row], 0) for query, row in pairs)
+        return np.array([relevance > 0 for relevance in judged], dtype=np.int64)
 
     def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
         """Ranking measures over all its claims, beside those of the first stage."""
@@ -211,7 +218,7 @@ class RankingData(RunData):
         run: dict[str, dict[str, float]] = {}
         first_stage: dict[str, dict[str, float]] = {}
         for row in self.dev_rows:
-            rows, first_scores = self.dataset.candidates(int(row), self.ranking.dev_depth)
+            rows, first_scores = self.dataset.candidates(int(row), self.dev_depth)
             names = [self.dataset.document_ids[document] for document in rows]
             first_stage[str(self.dataset.queries["id"].iloc[row])] = dict(
                 zip(names, map(float, first_scores), strict=True)

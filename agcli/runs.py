@@ -264,6 +264,7 @@ class _Training:
             **{split: found.metrics for split, found in judged.items()},
             "baseline": {split: found.baseline for split, found in judged.items()},
             "metric": self.parts.metric,
+            **({} if self.parts.data.dev_depth is None else {"dev_depth": self.parts.data.dev_depth}),
             "best_epoch": self.progress["best"]["epoch"],
             "guides": {name: epochs[-1][name] for name in self.names},
             "gradient_norms": self.progress["shares"],

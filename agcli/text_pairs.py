@@ -14,6 +14,8 @@ from agcli.errors import DataError, ModelError
 
 Tokens = NDArray[np.int32]
 
+_PROBE = ("Aspirin helps.", "In 2,000 patients, aspirin halved the pain.")
+
 
 @dataclass(frozen=True)
 class PairTemplate:
@@ -47,18 +49,13 @@ class PairTemplate:
         return joined
 
 
-def pair_template(tokenizer: Any, first: str, second: str) -> PairTemplate:
-    """Read the template off the tokenizer's own pair of two texts.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer with a fast backend.
-        first: any text, such as the first claim.
-        second: any other.
+def pair_template(tokenizer: Any) -> PairTemplate:
+    """Read the template off the pair that a fast Hugging Face tokenizer makes of two texts.
 
     Raises:
         ModelError: the tokenizer's pair is not its two texts with special tokens around them.
     """
-    encoding = tokenizer(first, second, truncation=False, return_token_type_ids=True, verbose=False)
+    encoding = tokenizer(*_PROBE, truncation=False, return_token_type_ids=True, verbose=False)
     places = np.array([-1 if place is None else place for place in encoding.sequence_ids(0)])
     ids, types = (np.array(encoding[name], dtype=np.int32) for name in ("input_ids", "token_type_ids"))
     a, b = np.flatnonzero(places == 0), np.flatnonzero(places == 1)
@@ -72,7 +69,7 @@ def pair_template(tokenizer: Any, first: str, second: str) -> PairTemplate:
         (int(types[a[0]]), int(types[b[0]])),
         tuple(name for name in ("input_ids", "token_type_ids") if name in tokenizer.model_input_names),
     )
-    apart = text_tokens(tokenizer, [first, second], len(ids))
+    apart = text_tokens(tokenizer, _PROBE, len(ids))
     if not np.array_equal(template.join(*apart)["input_ids"], ids):
         raise ModelError("this tokenizer reads a pair otherwise than its two texts apart; it cannot be used to rank.")
     return template
@@ -140,8 +137,17 @@ class TextPairs(Sequence[Mapping[str, Any]]):
         return Examples(ids, self, self.lengths, labels, self.truncated, padding_values(tokenizer), list_size)
 
 
-def check_room(names: Iterable[str], tokens: Iterable[Tokens], template: PairTemplate, max_length: int) -> None:
+def check_room(
+    names: Iterable[str], tokens: Iterable[Tokens], template: PairTemplate, max_length: int, hint: str
+) -> None:
     """Whether every first text leaves room for at least one token of a second text.
+
+    Args:
+        names: of the first texts.
+        tokens: theirs.
+        template: of the tokenizer.
+        max_length: longest pair in tokens.
+        hint: what to do where one does not.
 
     Raises:
         DataError: one is too long; it is named.
@@ -151,7 +157,7 @@ def check_room(names: Iterable[str], tokens: Iterable[Tokens], template: PairTem
         if len(text) > limit:
             raise DataError(
                 f"the claim {name!r} leaves no room for an abstract: it has more than {limit} tokens",
-                hint=f"--max-length is {max_length}; only the abstract is shortened, so give a larger one",
+                hint=hint,
             )
 
 

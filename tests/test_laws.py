@@ -171,7 +171,8 @@ if {arguments!r} is not None:
         main()
     except SystemExit as end:
         assert not end.code, end.code
-heavy = {{"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy", "pyarrow"}} & set(sys.modules)
+libraries = {{"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy", "pyarrow"}}
+heavy = libraries & set(sys.modules)
 assert not heavy, heavy
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

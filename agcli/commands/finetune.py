@@ -99,10 +99,10 @@ _CAPTION = "Precision, recall and F1 are macro averages; `always ...` is the maj
 _RANKING_COLUMNS = {name: name for name in ("RR", "R@1", "R@3", "R@5", "R@20", "n")}
 
 
-def _ranking_caption(config: Mapping[str, Any]) -> str:
+def _ranking_caption(folder: RunFolder) -> str:
     return (
-        f"The first {config['dev_depth']} candidates of n dev claims; a claim whose document is not among them scores "
-        "0.\nThe test claims are ranked by: ag rank RUN --split test"
+        f"The first {folder.metrics['dev_depth']} candidates of n dev claims; a claim whose document is not among them "
+        "scores 0.\nThe test claims are ranked by: ag rank RUN --split test"
     )
 
 
@@ -118,7 +118,7 @@ def _show_metrics(folder: RunFolder) -> None:
             title = baseline["label"] if ranked else f"always {baseline['label']}"
             rows.append([f"{split}, {title}", *(baseline[name] for name in names)])
     guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items())
-    caption = _ranking_caption(folder.config) if ranked else _CAPTION
+    caption = _ranking_caption(folder) if ranked else _CAPTION
     display.show_table(
         folder.name,
         ["split", *names.values()],

@@ -20,7 +20,9 @@ _FOR_PAIRS_ONLY = frozenset(
     {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "document", "labels"}
     | {"quoting", "split_column", "drop_shared_pairs", "tokenizer"}
 )
-_FOR_RANKING_ONLY = frozenset({"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing"})
+_FOR_RANKING_ONLY = frozenset(
+    {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "credentialed"}
+)
 
 
 def prepare(
@@ -116,6 +118,10 @@ def prepare(
     stopwords: Annotated[
         str, typer.Option(help="BM25's stop words: en, en_plus, de, ..., or none.", rich_help_panel=_RANKING)
     ] = "en",
+    credentialed: Annotated[
+        bool,
+        typer.Option("--credentialed", help="Ranking: no text is ever shown or logged.", rich_help_panel=_RANKING),
+    ] = False,
     drop_missing: Annotated[
         bool,
         typer.Option(
@@ -165,6 +171,7 @@ def prepare(
             strict_splits=strict_splits,
             drop_missing=drop_missing,
             license=license_line,
+            credentialed=credentialed,
             overwrite=overwrite,
         )
         prepare_ranking_display.prepare_and_report(ranking_request, show, as_json)

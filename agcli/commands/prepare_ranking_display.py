@@ -108,7 +108,11 @@ def _show_claims(prepared: RankingDataset, show: int) -> None:
     for split in prepared.splits:
         head = prepared.queries.iloc[prepared.rows(split)[:show]]
         rows = [
-            (claim, text, ", ".join(name for name, grade in prepared.judgements.get(claim, {}).items() if grade > 0))
+            (
+                claim,
+                len(text) if prepared.credentialed else text,
+                ", ".join(name for name, grade in prepared.judgements.get(claim, {}).items() if grade > 0),
+            )
             for claim, text in zip(head["id"], head["text"], strict=True)
         ]
         display.show_table(split, ["id", "claim", "relevant documents"], rows)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agcli.errors import UsageError, did_you_mean
+from agcli.errors import UsageError
 
 if TYPE_CHECKING:
     from agcli.corpora.ranking.prepared import RankingDataset
     from agcli.reranking import Ranker
 
 _WHAT, _FILES, _ONE, _HOW, _OUTPUT = "What to rank", "Files of your own", "One claim", "How", "Output"
-PRECISIONS = ("auto", "fp32", "bf16")
+DEPTH = 100
 
 
 def rank(
+    ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder of a model that was fine-tuned on ranking data.")],
     dataset: Annotated[
         str | None,
@@ -26,9 +27,14 @@ def rank(
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="train, dev or test. \\[default: test]", rich_help_panel=_WHAT)
+        Literal["train", "dev", "test"], typer.Option(help="Whose claims are ranked.", rich_help_panel=_WHAT)
+    ] = "test",
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="First-stage candidates of a claim. \\[default: 100, or all there are]", rich_help_panel=_WHAT
+        ),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="First-stage candidates of a claim.", rich_help_panel=_WHAT)] = 100,
     queries: Annotated[
         Path | None, typer.Option(help="Claims: id<TAB>text, or JSON lines.", rich_help_panel=_FILES)
     ] = None,
@@ -37,18 +43,19 @@ def rank(
     ] = None,
     qrels: Annotated[
         Path | None,
-        typer.Option(help="Judgements in TREC's form; without them nothing is measured.", rich_help_panel=_FILES),
+        typer.Option(help="Judgements, TREC's or BEIR's; without them nothing is measured.", rich_help_panel=_FILES),
     ] = None,
     stemmer: Annotated[
-        str, typer.Option(help="Stemmer of the first stage, or none.", rich_help_panel=_FILES)
+        str, typer.Option(help="Stemmer of the first stage over --corpus, or none.", rich_help_panel=_FILES)
     ] = "english",
     stopwords: Annotated[
-        str, typer.Option(help="Stop words of the first stage, or none.", rich_help_panel=_FILES)
+        str, typer.Option(help="Stop words of the first stage over --corpus, or none.", rich_help_panel=_FILES)
     ] = "en",
     text: Annotated[str | None, typer.Option(help="Rank documents for this claim.", rich_help_panel=_ONE)] = None,
     top: Annotated[int, typer.Option(min=1, help="Documents to show of it.", rich_help_panel=_ONE)] = 10,
     precision: Annotated[
-        str, typer.Option(help="auto (bf16 where the hardware has it), fp32 or bf16.", rich_help_panel=_HOW)
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(help="auto: bf16 where the hardware has it.", rich_help_panel=_HOW),
     ] = "auto",
     batch_tokens: Annotated[
         int | None,
@@ -72,7 +79,7 @@ def rank(
 
     An interrupted ranking goes on where it stopped when the same command is given again.
     """
-    _check_options(text, dataset, split, queries, corpus, qrels, output, precision)
+    _check_options(ctx, text, queries, corpus, dataset)
     from agcli.reranking import open_ranker
 
     ranker = open_ranker(run, precision=precision, batch_tokens=batch_tokens, offline=offline)
@@ -80,58 +87,55 @@ def rank(
     if text is not None:
         _answer(ranker, text, dataset, corpus, analysis, depth=depth, top=top, json=json)
         return
-    data: RankingDataset
     if queries is not None and corpus is not None:
         place = (output or _default(ranker, queries.stem)).expanduser()
-        data = _collected(queries, corpus, qrels, place, depth, analysis)
+        data = _collected(queries, corpus, qrels, place, depth or DEPTH, analysis, overwrite)
     else:
         data = _prepared(ranker, dataset)
-        split = split or "test"
         place = (output or _default(ranker, f"{data.name}-{split}")).expanduser()
-    _rank_split(
-        ranker,
-        data,
-        split or "test",
-        place,
-        depth=depth,
-        overwrite=overwrite,
-        resamples=resamples,
-        seed=seed,
-        json=json,
-    )
+    _rank_split(ranker, data, split, place, depth=depth, overwrite=overwrite, resamples=resamples, seed=seed, json=json)
 
 
 def _check_options(
-    text: str | None,
-    dataset: str | None,
-    split: str | None,
-    queries: Path | None,
-    corpus: Path | None,
-    qrels: Path | None,
-    output: Path | None,
-    precision: str,
+    ctx: typer.Context, text: str | None, queries: Path | None, corpus: Path | None, dataset: str | None
 ) -> None:
-    """Report all options that cannot be together."""
+    """Refuse options that cannot be together, and those that would do nothing.
+
+    Raises:
+        UsageError: all of them at once.
+    """
     problems = []
-    if split is not None and split not in ("train", "dev", "test"):
-        problems.append(f"--split is train, dev or test, not {split!r}.{did_you_mean(split, ('train', 'dev', 'test'))}")
-    if precision not in PRECISIONS:
-        problems.append(f"--precision is {', '.join(PRECISIONS)}, not {precision!r}.")
-    if queries is not None and (dataset or split or text is not None):
-        problems.append("--queries stands beside --corpus alone, not beside --dataset, --split or --text.")
-    if (queries is not None) != (corpus is not None) and text is None:
-        problems.append("--queries and --corpus belong together.")
-    if qrels is not None and queries is None:
-        problems.append("--qrels judges --queries: give both.")
     if text is not None and not text.strip():
         problems.append("--text is empty.")
-    for name, given in (("--output", output), ("--split", split)):
-        if text is not None and given:
-            problems.append(f"--text only shows what it finds: leave out {name}.")
-    if text is not None and dataset and corpus:
-        problems.append("--text searches --dataset or --corpus: give one of them.")
+    if text is None and (queries is None) != (corpus is None):
+        problems.append("--queries and --corpus belong together.")
+    if corpus is not None and dataset is not None:
+        problems.append("--corpus and --dataset exclude each other.")
+    way = "text" if text is not None else "queries" if queries is not None else "split"
+    useless = _WITHOUT_USE[way] | (set() if corpus is not None else {"stemmer", "stopwords"})
+    given = [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name in useless
+        and (origin := ctx.get_parameter_source(str(parameter.name))) is not None
+        and origin.name == "COMMANDLINE"
+    ]
+    if given:
+        problems.append(f"{', '.join(given)}: of no use here, where {_WAYS[way]}.")
     if problems:
-        raise UsageError(" ".join(problems))
+        raise UsageError(" ".join(problems), hint="ag rank --help")
+
+
+_WAYS = {
+    "text": "--text is answered and nothing is written",
+    "queries": "--queries are ranked",
+    "split": "prepared claims are ranked",
+}
+_WITHOUT_USE: dict[str, set[str]] = {
+    "text": {"split", "queries", "qrels", "output", "overwrite", "resamples", "seed"},
+    "queries": {"split", "top"},
+    "split": {"qrels", "top"},
+}
 
 
 def _default(ranker: Ranker, name: str) -> Path:
@@ -144,23 +148,39 @@ def _prepared(ranker: Ranker, dataset: str | None) -> RankingDataset:
     from agcli.corpora.ranking.prepared import load_ranking
     from agcli.errors import DataError
 
+    recorded = ranker.folder.environment["data"]
     if dataset is not None:
         return load_ranking(find_dataset(dataset, Path.cwd()))
-    began_with = Path(ranker.folder.environment["data"]["folder"])
+    began_with = Path(recorded["folder"])
     if not began_with.is_dir():
-        raise DataError("the data that the run was trained on are not there any more", file=began_with,
-                        hint="--dataset NAME")  # fmt: skip
-    return load_ranking(began_with)
+        problem = "the data that the run was trained on are not there any more"
+        raise DataError(problem, file=began_with, hint="--dataset NAME")
+    data = load_ranking(began_with)
+    if data.digest != recorded["digest"]:
+        raise DataError(
+            "these data were prepared anew since the run was trained: it may know claims that are in this split now",
+            file=began_with,
+            hint=f"--dataset {began_with} ranks them all the same",
+        )
+    return data
 
 
 def _collected(
-    queries: Path, corpus: Path, qrels: Path | None, place: Path, depth: int, analysis: tuple[str | None, str | None]
+    queries: Path,
+    corpus: Path,
+    qrels: Path | None,
+    place: Path,
+    depth: int,
+    analysis: tuple[str | None, str | None],
+    overwrite: bool,
 ) -> RankingDataset:
     """The two files as a collection, kept beside the results so that a ranking can be gone on with."""
     from agcli.commands.prepare_ranking_display import working
     from agcli.corpora.ranking.loose_files import LooseFiles, collect
+    from agcli.reranking.job import check_place
     from agcli.retrieval import Analysis
 
+    check_place(place, {}, overwrite)
     with working() as progress:
         return collect(
             LooseFiles(queries, corpus, qrels),
@@ -177,7 +197,7 @@ def _rank_split(
     split: str,
     place: Path,
     *,
-    depth: int,
+    depth: int | None,
     overwrite: bool,
     resamples: int,
     seed: int,
@@ -186,7 +206,7 @@ def _rank_split(
     from agcli.commands.rank_display import RankProgress, show_ranking
     from agcli.reranking import RankJob, rank
 
-    job = RankJob(ranker, data, split, depth, place)
+    job = RankJob(ranker, data, split, depth or min(DEPTH, data.depth), place)
     with RankProgress() as watch:
         rank(job, overwrite=overwrite, resamples=resamples, seed=seed, watch=watch)
     show_ranking(place, json)
@@ -199,7 +219,7 @@ def _answer(
     corpus: Path | None,
     analysis: tuple[str | None, str | None],
     *,
-    depth: int,
+    depth: int | None,
     top: int,
     json: bool,
 ) -> None:
@@ -208,8 +228,8 @@ def _answer(
     from agcli.reranking.single import answer_from_corpus, answer_from_dataset
 
     if corpus is not None:
-        answers, hidden = answer_from_corpus(ranker, text, corpus, analysis, depth), False
+        answers, hidden = answer_from_corpus(ranker, text, corpus, analysis, depth or DEPTH), False
     else:
         data = _prepared(ranker, dataset)
-        answers, hidden = answer_from_dataset(ranker, text, data, depth), data.credentialed
+        answers, hidden = answer_from_dataset(ranker, text, data, depth or DEPTH), data.credentialed
     show_answers(text, answers[:top], hidden, json)

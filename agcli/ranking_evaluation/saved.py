@@ -201,7 +201,7 @@ def _read_measures(file: Path) -> tuple[QueryMeasures, QueryMeasures]:
             header, *rows = list(csv.reader(stream))
     except FileNotFoundError:
         raise DataError("the ranking lacks this file", file=file, hint="rank again") from None
-    except (ValueError, csv.Error) as error:  # ValueError: no header, or no UTF-8
+    except (ValueError, OSError, csv.Error) as error:  # ValueError: no header, or no UTF-8
         raise DataError(f"not the measures of a ranking ({error})", file=file) from None
     if header != HEADER:
         raise DataError("not the columns of this version", file=file, row=1, value=header, hint="rank again")

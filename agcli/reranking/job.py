@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli import interruption
-from agcli.atomic import write_bytes
+from agcli.atomic import write_bytes, writing
 from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import DataError, InterruptedRunError, UsageError
+from agcli.errors import InterruptedRunError, UsageError
 from agcli.reranking.ranker import Claim, Ranker
 from agcli.results import RunFolder
 
-CHUNK_PAIRS = 8192
+CHUNK_PAIRS = 2048
 """Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
-STATE = "state.json"
+STATE, SCORES = "state.json", "scores"
 
 
 class RankWatch:
@@ -82,14 +82,13 @@ class RankJob:
 
     @cached_property
     def rows(self) -> NDArray[np.int32]:
-        """The claims to rank: those that can be scored; all of the split where nothing is judged."""
-        judged = self.dataset.judged(self.split)
-        return judged if len(judged) else self.dataset.rows(self.split)
+        """The claims to rank: all of the split."""
+        return self.dataset.rows(self.split)
 
     @cached_property
-    def judged(self) -> bool:
-        """Whether there is anything to measure against."""
-        return bool(len(self.dataset.judged(self.split)))
+    def judged(self) -> frozenset[str]:
+        """Ids of the claims that have a relevant document: those that are measured."""
+        return frozenset(self.dataset.queries["id"].iloc[self.dataset.judged(self.split)])
 
     @property
     def num_pairs(self) -> int:
@@ -108,6 +107,7 @@ class RankJob:
             "split": self.split,
             "depth": self.depth,
             "queries": len(self.rows),
+            "judged": len(self.judged),
             "run": str(self.ranker.folder.path),
             "model_sha256": self.ranker.weights_sha256,
             "precision": self.ranker.precision,
@@ -134,15 +134,15 @@ class RankJob:
 
         Raises:
             UsageError: deeper than the data were prepared.
-            DataError: no such split, or no claim in it.
+            DataError: no such split, or a claim that leaves no room for a document.
         """
         if self.depth > self.dataset.depth:
             raise UsageError(
                 f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
                 hint=f"ag prepare ... --depth {self.depth} --overwrite",
             )
-        if not len(self.rows):
-            raise DataError(f"the {self.split} split has no claims", file=self.dataset.folder)
+        for start in range(0, len(self.rows), CHUNK_PAIRS):
+            self.ranker.check_room(self.claims(self.rows[start : start + CHUNK_PAIRS]))
 
     def scores_of(self, chunk: Chunk) -> NDArray[np.float32] | None:
         """The saved scores of a chunk, or None."""
@@ -162,7 +162,7 @@ class RankJob:
         write_bytes(self._file(chunk), content.getvalue())
 
     def _file(self, chunk: Chunk) -> Path:
-        return self.output / "scores" / f"{chunk.number:08d}.npy"
+        return self.output / SCORES / f"{chunk.number:08d}.npy"
 
 
 def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, watch: RankWatch | None = None) -> None:
@@ -185,18 +185,17 @@ def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, wa
     job.check()
     watch = watch or RankWatch()
     folder = RunFolder(job.output)
-    _check_place(folder, job, overwrite)
+    check_place(job.output, job.settings | {"resamples": resamples, "seed": seed}, overwrite)
     with folder.locked(), interruption.watched() as stop:
         if overwrite:
             _clear(folder)
         if (folder.path / "metrics.json").is_file():
             return
-        (folder.path / "scores").mkdir(exist_ok=True)
-        folder.write_json(STATE, job.settings)
+        folder.write_json(STATE, job.settings)  # before any score: scores without it are nobody's
+        (folder.path / SCORES).mkdir(exist_ok=True)
         _score(job, stop, watch)
         write_results(job, resamples, seed)
-        shutil.rmtree(folder.path / "scores", ignore_errors=True)
-        (folder.path / STATE).unlink(missing_ok=True)
+        _remove_scores(folder)
 
 
 def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> None:
@@ -210,7 +209,7 @@ def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> N
         if stop.signal is not None:
             raise InterruptedRunError(
                 f"interrupted by {stop.signal.name}; what is scored is kept in {job.output}.",
-                hint="the same command goes on there",
+                hint="the same command, without --overwrite, goes on there",
             )
 
     for chunk in job.chunks():
@@ -219,33 +218,57 @@ def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> N
             job.save_scores(chunk, job.ranker.scores(job.claims(chunk.rows), corpus, chunk.pairs, on_batch))
 
 
-def _check_place(folder: RunFolder, job: RankJob, overwrite: bool) -> None:
-    """Whether the results may go there.
+def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """Whether results may go there: nothing, or a ranking of ours, is there.
+
+    Args:
+        output: the folder.
+        settings: what a ranking that is there must have been made with; what it did not record is passed over.
+        overwrite: another ranking may be replaced; anything else may not.
 
     Raises:
-        UsageError: another ranking is there, or something that is none.
+        UsageError: another ranking, or something that is none.
     """
-    if overwrite or not folder.path.exists():
+    folder = RunFolder(output)
+    if not output.exists() or (output.is_dir() and not any(_visible(output))):
         return
-    finished, begun = (folder.path / name for name in ("metrics.json", STATE))
-    there = finished if finished.is_file() else begun
-    if there.is_file():
-        before = folder.read_json(there.name)
-        differing = [name for name, value in job.settings.items() if before.get(name) != value and name != "run"]
-        if differing:
-            was = "; ".join(f"{name} was {before.get(name)!r}, is {job.settings[name]!r}" for name in differing)
-            raise UsageError(
-                f"{folder.path} holds another ranking: {was}.",
-                hint="--overwrite replaces it, another --output leaves it alone",
-            )
-    elif any(not entry.name.startswith(".") and entry.name != "scores" for entry in folder.path.iterdir()):
-        raise UsageError(f"--output {folder.path} exists and is no ranking; it is left alone.")
+    before = _recorded(folder)
+    if before is None:
+        raise UsageError(f"--output {output} exists and is no ranking; it is left alone.")
+    differing = [name for name, value in settings.items() if name != "run" and before.get(name, value) != value]
+    if differing and not overwrite:
+        was = "; ".join(f"{name} was {before[name]!r}, is {settings[name]!r}" for name in differing)
+        raise UsageError(
+            f"{output} holds another ranking: {was}.",
+            hint="--overwrite replaces it, another --output leaves it alone",
+        )
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _recorded(folder: RunFolder) -> dict[str, Any] | None:
+    """The settings of a finished or unfinished ranking; None for any other folder, and for a file."""
+    for name in ("metrics.json", STATE):
+        if (folder.path / name).is_file() and not (folder.path / "status.json").exists():
+            found = folder.read_json(name)
+            return found if found.get("task") == "ranking" and "candidates_digest" in found else None
+    return None
 
 
 def _clear(folder: RunFolder) -> None:
     """Remove an earlier ranking, and nothing else."""
     from agcli.reranking.results import FILES
 
-    shutil.rmtree(folder.path / "scores", ignore_errors=True)
-    for name in (*FILES, STATE):
+    _remove_scores(folder)
+    for name in FILES:
         (folder.path / name).unlink(missing_ok=True)
+
+
+def _remove_scores(folder: RunFolder) -> None:
+    """Scores first: without them, what is left of their settings does no harm."""
+    with writing(folder.path):
+        if (folder.path / SCORES).is_dir():
+            shutil.rmtree(folder.path / SCORES)
+        (folder.path / STATE).unlink(missing_ok=True)

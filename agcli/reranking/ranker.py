@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,6 @@ class Ranker:
     precision: str
     batch_tokens: int
     device: torch.device
-    _template: PairTemplate | None = None
     _documents: dict[int, Tokens] = field(default_factory=dict)
     _corpus: pa.Table | None = None
 
@@ -83,11 +83,9 @@ class Ranker:
         """
         if not len(pairs):
             return np.empty(0, dtype=np.float32)
-        template = self._template_of(claims, corpus)
-        tokens = text_tokens(self.tokenizer, [claim.text for claim in claims], self.max_length)
-        check_room([claim.id for claim in claims], tokens, template, self.max_length)
+        tokens = self.check_room(claims)
         documents = self._tokens_of(corpus, np.unique(pairs[:, 1]))
-        together = TextPairs(template, dict(enumerate(tokens)), documents, pairs, self.max_length)
+        together = TextPairs(self._template, dict(enumerate(tokens)), documents, pairs, self.max_length)
         examples = together.examples(self.tokenizer, [""] * len(pairs), np.zeros(len(pairs), np.int64))
         logits = score_logits(
             self.model,
@@ -108,10 +106,20 @@ class Ranker:
             )
         return scores
 
-    def _template_of(self, claims: Sequence[Claim], corpus: pa.Table) -> PairTemplate:
-        if self._template is None:
-            self._template = pair_template(self.tokenizer, claims[0].text, corpus.column("text")[0].as_py())
-        return self._template
+    def check_room(self, claims: Sequence[Claim]) -> list[Tokens]:
+        """Tokens of the claims, each of which leaves room for a document.
+
+        Raises:
+            DataError: one does not.
+        """
+        tokens = text_tokens(self.tokenizer, [claim.text for claim in claims], self.max_length)
+        hint = f"the run was trained at --max-length {self.max_length}: shorten the claim, or train at a larger one"
+        check_room([claim.id for claim in claims], tokens, self._template, self.max_length, hint)
+        return tokens
+
+    @cached_property
+    def _template(self) -> PairTemplate:
+        return pair_template(self.tokenizer)
 
     def _tokens_of(self, corpus: pa.Table, rows: NDArray[np.int32]) -> dict[int, Tokens]:
         """Tokens by row of the corpus, at least of these rows."""

@@ -71,12 +71,12 @@ def _write_chunk(job: RankJob, chunk: Chunk, files: dict[str, TextIO]) -> tuple[
         documents = [job.dataset.document_ids[row] for row in rows]
         before, after = strictly_decreasing(first_scores), _ordered(documents, new_scores)
         grades = job.dataset.judgements.get(claim.id, {})
-        files["first_stage.trec"].write(run_lines(claim.id, documents, before, "bm25"))
+        files["first_stage.trec"].write(run_lines(claim.id, documents, before, "first_stage"))
         files["run.trec"].write(run_lines(claim.id, [documents[i] for i in after[0]], after[1], "ag"))
         files["ranking.csv"].write(csv_text(_candidate_rows(claim.id, documents, after, first_scores, grades)))
         first[claim.id] = dict(zip(documents, map(float, before), strict=True))
         second[claim.id] = {documents[i]: float(score) for i, score in zip(*after, strict=True)}
-        if job.judged:
+        if claim.id in job.judged:
             judgements[claim.id] = grades
             files["qrels.trec"].write(qrels_lines(claim.id, grades))
     return measure(first, judgements), measure(second, judgements)

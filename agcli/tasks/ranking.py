@@ -26,9 +26,11 @@ class Ranking:
         loss: `bce`: binary cross-entropy on one logit (the paper's Eq. 2). `softmax`: the same question with two
             outputs. `listwise`: cross-entropy of a positive among its own negatives, by a softmax over their scores
             (ListNet's top-one probability with one relevant document, Cao et al. 2007).
+        list_size: documents of a list, under `listwise`.
     """
 
     loss: RankingLoss = "bce"
+    list_size: int = 1
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Ranking:
             return cross_entropy(logits, labels, reduction="none")
         if self.loss == "bce":
             return binary_cross_entropy_with_logits(logits[:, 0], labels.float(), reduction="none")
-        lists = logits.view(int(labels.sum()), -1)
+        lists = logits.view(-1, self.list_size)
         return cross_entropy(lists, labels.new_zeros(len(lists)), reduction="none")
 
 

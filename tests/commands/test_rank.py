@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def test_two_files_without_judgements(ag: Ag, run: Path, files: tuple[Path, Path
     ("line", "problem"),
     [
         ("q1\ta\tb\n", "3 column(s), separated by tabs"),
-        ("q0\tagain\n", "this query id occurs already in row 1"),
+        ("q0\tagain\n", "this claim id occurs already in q.tsv, row 1"),
         ("a b\ttext\n", "cannot stand in a TREC file"),
-        ("q9\t \n", "a query without text"),
+        ("q9\t \n", "a claim without text"),
     ],
 )
 def test_bad_queries_are_named(ag: Ag, run: Path, files: tuple[Path, Path, Path], line: str, problem: str) -> None:
@@ -79,11 +80,44 @@ def test_bad_queries_are_named(ag: Ag, run: Path, files: tuple[Path, Path, Path]
     assert "q.tsv, row 2" in shown.stderr
 
 
+@pytest.mark.parametrize("relevance", ["4294967297", "1180591620717411303424", "-1", "1.5"])
+def test_a_relevance_that_is_none_is_named(ag: Ag, run: Path, files: tuple[Path, Path, Path], relevance: str) -> None:
+    queries, corpus, qrels = files
+    qrels.write_text(f"q0 0 d0 {relevance}\n")
+    shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline", code=3)
+    assert "qrels.txt, row 1, column 'relevance': not a relevance" in shown.stderr
+
+
+def test_the_place_is_looked_at_before_files_are_indexed(
+    ag: Ag, run: Path, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    words = ["rank", run, "--queries", files[0], "--corpus", files[1], "--offline", "--output"]
+    assert "exists and is no ranking" in ag(*words, files[2], code=2).stderr  # a file
+    assert "exists and is no ranking" in ag(*words, run, "--overwrite", code=2).stderr  # the run itself
+    assert not list(tmp_path.glob("*.collection"))
+
+
+def test_data_prepared_anew_are_not_ranked_unnoticed(ag: Ag, encoder: Path, tmp_path: Path) -> None:
+    claims = write_ranking_dataset(tmp_path / "claims")
+    options = short_options(claims.folder, encoder) | {"max_length": 24, "epochs": 1, "train_limit": 1}
+    mine = finetune(make_config(options), tmp_path / "mine").path
+    shutil.rmtree(claims.folder)
+    write_ranking_dataset(tmp_path / "claims", depth=11)
+    assert "prepared anew since the run was trained" in ag("rank", mine, "--offline", code=3).stderr
+    assert "all 6 judged claims" in ag("rank", mine, "--offline", "--dataset", claims.folder).stdout
+
+
+def test_a_first_document_without_text(ag: Ag, run: Path, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    queries, corpus, _ = files
+    corpus.write_text(json.dumps({"_id": "empty", "text": ""}) + "\n" + corpus.read_text())
+    ag("rank", run, "--queries", queries, "--corpus", corpus, "--output", tmp_path / "out", "--offline")
+
+
 def test_judgements_of_absent_documents_are_refused(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
     queries, corpus, qrels = files
     qrels.write_text("q0 0 d77 1\n")
     shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline", code=3)
-    assert "a judgement of a document that the corpus lacks" in shown.stderr
+    assert "judgement of a document that is not in the corpus" in shown.stderr
 
 
 def test_one_claim_is_answered(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
@@ -107,12 +141,14 @@ def test_text_of_credentialed_data_is_not_shown(ag: Ag, encoder: Path, run: Path
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--split", "tset"], "Did you mean 'test'?"),
+        (["--split", "tset"], "'tset' is not one of"),
         (["--queries", "q.tsv"], "--queries and --corpus belong together"),
-        (["--text", "a", "--output", "x"], "leave out --output"),
-        (["--precision", "int8"], "--precision is auto, fp32, bf16"),
-        (["--qrels", "q"], "--qrels judges --queries"),
+        (["--text", "a", "--output", "x"], "--output: of no use here, where --text is answered and nothing is written"),
+        (["--precision", "int8"], "'int8' is not one of"),
+        (["--qrels", "q", "--top", "3"], "of no use here, where prepared claims are ranked"),
+        (["--stemmer", "none"], "--stemmer: of no use here"),
         (["--text", " "], "--text is empty"),
+        (["--text", "a", "--corpus", "c", "--dataset", "d"], "--corpus and --dataset exclude each other"),
     ],
 )
 def test_options_that_cannot_be(ag: Ag, run: Path, words: list[str], problem: str) -> None:

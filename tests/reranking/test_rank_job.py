@@ -6,15 +6,17 @@ import csv
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
+from tiny_rankings import contents as contents_of_claims
 
-from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import InterruptedRunError, RunError, UsageError
+from agcli.corpora.ranking.prepared import RankingDataset, write_ranking
+from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.reranking import Ranker, RankJob, RankWatch, open_ranker, rank
 from agcli.reranking import job as job_room
 from agcli.results import RunFolder
@@ -31,6 +33,10 @@ def ranker(ranking_run: Path) -> Ranker:
 def ranked(ranker: Ranker, claims: RankingDataset, folder: Path, **kwargs: Any) -> Path:
     rank(RankJob(ranker, claims, "test", kwargs.pop("depth", DEPTH), folder), resamples=100, seed=0, **kwargs)
     return folder
+
+
+def contents_of_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -191,6 +197,55 @@ def test_another_ranking_is_not_replaced_unasked(ranker: Ranker, claims: Ranking
     assert RunFolder(folder).read_json("metrics.json")["depth"] == 5
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_run_is_no_place_for_a_ranking(
+    overwrite: bool, ranker: Ranker, claims: RankingDataset, ranking_run: Path
+) -> None:
+    before = contents_of_files(ranking_run)
+    with pytest.raises(UsageError, match="exists and is no ranking; it is left alone"):
+        ranked(ranker, claims, ranking_run, overwrite=overwrite)
+    assert contents_of_files(ranking_run) == before
+
+
+def test_scores_without_their_settings_are_nobodys(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+    (tmp_path / "place" / "scores").mkdir(parents=True)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="exists and is no ranking"):
+            ranked(ranker, claims, tmp_path / "place", overwrite=overwrite)
+
+
+def test_an_unfinished_ranking_of_another_model_is_not_gone_on_with(
+    ranker: Ranker, claims: RankingDataset, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    with pytest.raises(InterruptedRunError):
+        ranked(ranker, claims, place, watch=Stop(1))
+    ranker.weights_sha256 = "other"
+    with pytest.raises(UsageError, match="model_sha256 was"):
+        ranked(ranker, claims, place)
+
+
+def test_a_claim_without_judgement_is_ranked_and_not_measured(ranker: Ranker, tmp_path: Path) -> None:
+    made = contents_of_claims(tmp_path / "index")
+    some = replace(made, qrels=made.qrels[made.qrels["query"] != "test-2"])
+    partly = write_ranking(tmp_path / "partly", some, {"name": "partly", "splits": {}, "depth": 12})
+    folder = ranked(ranker, partly, tmp_path / "ranking")
+    assert "test-2" in {query for query, _, _ in read_run(folder / "run.trec")}
+    assert "test-2" not in (folder / "qrels.trec").read_text()
+    metrics = RunFolder(folder).read_json("metrics.json")
+    assert (metrics["queries"], metrics["judged"], metrics["reranked"]["all"]["n"]) == (6, 5, 5)
+
+
+def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_path: Path) -> None:
+    made = contents_of_claims(tmp_path / "index")
+    made.queries.loc[made.queries["id"] == "test-5", "text"] = "heart " * 40
+    long = write_ranking(tmp_path / "long", made, {"name": "long", "splits": {}, "depth": 12})
+    with pytest.raises(DataError, match="'test-5' leaves no room") as error:
+        ranked(ranker, long, tmp_path / "ranking")
+    assert "trained at --max-length 24" in str(error.value.hint)
+    assert not (tmp_path / "ranking").exists()
+
+
 def test_a_folder_of_other_things_is_left_alone(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="exists and is no ranking; it is left alone"):
@@ -229,4 +284,4 @@ def test_documents_are_tokenised_once(ranker: Ranker, claims: RankingDataset, tm
     ranker.tokenizer = counting
     ranked(ranker, claims, tmp_path / "once")
     different = {int(i) for row in claims.judged("test") for i in claims.candidates(int(row), DEPTH)[0]}
-    assert sum(asked) <= len(different) + 6 + 2
+    assert sum(asked) <= len(different) + 2 * 6 + 2  # claims once more, before anything is scored

@@ -32,7 +32,7 @@ def test_listwise_sets_each_positive_against_its_own_negatives() -> None:
     scores = [[2.0, 0.5, -1.0], [0.1, 0.3, 3.0]]
     logits, labels = torch.tensor(scores).reshape(-1, 1), torch.tensor([1, 0, 0, 1, 0, 0])
     expected = [math.log(sum(math.exp(score) for score in row)) - row[0] for row in scores]
-    assert Ranking("listwise").losses(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
+    assert Ranking("listwise", list_size=3).losses(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_bfloat16_logits_are_judged_in_float32() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from agcli.corpora.files import SourceFile, disk_file, json_records
 from agcli.corpora.prepared import MANIFEST, read_manifest
 from agcli.corpora.ranking.candidates import Progress, build_index, search
+from agcli.corpora.ranking.checks import check_claims, check_judgements
 from agcli.corpora.ranking.collection import (
     Claim,
     Documents,
-    check_cells,
+    RankingSplit,
     collect_documents,
     identifier_of,
     json_documents,
@@ -22,13 +25,15 @@ from agcli.corpora.ranking.collection import (
     text_of,
 )
 from agcli.corpora.ranking.prepared import RankingContents, RankingDataset, load_ranking, write_ranking
+from agcli.corpora.ranking.qrels import read_judgements
 from agcli.errors import DataError
-from agcli.retrieval import Analysis, read_qrels
+from agcli.retrieval import Analysis
 
 SPLIT = "test"
 """The split that the claims of a loose file are in."""
-_SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".txt")
-_CLAIM_IDS, _CLAIM_TEXTS = ("_id", "id", "query_id", "qid"), ("text", "claim", "query")
+_TABLES = (".tsv", ".txt")
+_SUFFIXES = (".jsonl", ".ndjson", ".json", *_TABLES)
+_QRELS = {"query": "str", "document": "str", "relevance": "int32"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class LooseFiles:
         queries: claims: `id<TAB>text`, or JSON lines with `_id` and `text`.
         corpus: documents: JSON lines with `_id` (`doc_id`, `id`), `text` (`abstract`) and perhaps `title`, or
             `id<TAB>text`.
-        qrels: judgements in TREC's four columns, or None.
+        qrels: judgements in TREC's four columns or BEIR's three, or None.
     """
 
     queries: Path
@@ -75,25 +80,28 @@ def collect(
     made_from = {"sources": files.sources(), "depth": depth, "analysis": [analysis.stemmer, analysis.stopwords]}
     if (folder / MANIFEST).is_file() and read_manifest(folder).get("made_from") == made_from:
         return load_ranking(folder)
-    documents, claims = read_documents(files.corpus), _claims(disk_file(files.queries))
-    qrels = _qrels(files.qrels, claims, documents)
+    documents, split = read_documents(files.corpus), _split(files)
+    check_claims({SPLIT: split})
+    split, _ = check_judgements(SPLIT, split, documents, drop=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
         index = Path(aside)
         quiet = progress or (lambda what, done, total: None)
         stage = build_index(documents, index, analysis, quiet)
+        rows = [(SPLIT, claim.id, claim.text) for claim in split.claims]
+        judged = [(each.claim, each.document, each.relevance) for each in split.judgements]
         contents = RankingContents(
             documents.table,
-            pd.DataFrame({"split": SPLIT, "id": [c.id for c in claims], "text": [c.text for c in claims]}, dtype="str"),
-            qrels,
-            list(search(stage, claims, depth, quiet)),
+            pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str"),
+            pd.DataFrame(judged, columns=list(_QRELS)).astype(_QRELS),
+            list(search(stage, split.claims, depth, quiet)),
             None,
             stage.save,
         )
         manifest = {
             "name": files.queries.stem,
             "made_from": made_from,
-            "splits": {SPLIT: {"queries": len(claims)}},
+            "splits": {SPLIT: {"queries": len(split.claims)}},
             "depth": depth,
         }
         return write_ranking(folder, contents, manifest, overwrite=True)
@@ -106,9 +114,8 @@ def read_documents(path: Path) -> Documents:
         DataError: an unknown kind of file, or rows that cannot be read.
     """
     source = _source(path)
-    return collect_documents(
-        source.name, tab_rows(source) if source.suffix in (".tsv", ".txt") else json_documents(source)
-    )
+    rows = tab_rows(source) if source.suffix in _TABLES else json_documents(source)
+    return collect_documents(source.name, rows)
 
 
 def _source(path: Path) -> SourceFile:
@@ -118,43 +125,19 @@ def _source(path: Path) -> SourceFile:
     return source
 
 
-def _claims(source: SourceFile) -> list[Claim]:
-    """The claims; two of one id, or one without text, are an error."""
-    source = _source(source.path or Path(source.name))
-    if source.suffix in (".tsv", ".txt"):
+def _split(files: LooseFiles) -> RankingSplit:
+    """Claims and judgements as they stand in their files."""
+    source = _source(files.queries)
+    if source.suffix in _TABLES:
         claims = [Claim(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
     else:
-        claims = [
-            Claim(
-                identifier_of(record, _CLAIM_IDS, source, row), text_of(record, _CLAIM_TEXTS, source, row).strip(), row
-            )
-            for row, record in json_records(source)
-        ]
-    seen: dict[str, int] = {}
-    for claim in claims:
-        check_cells(source.name, claim.row, "query", claim.id, claim.text)
-        if claim.id in seen:
-            problem = f"this query id occurs already in row {seen[claim.id]}"
-            raise DataError(problem, file=source.name, row=claim.row, value=claim.id)
-        if not claim.text:
-            raise DataError("a query without text", file=source.name, row=claim.row, value=claim.id)
-        seen[claim.id] = claim.row
+        claims = [_claim(record, source, row) for row, record in json_records(source)]
     if not claims:
-        raise DataError("the file holds no queries", file=source.name)
-    return claims
+        raise DataError("the file holds no claims", file=source.name)
+    judgements = read_judgements(disk_file(files.qrels)) if files.qrels else []
+    return RankingSplit(source.name, claims, str(files.qrels), judgements)
 
 
-def _qrels(path: Path | None, claims: list[Claim], documents: Documents) -> pd.DataFrame:
-    judged = read_qrels(path) if path else {}
-    known = {claim.id for claim in claims}
-    for query, grades in judged.items():
-        if query not in known:
-            raise DataError("a judgement of a query that is not there", file=path, column="query", value=query)
-        absent = next((document for document in grades if document not in documents.places), None)
-        if absent is not None:
-            problem = "a judgement of a document that the corpus lacks: its claim's recall would fall unseen"
-            raise DataError(problem, file=path, column="document", value=absent)
-    rows = [(query, document, grade) for query, grades in judged.items() for document, grade in grades.items()]
-    return pd.DataFrame(rows, columns=["query", "document", "relevance"]).astype(
-        {"query": "str", "document": "str", "relevance": "int32"}
-    )
+def _claim(record: Mapping[str, Any], source: SourceFile, row: int) -> Claim:
+    text = text_of(record, ("text", "claim", "query"), source, row).strip()
+    return Claim(identifier_of(record, ("_id", "id", "query_id", "qid"), source, row), text, row)

@@ -169,7 +169,7 @@ def _origin(request: RankingRequest, collection: RankingCollection) -> dict[str,
     return {
         "name": request.name,
         "source_format": collection.format,
-        "credentialed": False,
+        "credentialed": request.credentialed,
         "license": request.license or (known.license if known else None),
         "sources": [asdict(source) for source in collection.sources],
         "not_used": dict(collection.not_used),

@@ -33,6 +33,7 @@ class RankingRequest:
         strict_splits: relevant documents shared between splits are an error, whatever the layout.
         drop_missing: judgements of absent or empty documents and of absent claims are dropped and counted.
         license: licence line; None takes the known one.
+        credentialed: the text must stay out of everything that is shown.
         overwrite: replace an existing prepared data set.
     """
 
@@ -50,6 +51,7 @@ class RankingRequest:
     strict_splits: bool = False
     drop_missing: bool = False
     license: str | None = None
+    credentialed: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
