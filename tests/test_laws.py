@@ -22,7 +22,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset(
-        {"config", "statistics", "figures", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring"}
+        {"config", "statistics", "figures", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
     ),
     frozenset({"prediction", "run_data"}),
     frozenset({"engine"}),
@@ -30,6 +30,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"watch", "model_card", "arms"}),
     frozenset({"runs", "timing"}),
     frozenset({"evaluation", "ranking_evaluation", "reranking"}),
+    frozenset({"ablation"}),
     frozenset({"commands"}),
     frozenset({"__main__"}),
 )
@@ -46,7 +47,7 @@ KNOWS_NOTHING_OF = {
 }
 """Rooms further down that a room must do without all the same."""
 
-SEES_THE_WHOLE_CONFIG = {"assembly", "runs", "model_card", "placement", "commands"}
+SEES_THE_WHOLE_CONFIG = {"ablation", "assembly", "runs", "model_card", "placement", "commands"}
 LONGEST_FILE, LONGEST_FUNCTION = 330, 65
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 from agcli import interruption
 from agcli.arms import ArmSpec
 from agcli.errors import RunError
+from agcli.processes import Child, Failure
 from agcli.stopwatch import StepTime
-from agcli.timing.children import Block, Child, CountFlops, Failure, Ready, Train, WarmUp, serve_arm, serve_rate
+from agcli.timing.children import Block, CountFlops, Ready, Train, WarmUp, serve_arm, serve_rate
 from agcli.timing.plan import Group
 
 T = TypeVar("T")

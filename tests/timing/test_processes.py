@@ -11,8 +11,8 @@ from process_bodies import echo, fall, hang
 
 from agcli.errors import InterruptedRunError
 from agcli.interruption import Interruption
+from agcli.processes import Child, Failure
 from agcli.timing import TimingRequest, children
-from agcli.timing.children import Child, Failure
 
 Make = Callable[..., TimingRequest]
 

@@ -1,0 +1,1 @@
+"""Sweeps: grids of runs, restartable and parallel, and what they say."""

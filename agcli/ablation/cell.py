@@ -1,0 +1,202 @@
+"""One cell of a sweep: what it is known by, how it runs, and the line that it adds to the results.
+
+A cell is an ordinary run folder, trained by `runs.finetune` and, where documents are ranked, followed by a ranking of
+the test claims. `cell.json` is written last: a cell that has it is never run again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from agcli.ablation.grid import Cell
+from agcli.config import RunConfig, make_config
+from agcli.corpora import find_dataset
+from agcli.corpora.prepared import read_manifest
+from agcli.errors import AgError, InterruptedRunError
+from agcli.metrics import METRICS
+from agcli.models.sources import resolve
+from agcli.models.weights import find_weights
+from agcli.options import OPTIONS
+from agcli.results import RESULT_VERSION, RunFolder
+from agcli.retrieval import MEASURES
+
+RECORD = "cell.json"
+IN_THE_RESULTS = ("mdg", "pdg", "guide_mode", "guide_layers", "learning_rate", "seed")
+RANK_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What a worker is told of a cell; plain values, so that it can travel.
+
+    Attributes:
+        fingerprint: the cell's.
+        options: its run options.
+        folder: its run folder.
+        keep_model: whether `model/` stays.
+        threads: that it computes with.
+    """
+
+    fingerprint: str
+    options: Mapping[str, Any]
+    folder: str
+    keep_model: bool
+    threads: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended: `finished`, or `failed` and why."""
+
+    fingerprint: str
+    state: str
+    reason: str
+    seconds: float
+
+
+def config_of(cell: Cell) -> RunConfig:
+    """The cell's settings, checked."""
+    return make_config(dict(cell.options), origin="the sweep")
+
+
+def fingerprint(config: RunConfig) -> str:
+    """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, weights and the version of results.
+
+    Where data and model lie does not count, so that a sweep can move.
+
+    Raises:
+        DataError: no such data.
+        ModelError: no such model.
+    """
+    settings = {name: value for name, value in config.flat().items() if OPTIONS[name].spec.shapes_result}
+    settings["dataset"] = data_digest(config.data.dataset)
+    settings["model"] = weights_sha256(config.model.model, config.model.offline)
+    settings["seeds"] = [settings.pop("seed"), config.data_seed, config.subset_seed]
+    settings["result_version"] = RESULT_VERSION
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def data_digest(dataset: str) -> str:
+    """What the manifest says of the data; loading them compares it with the files."""
+    return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
+
+
+@lru_cache
+def weights_sha256(model: str, offline: bool) -> str:
+    """Hash of a model's weights."""
+    return find_weights(resolve(model, offline=offline).folder).sha256
+
+
+def run_cell(job: CellJob) -> Outcome:
+    """Train, judge, and record a cell; what is half done is gone on with.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM; the cell goes on next time.
+    """
+    import torch
+
+    from agcli.runs import finetune
+
+    torch.set_num_threads(job.threads)
+    started = perf_counter()
+    folder = RunFolder(Path(job.folder))
+    try:
+        config = make_config(dict(job.options), origin="the sweep")
+        if folder.state != "finished":
+            finetune(config, folder.path, resume=folder.state is not None)
+        if "RR" in folder.metrics["dev"]:
+            _rank_test(folder)
+        if not job.keep_model:
+            shutil.rmtree(folder.model, ignore_errors=True)
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # whatever one cell dies of, the others go on
+        reason = str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}"
+        return Outcome(job.fingerprint, "failed", " ".join(reason.split()), perf_counter() - started)
+    seconds = perf_counter() - started
+    folder.write_json(RECORD, {"fingerprint": job.fingerprint, "threads": job.threads, "seconds": round(seconds, 3)})
+    return Outcome(job.fingerprint, "finished", "", seconds)
+
+
+def _rank_test(folder: RunFolder) -> None:
+    """Rank the test claims, if there are any."""
+    from agcli.corpora.ranking.prepared import load_ranking
+    from agcli.reranking import RankJob, open_ranker, rank
+    from agcli.statistics import RESAMPLES
+
+    dataset = load_ranking(Path(folder.environment["data"]["folder"]))
+    place = folder.path / "rankings" / "test"
+    if "test" in dataset.splits and not (place / "metrics.json").is_file():
+        ranker = open_ranker(folder.path, precision="fp32", offline=True)
+        rank(RankJob(ranker, dataset, "test", min(RANK_DEPTH, dataset.depth), place), resamples=RESAMPLES, seed=0)
+
+
+def columns(axes: Sequence[str]) -> list[str]:
+    """The columns of `results.csv`."""
+    return [
+        *("cell", "model", "dataset", "variant", "mdg", "pdg", "guide_mode", "layers", "size", "learning_rate"),
+        *("seed", "role", *(f"set:{name}" for name in axes), "state", "diverged", "reason", "metric"),
+        *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES)),
+    ]
+
+
+def row(cell: Cell, mark: str, folder: RunFolder, reason: str) -> dict[str, object]:
+    """A cell's line of the results: its settings, how it stands and what came of it; no times.
+
+    Args:
+        cell: the cell.
+        mark: its fingerprint.
+        folder: its run folder, perhaps not there yet.
+        reason: why it failed; empty where it did not.
+    """
+    config = config_of(cell)
+    flat = config.flat()
+    found: dict[str, object] = {
+        "cell": mark,
+        "model": config.model.model,
+        "dataset": Path(config.data.dataset).name,
+        "variant": cell.variant,
+        **{{"guide_layers": "layers"}.get(name, name): flat[name] for name in IN_THE_RESULTS},
+        "size": flat["train_limit"] or flat["train_fraction"],
+        "role": cell.role,
+        **{f"set:{name}": flat[name] for name in cell.axes},
+        "state": "failed" if reason else "finished" if (folder.path / RECORD).is_file() else "pending",
+        "diverged": int("is nan" in reason or "is inf" in reason),
+        "reason": reason,
+    }
+    if found["state"] == "finished":
+        metrics = folder.metrics
+        found |= {"metric": metrics["metric"] if metrics["metric"] == "RR" else "accuracy"}
+        found["diverged"] = int(_answers_always_alike(folder))
+        found |= {f"dev:{name}": value for name, value in metrics["dev"].items()}
+        if cell.role != "select":  # what is not reported is not looked at either
+            found |= {f"test:{name}": value for name, value in _test_metrics(folder, metrics).items()}
+    return found
+
+
+def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of the test split; of a ranking those over all judged claims."""
+    ranking = folder.path / "rankings" / "test" / "metrics.json"
+    if ranking.is_file():
+        found = json.loads(ranking.read_text(encoding="utf-8"))["reranked"]["all"]
+        return {name: found[name]["value"] for name in MEASURES}
+    return dict(metrics.get("test", {}))
+
+
+def _answers_always_alike(folder: RunFolder) -> bool:
+    """Whether a classifier gives one answer to every dev example: what is called a degenerate run."""
+    with (folder.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        answers = {
+            line["prediction"] for line in csv.DictReader(file) if "prediction" in line and line["split"] == "dev"
+        }
+    return len(answers) == 1

@@ -1,0 +1,140 @@
+"""Cells on a Ray cluster, one cell a task: for more than one machine, on an engine that others keep well.
+
+Nothing needs to be shared between the machines but the installed package: data (and a model that is a folder) travel
+with the tasks, and what a cell leaves comes back to the caller, who files it as if it had run here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agcli.ablation.cell import CellJob, Outcome, run_cell
+from agcli.atomic import write_folder
+from agcli.corpora import find_dataset
+from agcli.errors import InterruptedRunError, MissingExtraError, RunError
+from agcli.interruption import Interruption
+
+LOOK_SECONDS = 0.2
+RETRIES = 2
+"""How often Ray runs a cell anew whose worker died."""
+Files = dict[str, bytes]
+"""Path within a folder -> content."""
+OnStart = Callable[[CellJob], None]
+
+
+def run_on_ray(
+    jobs: Sequence[CellJob],
+    stop: Interruption,
+    *,
+    address: str | None = None,
+    gpus: float = 0.0,
+    on_start: OnStart | None = None,
+) -> Iterator[Outcome]:
+    """Run cells as Ray tasks, yielding each as it ends and is filed.
+
+    Args:
+        jobs: the cells.
+        stop: asked while waiting.
+        address: of a cluster; None: the one this machine belongs to, or a fresh local one.
+        gpus: GPUs of a cell; a part such as 0.5 lets two share one.
+        on_start: told of each cell as it is handed over.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RunError: no cluster at that address.
+        InterruptedRunError: SIGINT or SIGTERM; cells that run are called off.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise MissingExtraError("ray", "ray", "--engine ray") from None
+    _join(ray, address)
+    shipped: dict[str, Any] = {}
+    remote = ray.remote(run_shipped)
+    tasks: dict[Any, CellJob] = {}
+    try:
+        for job in jobs:
+            given = {name: _shipped(ray, path, shipped) for name, path in _folders(job).items()}
+            options = {"num_cpus": job.threads, "num_gpus": gpus, "max_retries": RETRIES}
+            tasks[remote.options(**options).remote(job, *given.values(), names=tuple(given))] = job
+            if on_start is not None:
+                on_start(job)
+        while tasks:
+            done, _ = ray.wait(list(tasks), timeout=LOOK_SECONDS)
+            if stop.signal is not None:
+                raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
+            for task in done:
+                yield _collected(ray, task, tasks.pop(task))
+    finally:
+        for task in tasks:
+            ray.cancel(task, force=True)
+
+
+def run_shipped(job: CellJob, *contents: Files, names: tuple[str, ...]) -> tuple[Outcome, Files]:
+    """Body of a task: unpack what came along, run the cell, and hand back what it left."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = dict(job.options)
+        for name, files in zip(names, contents, strict=True):
+            place = Path(folder) / "given" / name / Path(str(options[name])).name
+            _unpack(files, place)
+            options[name] = str(place)
+        here = replace(job, options=options, folder=str(Path(folder) / "cell"))
+        outcome = run_cell(here)
+        return outcome, _packed(Path(here.folder)) if Path(here.folder).is_dir() else {}
+
+
+def _join(ray: Any, address: str | None) -> None:
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="error")
+    except ValueError:  # options of a new cluster are refused where there is one to join
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except ConnectionError as error:
+        raise RunError(f"--address {address}: no Ray cluster there ({error}).", hint="ray start --head") from None
+
+
+def _folders(job: CellJob) -> dict[str, Path]:
+    """The folders that a cell needs: its data, and its model where that is a folder here."""
+    found = {"dataset": find_dataset(str(job.options["dataset"]), Path.cwd())}
+    model = Path(str(job.options["model"])).expanduser()
+    return found | ({"model": model} if model.is_dir() else {})
+
+
+def _shipped(ray: Any, folder: Path, shipped: dict[str, Any]) -> Any:
+    """A reference to a folder's files, sent to the cluster once."""
+    if str(folder) not in shipped:
+        shipped[str(folder)] = ray.put(_packed(folder))
+    return shipped[str(folder)]
+
+
+def _collected(ray: Any, task: Any, job: CellJob) -> Outcome:
+    """How a task ended; what it left lies in the cell's folder then."""
+    try:
+        outcome, files = ray.get(task)
+    except ray.exceptions.RayError as error:
+        reason = f"Ray: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        return Outcome(job.fingerprint, "failed", reason, 0.0)
+    if files:
+        write_folder(Path(job.folder), lambda aside: _unpack(files, aside))
+    found: Outcome = outcome
+    return found
+
+
+def _packed(folder: Path) -> Files:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "checkpoints" not in path.relative_to(folder).parts
+    }
+
+
+def _unpack(files: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,241 @@
+"""A sweep on disk: cells that are run once, results that are the same however often it was killed.
+
+sweep.json   what was asked, threads a cell       results.csv  a row a cell, in the order of the plan; no times
+cells/       a run folder for each fingerprint    timing.csv   what each cell took
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agcli import interruption
+from agcli.ablation.cell import RECORD, CellJob, Outcome, columns, config_of, fingerprint, row
+from agcli.ablation.grid import Cell, Grid, Winners, first_cells, report_cells
+from agcli.atomic import write_text
+from agcli.errors import RunError, UsageError
+from agcli.results import RunFolder, csv_text
+
+PLAN, FAILURES = "sweep.json", "failures.json"
+Runner = Callable[[Sequence[CellJob], interruption.Interruption], Iterator[Outcome]]
+"""Runs cells somehow, yielding each as it ends."""
+
+
+class SweepWatch:
+    """What a caller may want to see of a sweep as it goes. This one looks away."""
+
+    def planned(self, total: int, done: int) -> None:
+        """So many cells are known by now, so many of them finished."""
+
+    def started(self, job: CellJob) -> None:
+        """A cell runs."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A cell has ended."""
+
+    def message(self, text: str) -> None:
+        """A line of log."""
+
+
+@dataclass(eq=False)
+class Sweep:
+    """A grid and its folder.
+
+    Attributes:
+        grid: what is compared.
+        folder: where everything lies.
+        threads: threads that each cell computes with; part of the plan, since they change sums in their last bits.
+        keep_models: whether cells keep their models.
+    """
+
+    grid: Grid
+    folder: Path
+    threads: int
+    keep_models: bool = False
+    _marks: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def first(self) -> list[Cell]:
+        """The cells that depend on no result."""
+        return first_cells(self.grid)
+
+    def cells(self) -> list[Cell]:
+        """All cells that are known by now: the winners' too, once there are winners."""
+        winners = self.winners()
+        return self.first + (report_cells(self.grid, winners) if winners else [])
+
+    def mark(self, cell: Cell) -> str:
+        """The cell's fingerprint."""
+        key = json.dumps(dict(cell.options), sort_keys=True)
+        if key not in self._marks:
+            self._marks[key] = fingerprint(config_of(cell))
+        return self._marks[key]
+
+    def run_folder(self, cell: Cell) -> RunFolder:
+        """Where a cell runs; cells that come to the same share it."""
+        return RunFolder(self.folder / "cells" / self.mark(cell))
+
+    def is_finished(self, cell: Cell) -> bool:
+        """Whether it needs no running any more."""
+        return (self.run_folder(cell).path / RECORD).is_file()
+
+    def failures(self) -> dict[str, str]:
+        """Fingerprint -> why it failed when it last ran."""
+        path = self.folder / FAILURES
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def winners(self) -> Winners | None:
+        """What the select cells chose; None as long as one of them has to run, or where nothing is searched."""
+        if not self.grid.searches or not all(self.is_over(cell) for cell in self.first):
+            return None
+        return choose(self.first, self.rows(self.first))
+
+    def is_over(self, cell: Cell) -> bool:
+        """Whether it is finished, or failed."""
+        return self.is_finished(cell) or self.mark(cell) in self.failures()
+
+    def rows(self, cells: Sequence[Cell]) -> list[dict[str, object]]:
+        """Their lines of the results."""
+        failures = self.failures()
+        return [row(cell, self.mark(cell), self.run_folder(cell), failures.get(self.mark(cell), "")) for cell in cells]
+
+    def write_results(self) -> list[dict[str, object]]:
+        """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
+        cells = self.cells()
+        rows, header = self.rows(cells), columns(tuple(self.grid.axes))
+        write_text(
+            self.folder / "results.csv", csv_text([header, *([each.get(name) for name in header] for each in rows)])
+        )
+        times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
+        for cell in cells:
+            if self.is_finished(cell):
+                record = self.run_folder(cell).read_json(RECORD)
+                times.append([record["fingerprint"], record["threads"], record["seconds"]])
+        write_text(self.folder / "timing.csv", csv_text(times))
+        return rows
+
+
+def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winners:
+    """The trial of each setting and variant with the best mean dev metric over its seeds.
+
+    Ties go to the weaker guide, then to the lower learning rate: the trial that changes less. A trial with a seed that
+    failed is out: its mean would be over the seeds that happened to go well.
+    """
+    scores: dict[tuple[Any, Any], dict[tuple[tuple[str, float], ...], list[float]]] = {}
+    for cell, found in zip(cells, rows, strict=True):
+        trial = tuple((name, cell.options[name]) for name in ("mdg", "pdg", "learning_rate") if name in cell.options)
+        trials = scores.setdefault((cell.setting, cell.variant), {})
+        score = found.get(f"dev:{found.get('metric')}")
+        trials.setdefault(trial, []).append(float(str(score)) if score is not None else float("nan"))
+    winners = {}
+    for key, trials in scores.items():
+        means = {trial: sum(values) / len(values) for trial, values in trials.items()}
+        whole = [trial for trial, mean in means.items() if mean == mean]
+        if whole:
+            best = min(whole, key=lambda trial: (-means[trial], [value for _, value in trial]))
+            winners[key] = dict(best)
+    return winners
+
+
+def run_sweep(
+    sweep: Sweep, runner: Runner, *, fail_fast: bool = False, retry_failed: bool = True, watch: SweepWatch | None = None
+) -> pd.DataFrame:
+    """Run what is not finished, and write the results after every cell.
+
+    Args:
+        sweep: the sweep.
+        runner: how cells are run.
+        fail_fast: stop at the first cell that fails.
+        retry_failed: run cells again that failed when they last ran.
+        watch: who looks on.
+
+    Raises:
+        UsageError: the folder holds another sweep.
+        RunError: another process works on this sweep; or, with `fail_fast`, a cell failed.
+        InterruptedRunError: SIGINT or SIGTERM; finished cells are kept, unfinished ones go on next time.
+    """
+    watch = watch or SweepWatch()
+    _check_plan(sweep)
+    with RunFolder(sweep.folder).locked(), interruption.watched() as stop:
+        write_text(sweep.folder / PLAN, json.dumps(_plan(sweep), indent=2, ensure_ascii=False) + "\n")
+        if retry_failed:
+            write_text(sweep.folder / FAILURES, "{}\n")
+        while jobs := _jobs(sweep):
+            watch.planned(len({sweep.mark(cell) for cell in sweep.cells()}), _finished(sweep))
+            for outcome in runner(jobs, stop):
+                watch.ended(outcome)
+                if outcome.state == "failed":
+                    failures = {**sweep.failures(), outcome.fingerprint: outcome.reason}
+                    write_text(sweep.folder / FAILURES, json.dumps(failures, indent=2, ensure_ascii=False) + "\n")
+                sweep.write_results()
+                if outcome.state == "failed" and fail_fast:
+                    raise RunError(f"cell {outcome.fingerprint}: {outcome.reason}", hint="--fail-fast ended the sweep")
+        return pd.DataFrame(sweep.write_results())
+
+
+def _finished(sweep: Sweep) -> int:
+    return len({sweep.mark(cell) for cell in sweep.cells() if sweep.is_finished(cell)})
+
+
+def _jobs(sweep: Sweep) -> list[CellJob]:
+    """What has to run now, each fingerprint once, in the order of the plan."""
+    failures = sweep.failures()
+    found = {
+        sweep.mark(cell): CellJob(
+            sweep.mark(cell),
+            dict(cell.options),
+            str(sweep.run_folder(cell).path),
+            sweep.keep_models,
+            sweep.threads,
+        )
+        for cell in sweep.cells()
+        if not sweep.is_finished(cell) and sweep.mark(cell) not in failures
+    }
+    return list(found.values())
+
+
+def _plan(sweep: Sweep) -> dict[str, Any]:
+    grid = sweep.grid
+    return {
+        "task": "ablation",
+        "threads": sweep.threads,
+        "grid": {
+            "models": grid.models,
+            "datasets": grid.datasets,
+            "variants": grid.variants,
+            "mdg": grid.mdg,
+            "pdg": grid.pdg,
+            "layers": grid.layers,
+            "sizes": grid.sizes,
+            "seeds": grid.seeds,
+            "select_seeds": grid.select_seeds,
+            "axes": dict(grid.axes),
+            "options": dict(grid.options),
+        },
+    }
+
+
+def _check_plan(sweep: Sweep) -> None:
+    """Whether the folder is free or holds this very sweep.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    path = sweep.folder / PLAN
+    if not path.is_file():
+        if sweep.folder.exists() and any(not each.name.startswith(".") for each in sweep.folder.iterdir()):
+            raise UsageError(f"--output {sweep.folder} exists and is no sweep; it is left alone.")
+        return
+    before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(_plan(sweep)))
+    if before.get("threads") != now["threads"]:
+        raise UsageError(
+            f"{sweep.folder} was begun with {before.get('threads')} threads a cell; now it is {now['threads']}: sums "
+            "would differ in their last bits.",
+            hint=f"--threads {before.get('threads')}",
+        )
