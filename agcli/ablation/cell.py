@@ -97,6 +97,17 @@ def weights_sha256(model: str, offline: bool) -> str:
     return find_weights(resolve(model, offline=offline).folder).sha256
 
 
+@lru_cache
+def num_layers(model: str, offline: bool) -> int:
+    """Attention layers of an encoder, by its configuration."""
+    from transformers import AutoConfig
+
+    found: int = AutoConfig.from_pretrained(
+        resolve(model, offline=offline).folder, local_files_only=True
+    ).num_hidden_layers
+    return found
+
+
 def run_cell(job: CellJob) -> Outcome:
     """Train, judge, and record a cell; what is half done is gone on with.
 

@@ -221,6 +221,12 @@ def _plan(sweep: Sweep) -> dict[str, Any]:
     }
 
 
+def threads_begun_with(folder: Path) -> int | None:
+    """Threads a cell of the sweep in this folder, if there is one."""
+    path = folder / PLAN
+    return int(json.loads(path.read_text(encoding="utf-8"))["threads"]) if path.is_file() else None
+
+
 def _check_plan(sweep: Sweep) -> None:
     """Whether the folder is free or holds this very sweep.
 

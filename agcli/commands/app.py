@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from agcli import __version__
 from agcli.commands import display, models
+from agcli.commands.ablate import NOT_HERE, ablate
 from agcli.commands.evaluate import evaluate
 from agcli.commands.finetune import finetune
 from agcli.commands.prepare import prepare
@@ -62,3 +63,4 @@ app.command()(prepare)
 app.command()(rank)
 app.command()(with_run_options(finetune))
 app.command()(timing)
+app.command()(with_run_options(ablate, without=NOT_HERE))

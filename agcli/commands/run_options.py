@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +15,8 @@ from agcli.options import OPTIONS, SECTIONS, Declared, flag
 _PANELS = {section: f"{section.capitalize()} options" for section in SECTIONS}
 
 
-def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every option of a run, beside its own parameters.
+def with_run_options(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """Give a command the options of a run, all but those named `without`, beside its own parameters.
 
     The command is called with `given`: the values that the user chose, by option name. None means "not chosen", so
     that a config file or a recipe can speak where the user did not.
@@ -27,13 +27,15 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
         if parameter.name != "given"
     ]
 
+    chosen = {name: declared for name, declared in OPTIONS.items() if name not in without}
+
     def wrapper(**values: Any) -> None:
-        given = {name: values.pop(name) for name in OPTIONS}
+        given = {name: values.pop(name) for name in chosen}
         command(given={name: value for name, value in given.items() if value is not None}, **values)
 
     wrapper.__name__ = command.__name__
     wrapper.__doc__ = command.__doc__
-    parameters = [*(_parameter(name, declared) for name, declared in OPTIONS.items()), *own]
+    parameters = [*(_parameter(name, declared) for name, declared in chosen.items()), *own]
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper

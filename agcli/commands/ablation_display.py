@@ -1,0 +1,118 @@
+"""A sweep on the terminal: what runs while it goes, the plan before it, the tables after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from agcli.ablation.cell import CellJob, Outcome
+from agcli.ablation.sweep import Sweep, SweepWatch
+from agcli.commands import display
+
+
+class SweepProgress(SweepWatch):
+    """A live table of what runs; a context manager, so that it is taken away whatever happens."""
+
+    def __init__(self) -> None:
+        self.console = display.stderr()
+        self.live = Live(console=self.console, refresh_per_second=2, transient=True)
+        self.total = self.done = self.failed = self.ended_here = 0
+        self.running: dict[str, tuple[CellJob, float]] = {}
+        self.began = perf_counter()
+
+    def __enter__(self) -> SweepProgress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def planned(self, total: int, done: int) -> None:
+        """So many cells are known by now."""
+        self.total, self.done = total, done
+        display.note(f"{total} cells, {done} of them finished", self.console)
+
+    def started(self, job: CellJob) -> None:
+        """A cell runs, or waits for its place on a cluster."""
+        self.running[job.fingerprint] = (job, perf_counter())
+        self._show()
+
+    def ended(self, outcome: Outcome) -> None:
+        """A cell has ended; a failure gets a line of its own."""
+        self.running.pop(outcome.fingerprint, None)
+        self.ended_here += 1
+        if outcome.state == "failed":
+            self.failed += 1
+            display.warn(f"cell {outcome.fingerprint} failed: {outcome.reason}", self.console)
+        else:
+            self.done += 1
+            display.note(
+                f"cell {outcome.fingerprint} finished in {outcome.seconds:.0f} s ({self.done} of {self.total})",
+                self.console,
+            )
+        self._show()
+
+    def _show(self) -> None:
+        if not self.console.is_terminal:
+            return
+        left = self.total - self.done - self.failed
+        pace = (perf_counter() - self.began) / self.ended_here if self.ended_here else None
+        rest = "" if pace is None else f", about {pace * left / 60:.0f} min left"
+        table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
+        for column in ("cell", "what", "seconds"):
+            table.add_column(column)
+        for mark, (job, since) in self.running.items():
+            table.add_row(mark, escape(_what(job.options)), f"{perf_counter() - since:.0f}")
+        self.live.update(Group(table))
+
+
+def _what(options: Any) -> str:
+    names = ("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+    return ", ".join(f"{name} {Path(str(options[name])).name}" for name in names if name in options)
+
+
+def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
+    """What a sweep would run: cells, steps, disk and time, the latter from a few measured steps."""
+    from agcli.ablation.estimate import estimate
+
+    cells = sweep.cells()
+    counts = Counter((cell.role, cell.variant) for cell in cells)
+    found = estimate(sweep, workers)
+    if json:
+        cells_json = [
+            {"cell": sweep.mark(cell), "variant": cell.variant, "role": cell.role, **cell.options} for cell in cells
+        ]
+        display.show_json({"cells": cells_json, **found.as_json()})
+        return
+    rows: list[list[object]] = [[f"{role} cells, {variant}", count] for (role, variant), count in counts.items()]
+    rows += found.rows()
+    if sweep.grid.searches:
+        reported = len(sweep.grid.seeds) * len(sweep.grid.variants)
+        rows.append(["then, with the winners", f"{reported} report cells for each model, data set and size"])
+    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
+    shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options)] for cell in cells[:40]]
+    caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
+    display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)
+
+
+def show_report(folder: Path, json: bool) -> None:
+    """The tables of a sweep, written to `report/` as well; pictures beside them."""
+    from agcli.ablation.report import write_report
+
+    report = write_report(folder)
+    if json:
+        display.show_json(report.as_json())
+        return
+    for table in report.tables:
+        display.show_table(table.title, table.columns, table.rows, table.caption)
+    for line in report.lines:
+        display.note(line, display.stdout())
+    display.show_path("report", folder / "report")
