@@ -18,6 +18,8 @@ import pandas as pd
 from agcli import interruption
 from agcli.ablation.cell import RECORD, CellJob, Outcome, columns, config_of, fingerprint, row
 from agcli.ablation.grid import Cell, Grid, Winners, first_cells, report_cells
+from agcli.ablation.selection import winner
+from agcli.ablation.table import CHOICE
 from agcli.atomic import write_text
 from agcli.errors import RunError, UsageError
 from agcli.results import RunFolder, csv_text
@@ -122,24 +124,16 @@ class Sweep:
 
 
 def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winners:
-    """The trial of each setting and variant with the best mean dev metric over its seeds.
-
-    Ties go to the weaker guide, then to the lower learning rate: the trial that changes less. A trial with a seed that
-    failed is out: its mean would be over the seeds that happened to go well.
-    """
-    scores: dict[tuple[Any, Any], dict[tuple[tuple[str, float], ...], list[float]]] = {}
-    for cell, found in zip(cells, rows, strict=True):
-        trial = tuple((name, cell.options[name]) for name in ("mdg", "pdg", "learning_rate") if name in cell.options)
-        trials = scores.setdefault((cell.setting, cell.variant), {})
-        score = found.get(f"dev:{found.get('metric')}")
-        trials.setdefault(trial, []).append(float(str(score)) if score is not None else float("nan"))
+    """The winner of each setting and variant, on dev (see `selection.winner`); none where every trial lacks a seed."""
+    found: dict[tuple[Any, Any], list[tuple[Cell, Mapping[str, object]]]] = {}
+    for cell, line in zip(cells, rows, strict=True):
+        found.setdefault((cell.setting, cell.variant), []).append((cell, line))
     winners = {}
-    for key, trials in scores.items():
-        means = {trial: sum(values) / len(values) for trial, values in trials.items()}
-        whole = [trial for trial, mean in means.items() if mean == mean]
-        if whole:
-            best = min(whole, key=lambda trial: (-means[trial], [value for _, value in trial]))
-            winners[key] = dict(best)
+    for key, tried in found.items():
+        chosen = winner(pd.DataFrame([line for _, line in tried])).chosen
+        for cell, line in tried:
+            if chosen is not None and all(line[name] == getattr(chosen, name) for name in CHOICE):
+                winners[key] = {name: cell.options[name] for name in CHOICE if name in cell.options}
     return winners
 
 

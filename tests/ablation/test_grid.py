@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agcli.ablation.grid import Grid, first_cells, parse_axis, parse_sizes, parse_weights, report_cells
+from agcli.ablation.grid import Cell, Grid, first_cells, parse_axis, parse_sizes, parse_weights, report_cells
 from agcli.ablation.sweep import choose
 from agcli.errors import UsageError
 
@@ -46,13 +46,22 @@ def test_the_unguided_baseline_gets_as_many_trials(grid: Make) -> None:
     assert rates[-1] == pytest.approx(1e-3 * 4, rel=0.01)
 
 
+def line(cell: Cell, accuracy: float | None) -> dict[str, object]:
+    """A line of the results; without a metric, of a cell that failed."""
+    ended = {"state": "failed"} if accuracy is None else {"state": "finished", "dev:accuracy": accuracy}
+    options = {name: cell.options[name] for name in ("model", "dataset", "mdg", "pdg", "seed")}
+    rate = cell.options.get("learning_rate", 1e-3)
+    shared = {"size": 24, "guide_mode": "received", "layers": "all", "diverged": 0, "metric": "accuracy"}
+    return {**options, **shared, "variant": cell.variant, "role": cell.role, "learning_rate": rate, **ended}
+
+
 def test_winners_are_chosen_on_dev_and_run_with_other_seeds(grid: Make) -> None:
     searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1, 2), select_seeds=(7, 8))
     cells = first_cells(searched)
     assert {cell.options["seed"] for cell in cells} == {7, 8}
     assert {cell.role for cell in cells} == {"select"}
     dev = {("mdg", 0.1): 0.5, ("mdg", 0.01): 0.6}
-    rows = [{"metric": "accuracy", "dev:accuracy": dev.get((cell.variant, cell.options["mdg"]), 0.4)} for cell in cells]
+    rows = [line(cell, dev.get((cell.variant, cell.options["mdg"]), 0.4)) for cell in cells]
     winners = choose(cells, rows)
     reported = report_cells(searched, winners)
     assert [(cell.variant, cell.options["mdg"], cell.options["seed"]) for cell in reported] == [
@@ -68,10 +77,10 @@ def test_winners_are_chosen_on_dev_and_run_with_other_seeds(grid: Make) -> None:
 def test_a_tie_goes_to_the_weaker_guide_and_a_failed_seed_is_out(grid: Make) -> None:
     searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1,), select_seeds=(7, 8))
     cells = [cell for cell in first_cells(searched) if cell.variant == "mdg"]
-    same = [{"metric": "accuracy", "dev:accuracy": 0.5} for _ in cells]
+    same = [line(cell, 0.5) for cell in cells]
     assert next(iter(choose(cells, same).values()))["mdg"] == 0.01
     failed = [
-        {} if cell.options["mdg"] == 0.01 and cell.options["seed"] == 8 else row
+        line(cell, None) if cell.options["mdg"] == 0.01 and cell.options["seed"] == 8 else row
         for cell, row in zip(cells, same, strict=True)
     ]
     assert next(iter(choose(cells, failed).values()))["mdg"] == 0.1
