@@ -91,6 +91,13 @@ def data_digest(dataset: str) -> str:
     return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
 
 
+def training_examples(dataset: str) -> int:
+    """Training examples of prepared data; of ranking data, lists."""
+    manifest = read_manifest(find_dataset(dataset, Path.cwd()))
+    lists = manifest.get("lists")
+    return int(lists["count"] if lists else manifest["splits"]["train"]["rows"])
+
+
 @lru_cache
 def weights_sha256(model: str, offline: bool) -> str:
     """Hash of a model's weights."""

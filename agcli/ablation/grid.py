@@ -18,11 +18,11 @@ Variant = Literal["none", "mdg", "pdg", "both"]
 Role = Literal["single", "select", "report"]
 VARIANTS: tuple[Variant, ...] = ("none", "mdg", "pdg", "both")
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
-"""The weights among which the paper chose (section 4.2)."""
+"""The weights among which the paper chose (section 3.3)."""
 OWNED = ("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "seed", "output")
 """Options that a grid sets itself, so that no `--set` may."""
 WIDEST_RATE = 4.0
-"""The unguided baseline's learning rates go from a fourth of the given one to four times it."""
+"""The unguided baseline's learning rates go up to four times the given one, and about as far below it."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ class Grid:
         return [{**weights[0], **rate} for rate in self._rates(most)]
 
     def _rates(self, count: int) -> list[dict[str, float]]:
-        """`count` learning rates, evenly spaced in their logarithm around the given one; none set for a single one."""
+        """`count` learning rates around the given one and with it, evenly spaced in their logarithm."""
         if count == 1:
             return [{}]
         given = float(self.options.get("learning_rate", OPTIONS["learning_rate"].default))
-        exponents = [2 * place / (count - 1) - 1 for place in range(count)]
+        exponents = [(place - (count - 1) // 2) / (count // 2) for place in range(count)]
         return [{"learning_rate": float(f"{given * WIDEST_RATE**exponent:.3g}")} for exponent in exponents]
 
 

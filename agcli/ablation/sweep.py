@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,30 +47,33 @@ class SweepWatch:
 
 @dataclass(eq=False)
 class Sweep:
-    """A grid and its folder.
+    """Grids and their folder.
 
     Attributes:
-        grid: what is compared.
+        grids: what is compared; several where a table of the paper has several.
         folder: where everything lies.
         threads: threads that each cell computes with; part of the plan, since they change sums in their last bits.
         keep_models: whether cells keep their models.
+        recipe: name, title and notes of the table or figure of the paper that this is, if it is one.
     """
 
-    grid: Grid
+    grids: tuple[Grid, ...]
     folder: Path
     threads: int
     keep_models: bool = False
+    recipe: Mapping[str, Any] | None = None
     _marks: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def first(self) -> list[Cell]:
         """The cells that depend on no result."""
-        return first_cells(self.grid)
+        return [cell for grid in self.grids for cell in first_cells(grid)]
 
     def cells(self) -> list[Cell]:
         """All cells that are known by now: the winners' too, once there are winners."""
         winners = self.winners()
-        return self.first + (report_cells(self.grid, winners) if winners else [])
+        searched = [grid for grid in self.grids if grid.searches] if winners else []
+        return self.first + [cell for grid in searched for cell in report_cells(grid, winners or {})]
 
     def mark(self, cell: Cell) -> str:
         """The cell's fingerprint."""
@@ -94,9 +97,10 @@ class Sweep:
 
     def winners(self) -> Winners | None:
         """What the select cells chose; None as long as one of them has to run, or where nothing is searched."""
-        if not self.grid.searches or not all(self.is_over(cell) for cell in self.first):
+        tried = [cell for cell in self.first if cell.role == "select"]
+        if not tried or not all(self.is_over(cell) for cell in tried):
             return None
-        return choose(self.first, self.rows(self.first))
+        return choose(tried, self.rows(tried))
 
     def is_over(self, cell: Cell) -> bool:
         """Whether it is finished, or failed."""
@@ -110,7 +114,10 @@ class Sweep:
     def write_results(self) -> list[dict[str, object]]:
         """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
         cells = self.cells()
-        rows, header = self.rows(cells), columns(tuple(self.grid.axes))
+        rows, header = (
+            self.rows(cells),
+            columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes))),
+        )
         write_text(
             self.folder / "results.csv", csv_text([header, *([each.get(name) for name in header] for each in rows)])
         )
@@ -195,24 +202,8 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
 
 
 def _plan(sweep: Sweep) -> dict[str, Any]:
-    grid = sweep.grid
-    return {
-        "task": "ablation",
-        "threads": sweep.threads,
-        "grid": {
-            "models": grid.models,
-            "datasets": grid.datasets,
-            "variants": grid.variants,
-            "mdg": grid.mdg,
-            "pdg": grid.pdg,
-            "layers": grid.layers,
-            "sizes": grid.sizes,
-            "seeds": grid.seeds,
-            "select_seeds": grid.select_seeds,
-            "axes": dict(grid.axes),
-            "options": dict(grid.options),
-        },
-    }
+    grids = [{**asdict(grid), "axes": dict(grid.axes), "options": dict(grid.options)} for grid in sweep.grids]
+    return {"task": "ablation", "threads": sweep.threads, "recipe": sweep.recipe, "grids": grids}
 
 
 def threads_begun_with(folder: Path) -> int | None:

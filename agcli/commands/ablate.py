@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from agcli.commands import display
 from agcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from agcli.ablation.sweep import Runner
 
 _GRID, _RUNNING, _OUTPUT = "Grid", "Running", "Output"
-NOT_HERE = ("recipe", "seed", "data_seed", "output", "train_limit", "train_fraction", "checkpoint_every")
-NOT_HERE += ("keep_checkpoints", "track", "guide_layers")
+NOT_HERE = (
+    *("recipe", "seed", "data_seed", "output", "train_limit", "train_fraction"),
+    *("checkpoint_every", "keep_checkpoints", "track", "guide_layers"),
+)
 """Options of a run that a sweep decides itself, or has no use for."""
 _LISTS = ("variants", "mdg_grid", "pdg_grid", "sizes")
 _OWN = (*_LISTS, "layers", "seeds", "select_seeds", "set")
@@ -83,6 +86,17 @@ def ablate(
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Keep every cell's model.", rich_help_panel=_OUTPUT)
     ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A table or figure of the paper: table1, table2, table3, figure3, figure6 (table4: ag timing --paper).",
+            rich_help_panel=_GRID,
+        ),
+    ] = None,
+    scale: Annotated[
+        Literal["full", "small"],
+        typer.Option(help="small: a recipe on the model and data at hand, with fewer steps.", rich_help_panel=_GRID),
+    ] = "full",
     report: Annotated[
         Path | None, typer.Option(help="Only report on this sweep; nothing is trained.", rich_help_panel=_OUTPUT)
     ] = None,
@@ -102,14 +116,28 @@ def ablate(
             raise UsageError("--report reads a sweep that is there: leave out the options of a new one.")
         show_report(report.expanduser(), json)
         return
-    own = {"variants": variants, "mdg_grid": mdg_grid, "pdg_grid": pdg_grid, "layers": layers, "sizes": sizes}
+    own: dict[str, Any] = {
+        "variants": variants,
+        "mdg_grid": mdg_grid,
+        "pdg_grid": pdg_grid,
+        "layers": layers,
+        "sizes": sizes,
+    }
     own |= {"seeds": seeds, "select_seeds": select_seeds, "set": set_axis}
-    grid = _grid({name: value for name, value in own.items() if value is not None}, given, config)
+    own = {name: value for name, value in own.items() if value is not None}
     if output is None:
         raise UsageError("--output: a sweep needs a folder.", hint="--output sweeps/NAME")
     from agcli.ablation.sweep import Sweep, run_sweep
 
-    sweep = Sweep(grid, output.expanduser(), threads or _threads(output.expanduser(), workers), keep_models)
+    folder = output.expanduser()
+    told: dict[str, Any] | None = None
+    if recipe is None:
+        grids = (_grid(own, given, config),)
+    else:
+        grids, told = _recipe_grids(recipe, scale, own, given, config)
+        for note in told["notes"]:
+            display.note(note)
+    sweep = Sweep(grids, folder, threads or _threads(folder, workers), keep_models, told)
     if dry_run:
         show_plan(sweep, workers, json)
         return
@@ -161,6 +189,51 @@ def _grid(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Gr
         axes=dict(room.parse_axis(text) for text in own.get("set", ())),
         options=options,
     )
+
+
+def _recipe_grids(
+    name: str, scale: str, own: dict[str, Any], given: dict[str, Any], config: Path | None
+) -> tuple[tuple[Grid, ...], dict[str, Any]]:
+    """The grids behind a table or figure of the paper, and what must be said of them.
+
+    `--model`, `--dataset` and `--seeds` narrow it; other run options win over the recipe's.
+    """
+    from agcli.ablation.cell import num_layers, training_examples
+    from agcli.ablation.grid import Grid
+    from agcli.config import make_config
+    from agcli.paper.recipes import recipe
+
+    if config is not None or set(own) - {"seeds", "select_seeds"}:
+        raise UsageError("--recipe brings its own grid: beside it only --seeds, --select-seeds and run options.")
+    options = dict(given)
+    models, datasets = _words(options.pop("model", "")), _words(options.pop("dataset", ""))
+    make_config(options)
+    at_hand = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
+    asked = recipe(name, scale, at_hand)
+    if asked.timed:
+        raise UsageError("--recipe table4 is measured, not trained.", hint="ag timing --paper")
+    asked = asked.narrowed(models, datasets if scale == "full" else ())
+    count = int(own.get("seeds", asked.seeds))
+    picking = int(own.get("select_seeds", 3)) if asked.searches else 0
+    grids = tuple(
+        Grid(
+            models=part.models,
+            datasets=part.datasets,
+            variants=cast("tuple[Any, ...]", asked.variants),
+            mdg=asked.mdg,
+            pdg=asked.pdg,
+            layers=tuple(range(min(num_layers(each, bool(options.get("offline"))) for each in part.models)))
+            if asked.each_layer
+            else (),
+            sizes=part.sizes,
+            seeds=tuple(range(1, count + 1)),
+            select_seeds=tuple(range(count + 1, count + picking + 1)),
+            options={**part.options, **options},
+        )
+        for part in asked.parts
+    )
+    told = {"name": asked.name, "scale": asked.scale, "title": asked.title, "notes": list(asked.notes)}
+    return grids, told
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -94,9 +94,10 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
         return
     rows: list[list[object]] = [[f"{role} cells, {variant}", count] for (role, variant), count in counts.items()]
     rows += found.rows()
-    if sweep.grid.searches:
-        reported = len(sweep.grid.seeds) * len(sweep.grid.variants)
-        rows.append(["then, with the winners", f"{reported} report cells for each model, data set and size"])
+    for grid in sweep.grids:
+        if grid.searches:
+            reported = len(grid.seeds) * len(grid.variants)
+            rows.append(["then, with the winners", f"{reported} report cells for each model, data set and size"])
     display.show_table("Plan (nothing was written)", ["what", "value"], rows)
     shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options)] for cell in cells[:40]]
     caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +27,12 @@ LEFT = 0.008
 """Where text across the page starts, as a share of its width."""
 SMALL, NORMAL = 8.0, 9.0
 """Type sizes in points."""
-_LEGEND_ROW = 0.175
+_LEGEND_ROW, _LABEL_ROW = 0.175, 0.2
 """Inches."""
 _CAPTION_WIDTH = 118
 """Characters of a line of SMALL type across the page."""
+_LONGEST_NAME = 40
+"""Characters of a name that go into a file's name, counted from its end: a path's end tells most."""
 
 INK, QUIET, GRID = "#222222", "#595959", "#DDDDDD"
 COLOURS = {
@@ -115,15 +118,12 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
 
     Matplotlib's own `outside` legend would cover the caption: it does not know the room that was kept for that.
     """
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    engine = figure.get_layout_engine()
     handles, labels = axes.get_legend_handles_labels()
-    if not labels or not isinstance(engine, ConstrainedLayoutEngine):
+    if not labels:
         return
-    left, bottom, width, height = engine.get()["rect"]
-    room = (_LEGEND_ROW * math.ceil(len(labels) / columns) + 0.08) / figure.get_figheight()
-    engine.set(rect=(left, bottom + room, width, height - room))
+    bottom = _keep_below(figure, _LEGEND_ROW * math.ceil(len(labels) / columns) + 0.08)
+    if bottom is None:
+        return
     figure.legend(
         handles,
         labels,
@@ -133,6 +133,62 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
         ncols=columns,
         handlelength=3,
     )
+
+
+def label_below(figure: Figure, label: str) -> None:
+    """Name the horizontal axis that all parts of a figure share, above the legend that is there already.
+
+    Matplotlib's own place for it is the bottom of the page: it does not know the room that was kept for the caption.
+    """
+    bottom = _keep_below(figure, _LABEL_ROW)
+    if bottom is not None:
+        figure.text(0.5, bottom, label, ha="center", va="bottom", size=NORMAL)
+
+
+def _keep_below(figure: Figure, inches: float) -> float | None:
+    """Take room from the bottom of a figure's parts; returns where it starts, as a share of the height."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = figure.get_layout_engine()
+    if not isinstance(engine, ConstrainedLayoutEngine):
+        return None
+    left, bottom, width, height = engine.get()["rect"]
+    room = inches / figure.get_figheight()
+    engine.set(rect=(left, bottom + room, width, height - room))
+    return float(bottom)
+
+
+def stem_of(kind: str, names: Sequence[str], taken: Sequence[str]) -> str:
+    """`KIND_NAME_NAME` in characters that every file system takes; numbered where that is taken.
+
+    Args:
+        kind: of picture, in such characters already.
+        names: what the picture is of, in anybody's characters.
+        taken: stems of other pictures in the same folder.
+    """
+    safe = (re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[-_LONGEST_NAME:] for name in names)
+    stem = "_".join([kind, *(name for name in safe if name)])
+    number = 1
+    while (found := stem if number == 1 else f"{stem}_{number}").lower() in (each.lower() for each in taken):
+        number += 1
+    return found
+
+
+def pages(sizes: Sequence[int], most: int) -> Iterator[slice]:
+    """Cut groups of lines, each with a heading, into pages of lines; no group is cut.
+
+    Args:
+        sizes: lines of each group, without its heading.
+        most: lines of a page; a longer group has a page of its own.
+    """
+    start = used = 0
+    for place, size in enumerate(sizes):
+        if used and used + size + 1 > most:
+            yield slice(start, place)
+            start, used = place, 0
+        used += size + 1
+    if used:
+        yield slice(start, len(sizes))
 
 
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:

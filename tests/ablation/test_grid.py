@@ -42,7 +42,7 @@ def test_the_unguided_baseline_gets_as_many_trials(grid: Make) -> None:
     assert trials == {"none": 6, "mdg": 2, "pdg": 3, "both": 6}
     rates = [trial["learning_rate"] for trial in searched.trials("none")]
     assert rates == sorted(rates)
-    assert rates[0] == pytest.approx(1e-3 / 4, rel=0.01)  # the given rate is 1e-3
+    assert 1e-3 in rates  # the given rate
     assert rates[-1] == pytest.approx(1e-3 * 4, rel=0.01)
 
 

@@ -44,7 +44,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, dataset: Path, encoder: P
     def of(grid: Grid) -> bytes:
         if "twelve" not in kept:
             folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-            run_sweep(Sweep(grid, folder, 1), here)
+            run_sweep(Sweep((grid,), folder, 1), here)
             kept["twelve"] = (folder / "results.csv").read_bytes()
         return kept["twelve"]
 
@@ -67,7 +67,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     fields = json.loads(sys.argv[2])
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    run_sweep(Sweep(Grid(**fields), Path(sys.argv[1]), 1), lambda jobs, stop: run_local(jobs, 2, stop))
+    run_sweep(Sweep((Grid(**fields),), Path(sys.argv[1]), 1), lambda jobs, stop: run_local(jobs, 2, stop))
 """
 
 
@@ -98,7 +98,7 @@ def test_on_ray_it_ends_with_the_same_bytes(
 ) -> None:
     from agcli.ablation.on_ray import run_on_ray
 
-    run_sweep(Sweep(twelve, tmp_path / "sweep", 1), run_on_ray)
+    run_sweep(Sweep((twelve,), tmp_path / "sweep", 1), run_on_ray)
     assert (tmp_path / "sweep" / "results.csv").read_bytes() == expected(twelve)
 
 
@@ -126,20 +126,20 @@ def test_a_worker_of_ray_that_is_killed_costs_no_cell(
         return original(job, *contents, names=names)
 
     monkeypatch.setattr(on_ray, "run_shipped", killed_once)
-    run_sweep(Sweep(grid(variants=("none",), seeds=(1, 2)), tmp_path / "sweep", 1), on_ray.run_on_ray)
+    run_sweep(Sweep((grid(variants=("none",), seeds=(1, 2)),), tmp_path / "sweep", 1), on_ray.run_on_ray)
     assert marker.exists()
     assert [row["state"] for row in rows(tmp_path / "sweep")] == ["finished", "finished"]
 
 
 def test_a_failed_cell_is_listed_and_stops_no_other(grid: Make, tmp_path: Path) -> None:
     failing = grid(variants=("none",), seeds=(1, 2), axes={"learning_rate": (1e-3, 1e30)})
-    run_sweep(Sweep(failing, tmp_path / "sweep", 1), here)
+    run_sweep(Sweep((failing,), tmp_path / "sweep", 1), here)
     found = rows(tmp_path / "sweep")
     assert [row["state"] for row in found] == ["finished", "finished", "failed", "failed"]
     assert all("is nan" in row["reason"] or "is inf" in row["reason"] for row in found[2:])
     assert [row["diverged"] for row in found[2:]] == ["1", "1"]
     with pytest.raises(RunError, match=r"is nan|is inf"):
-        run_sweep(Sweep(failing, tmp_path / "fast", 1), here, fail_fast=True)
+        run_sweep(Sweep((failing,), tmp_path / "fast", 1), here, fail_fast=True)
 
 
 def test_a_worker_that_dies_takes_one_cell_along(grid: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,11 +149,11 @@ def test_a_worker_that_dies_takes_one_cell_along(grid: Make, tmp_path: Path, mon
         jobs.extend(found)
         yield from run_local(found, 1, stop, on_start=partial(_kill_child_of, found[0]))
 
-    run_sweep(Sweep(grid(variants=("none",), seeds=(1, 2)), tmp_path / "sweep", 1), spy)
+    run_sweep(Sweep((grid(variants=("none",), seeds=(1, 2)),), tmp_path / "sweep", 1), spy)
     found = rows(tmp_path / "sweep")
     assert [row["state"] for row in found] == ["failed", "finished"]
     assert "the worker ended by SIGKILL" in found[0]["reason"]
-    run_sweep(Sweep(grid(variants=("none",), seeds=(1, 2)), tmp_path / "sweep", 1), here)  # and is run again
+    run_sweep(Sweep((grid(variants=("none",), seeds=(1, 2)),), tmp_path / "sweep", 1), here)  # and is run again
     assert [row["state"] for row in rows(tmp_path / "sweep")] == ["finished", "finished"]
 
 
@@ -167,7 +167,7 @@ def _kill_child_of(first: CellJob, job: CellJob) -> None:
 
 def test_unselected_cells_show_no_test_metric(grid: Make, tmp_path: Path) -> None:
     searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1,), select_seeds=(2,))
-    run_sweep(Sweep(searched, tmp_path / "sweep", 1), here)
+    run_sweep(Sweep((searched,), tmp_path / "sweep", 1), here)
     found = rows(tmp_path / "sweep")
     assert [row["role"] for row in found] == ["select"] * 4 + ["report"] * 2
     assert [bool(row["test:accuracy"]) for row in found] == [False] * 4 + [True] * 2
@@ -175,17 +175,17 @@ def test_unselected_cells_show_no_test_metric(grid: Make, tmp_path: Path) -> Non
 
 def test_another_thread_count_is_refused_and_a_foreign_folder_left_alone(grid: Make, tmp_path: Path) -> None:
     small = grid(variants=("none",), seeds=(1,))
-    run_sweep(Sweep(small, tmp_path / "sweep", 1), here)
+    run_sweep(Sweep((small,), tmp_path / "sweep", 1), here)
     with pytest.raises(UsageError, match="begun with 1 threads a cell"):
-        run_sweep(Sweep(small, tmp_path / "sweep", 2), here)
+        run_sweep(Sweep((small,), tmp_path / "sweep", 2), here)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="exists and is no sweep"):
-        run_sweep(Sweep(small, tmp_path / "mine", 1), here)
+        run_sweep(Sweep((small,), tmp_path / "mine", 1), here)
 
 
 def test_a_fingerprint_is_of_what_decides_the_numbers(grid: Make, dataset: Path, tmp_path: Path) -> None:
-    sweep = Sweep(grid(variants=("none",), seeds=(1, 2)), tmp_path, 1)
+    sweep = Sweep((grid(variants=("none",), seeds=(1, 2)),), tmp_path, 1)
     first, second = (sweep.mark(cell) for cell in sweep.cells())
     assert first != second
     moved = tmp_path / "moved"

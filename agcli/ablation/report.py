@@ -1,0 +1,302 @@
+"""What a sweep says, from its saved results alone: means, contrasts, winners, power, the paper's table, pictures.
+
+Everything goes into `report/` of the sweep's folder: `means.csv`, `contrasts.csv`, `report.json`, `report.md`, the
+pictures, and for a recipe the table as the paper lays it out, in CSV, Markdown and LaTeX.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agcli.ablation.contrasts import ContrastRow, family, flat
+from agcli.ablation.selection import Winner, winners
+from agcli.ablation.table import CHOICE, GUIDING, Cells, axes, cells_of, checked, groups, read_results
+from agcli.atomic import write_text, writing
+from agcli.errors import DataError
+from agcli.metrics import Floats
+from agcli.results import RunFolder, csv_text
+from agcli.statistics import crossed_bootstrap, power, power_line
+
+PLAN = "sweep.json"
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table for people."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was found.
+
+    Attributes:
+        tables: for people.
+        lines: what must be said in words: claims that cannot be made, power, the recipe's notes.
+        contrasts: one plain row for each comparison, raw and corrected p-values included.
+        means: one plain row for each setting and variant.
+        pictures: the files drawn.
+    """
+
+    tables: tuple[ReportTable, ...]
+    lines: tuple[str, ...]
+    contrasts: tuple[dict[str, object], ...]
+    means: tuple[dict[str, object], ...]
+    pictures: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        return {"means": list(self.means), "contrasts": list(self.contrasts), "lines": list(self.lines),
+                "pictures": list(self.pictures)}  # fmt: skip
+
+
+def write_report(folder: Path) -> Report:
+    """Read a sweep's results, compare, draw, and write it all to `report/`; nothing is trained.
+
+    Raises:
+        DataError: no sweep there, or results that cannot be read.
+        RunError: the disk refuses.
+    """
+    results = read_results(folder / "results.csv")
+    plan = _plan(folder)
+    table = checked(results)
+    comparisons, chosen = family(results), winners(results)
+    means = [_mean_row(part) for part in _settings(table)]
+    lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
+    lines += [note for found in chosen for note in found.notes]
+    lines += list(_over_examples(folder, table, comparisons))
+    place = folder / "report"
+    with writing(place):
+        place.mkdir(exist_ok=True)
+    tables = list(_tables(means, comparisons, chosen, results))
+    if plan.get("recipe"):
+        lines += _write_paper_table(place, plan["recipe"], results, flat(comparisons))
+    report = Report(
+        tuple(tables), tuple(lines), tuple(flat(comparisons)), tuple(means), tuple(_draw(place, results, comparisons))
+    )
+    _write(place, report)
+    return report
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    path = folder / PLAN
+    if not path.is_file():
+        raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _settings(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Cells that are reported, those of one setting and variant together."""
+    return groups(table[table["role"] != "select"], *GUIDING, "variant", *CHOICE)
+
+
+def _mean_row(part: pd.DataFrame) -> dict[str, object]:
+    """Mean, spread and counts of one setting and variant on its primary metric; dev where there is no test."""
+    row = part.iloc[0]
+    metric = str(row["metric"])
+    on_test = f"test:{metric}" in part and bool(part[f"test:{metric}"].notna().any())
+    split = "test" if on_test else "dev"
+    cells = cells_of(part, split) if metric else None
+    found = cells.summary if cells else None
+    return {
+        **{name: row[name] for name in ("model", "dataset", "size", "layers", "guide_mode")},
+        **{name: row[name] for name in axes(part)},
+        **{name: row[name] for name in ("variant", "mdg", "pdg", "learning_rate")},
+        "metric": metric,
+        "split": split,
+        "n": found.n if found else 0,
+        **{name: getattr(found, name, None) for name in ("mean", "sd", "low", "high")},
+        "best": cells.best if cells else None,
+        **_counts(cells),
+    }
+
+
+def _counts(cells: Cells | None) -> dict[str, object]:
+    return {name: len(getattr(cells, name)) if cells else 0 for name in ("diverged", "failed", "pending")}
+
+
+def _tables(
+    means: Sequence[Mapping[str, object]],
+    comparisons: Sequence[ContrastRow],
+    chosen: Sequence[Winner],
+    results: pd.DataFrame,
+) -> Iterator[ReportTable]:
+    varied = _varied(means)
+    columns = [*varied, "variant", "metric", "split", "n", "mean ± sd", "95 % t-interval", "best", "diverged", "failed"]
+    rows = [[*(row[name] for name in (*varied, "variant", "metric", "split", "n")), *_figures(row)] for row in means]
+    caption = "Over seeds, in percent. best: the best seed, to be read beside the mean only. diverged seeds that "
+    yield ReportTable("Means", columns, rows, caption + "finished are in the mean.")
+    found = flat(comparisons)
+    if found:
+        yield ReportTable(
+            "Guided minus unguided",
+            [*varied, "variant", "n", "points [95 % t-interval]", "t p", "Holm p", "", "Wilcoxon p (least)", "d_z"],
+            [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
+            "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
+            f"{len(found)} comparisons here; * p < 0.05, ** p < 0.01, on corrected values. The rest is descriptive.",
+        )
+    if chosen:
+        rows = [[*_winner(each)] for each in chosen]
+        yield ReportTable("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
+    failed = results[results["state"] == "failed"]
+    if len(failed):
+        yield ReportTable("Failed cells", ["cell", "variant", "seed", "reason"],
+                          failed[["cell", "variant", "seed", "reason"]].to_numpy().tolist())  # fmt: skip
+
+
+def _varied(means: Sequence[Mapping[str, object]]) -> list[str]:
+    """The columns of settings that differ between rows; model and data set always."""
+    first = means[0] if means else {}
+    names = [name for name in first if name in ("size", "layers", "guide_mode") or name.startswith("set:")]
+    return ["model", "dataset", *(name for name in names if len({str(row[name]) for row in means}) > 1)]
+
+
+def _figures(row: Mapping[str, Any]) -> list[object]:
+    if row["mean"] is None:
+        return [None, None, None, row["diverged"], row["failed"]]
+    spread = f" ± {100 * row['sd']:.2f}" if row["sd"] is not None else ""
+    interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}" if row["low"] is not None else None
+    return [f"{100 * row['mean']:.2f}{spread}", interval, f"{100 * row['best']:.2f}", row["diverged"], row["failed"]]
+
+
+def _tests(row: Mapping[str, Any]) -> list[object]:
+    if row["difference"] is None:
+        return [None] * 6
+    interval = f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]" if row["low"] is not None else ""
+    wilcoxon = f"{row['wilcoxon_p']:.3f} ({row['wilcoxon_least_p']:.3f})" if row["wilcoxon_p"] is not None else None
+    return [
+        f"{100 * row['difference']:+.2f}{interval}",
+        row["t_p"],
+        row["holm_p"],
+        row["stars"],
+        wilcoxon,
+        row["effect_size"],
+    ]
+
+
+def _winner(found: Winner) -> Iterator[object]:
+    yield from (found.setting.model, found.setting.dataset, found.variant)
+    chosen = found.chosen
+    mean = chosen.summary if chosen else None
+    if chosen is None or mean is None:
+        yield from (None, None, len(found.trials))
+        return
+    yield f"mdg={chosen.mdg:g}, pdg={chosen.pdg:g}, learning rate {chosen.learning_rate:g}"
+    yield from (f"{100 * mean.mean:.2f}", len(found.trials))
+
+
+def _over_examples(folder: Path, table: pd.DataFrame, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
+    """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
+    for row in comparisons:
+        if row.contrast is None or row.contrast.n < 2:
+            continue
+        arms = [_scores(folder, table, row, variant) for variant in ("none", row.variant)]
+        common = sorted(set(arms[0]) & set(arms[1]) & set(row.contrast.seeds))
+        if len(common) < 2:
+            continue
+        first, second = (np.stack([arm[seed] for seed in common]) for arm in arms)
+        interval = crossed_bootstrap(first, second)
+        name = f"{row.setting.model} on {row.setting.dataset}, {row.variant}"
+        yield (
+            f"{name}: {100 * row.contrast.difference:+.2f} points; over seeds and examples both resampled "
+            f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]."
+        )
+        found = power(first, second)
+        if found is not None:
+            yield f"{name}: {power_line(found)}"
+
+
+def _scores(folder: Path, table: pd.DataFrame, row: ContrastRow, variant: str) -> dict[int, Floats]:
+    """Seed -> score of each test example, of the cells of one arm of a comparison."""
+    arm = row.unguided if variant == "none" else row.guided
+    assert arm is not None, "a contrast has two arms"
+    chosen = table[(table["variant"] == variant) & (table["role"] != "select") & (table["state"] == "finished")]
+    for name, value in (("model", row.setting.model), ("dataset", row.setting.dataset), ("size", row.setting.size)):
+        chosen = chosen[chosen[name] == value]
+    for name in CHOICE:
+        chosen = chosen[chosen[name] == getattr(arm, name)]
+    if variant != "none":
+        chosen = chosen[(chosen["layers"] == row.setting.layers) & (chosen["guide_mode"] == row.setting.guide_mode)]
+    for option, value in row.setting.options:
+        chosen = chosen[chosen[f"set:{option}"] == value]
+    return {
+        int(seed): _example_scores(folder / "cells" / cell)
+        for cell, seed in zip(chosen["cell"], chosen["seed"], strict=True)
+    }
+
+
+def _example_scores(cell: Path) -> Floats:
+    """Whether each test example was answered right; of a ranking each claim's reciprocal rank. In the order of ids."""
+    ranking = cell / "rankings" / "test" / "per_query.csv"
+    if ranking.is_file():
+        with ranking.open(encoding="utf-8", newline="") as file:
+            found = {line["query"]: float(line["reranked:RR"]) for line in csv.DictReader(file)}
+    else:
+        predictions = RunFolder(cell).load_predictions("test")
+        found = dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
+    return np.array([found[name] for name in sorted(found)], dtype=np.float64)
+
+
+def _write_paper_table(
+    place: Path, asked: Mapping[str, Any], results: pd.DataFrame, contrasts: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The recipe's table as the paper lays it out, ours beside the paper's; returns what has to be said of it."""
+    from agcli.paper.latex import document
+    from agcli.paper.layout import paper_table
+    from agcli.paper.rendering import markdown, records
+
+    notes = [str(note) for note in asked.get("notes", ())]
+    if str(asked["name"]).startswith("table"):
+        laid_out = paper_table(asked["name"], results, contrasts, title=asked["title"], notes=notes)
+        rows = records(laid_out)
+        header = list(rows[0]) if rows else []
+        write_text(place / "paper_table.csv", csv_text([header, *([row[name] for name in header] for row in rows)]))
+        write_text(place / "paper_table.md", markdown(laid_out) + "\n")
+        write_text(place / "paper_table.tex", document([laid_out]))
+    return notes
+
+
+def _draw(place: Path, results: pd.DataFrame, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
+    """The pictures that the sweep's axes call for."""
+    from agcli import figures
+
+    rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
+    drawn: list[Path] = []
+    if comparisons:
+        drawn += figures.forest(flat(comparisons), place)
+    if results["layers"].nunique() > 2:
+        drawn += figures.layer_curve(rows, place)
+    if results["size"].nunique() > 1:
+        drawn += figures.size_curve(rows, place)
+    if (results["role"] == "select").any():
+        drawn += figures.weight_heatmap(rows, place)
+    yield from (path.name for path in drawn)
+
+
+def _write(place: Path, report: Report) -> None:
+    for name, rows in (("means.csv", report.means), ("contrasts.csv", report.contrasts)):
+        header = list(rows[0]) if rows else []
+        write_text(place / name, csv_text([header, *([row[column] for column in header] for row in rows)]))
+    write_text(place / "report.json", json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+    parts = [_markdown(table) for table in report.tables] + ["\n".join(f"- {line}" for line in report.lines)]
+    write_text(place / "report.md", "\n\n".join(parts) + "\n")
+
+
+def _markdown(table: ReportTable) -> str:
+    def line(cells: Sequence[object]) -> str:
+        return "| " + " | ".join("" if cell is None else str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    body = [line(table.columns), line(["---"] * len(table.columns)), *map(line, table.rows)]
+    return "\n".join([f"### {table.title}", "", *body, "", table.caption])
