@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -180,7 +181,7 @@ def parse_indices(text: str) -> tuple[int, ...] | None:
 
 
 PAPER_EPOCHS = {"multinli": 5, "mednli": 20, "cross-genre-ir": 5}
-"""Wang et al. 2022, section 4.2. Other data sets get MultiNLI's five."""
+"""Wang et al. 2022, section 3.3. Other data sets get MultiNLI's five."""
 
 
 def recipe_values(naming: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def recipe_values(naming: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
         "weight_decay": 0.0,
         "max_grad_norm": 0.0,
         "max_length": 256,
-        "batch_size": 56 if "albert" in model else 64,
+        "batch_size": 56 if re.search(r"\balbert", model) else 64,  # not ClinicalBERT
         "epochs": epochs[0] if epochs else 5,
     }
 

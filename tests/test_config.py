@@ -117,6 +117,7 @@ def test_the_paper_recipe() -> None:
     assert make_config({"recipe": "paper", "dataset": "multinli"}).training.epochs == 5
     assert make_config({"recipe": "paper", "model": "albert"}).training.batch_size == 56
     assert make_config({"recipe": "paper", "model": "albert/albert-base-v2"}).training.batch_size == 56
+    assert make_config({"recipe": "paper", "model": "clinicalbert"}).training.batch_size == 64
 
 
 def test_chosen_values_win_over_the_recipe() -> None:
