@@ -17,14 +17,14 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"atomic", "dropout", "stopwatch", "paper", "shapes"}),
+    frozenset({"atomic", "dropout", "stopwatch", "shapes"}),
     frozenset({"retrieval"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset(
-        {"config", "statistics", "figures", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
+        {"config", "statistics", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
     ),
-    frozenset({"prediction", "run_data"}),
+    frozenset({"prediction", "run_data", "figures", "paper"}),
     frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card", "arms"}),
@@ -157,6 +157,7 @@ def test_the_top_level_is_the_plan() -> None:
         ["prepare", "--help"],
         ["evaluate", "--help"],
         ["rank", "--help"],
+        ["ablate", "--help"],
         ["timing", "--help"],
     ],
 )

@@ -89,7 +89,7 @@ def ablate(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A table or figure of the paper: table1, table2, table3, figure3, figure6 (table4: ag timing --paper).",
+            help="A table or figure of the paper: table1 to table3, figure3, figure6 (table4: ag timing --paper).",
             rich_help_panel=_GRID,
         ),
     ] = None,
@@ -131,6 +131,7 @@ def ablate(
 
     folder = output.expanduser()
     told: dict[str, Any] | None = None
+    grids: tuple[Grid, ...]
     if recipe is None:
         grids = (_grid(own, given, config),)
     else:

@@ -191,5 +191,5 @@ def test_a_fingerprint_is_of_what_decides_the_numbers(grid: Make, dataset: Path,
     moved = tmp_path / "moved"
     moved.symlink_to(dataset)
     cell_room.data_digest.cache_clear()
-    elsewhere = Sweep(grid(variants=("none",), seeds=(1, 2), datasets=(str(moved),)), tmp_path, 1)
+    elsewhere = Sweep((grid(variants=("none",), seeds=(1, 2), datasets=(str(moved),)),), tmp_path, 1)
     assert elsewhere.mark(elsewhere.cells()[0]) == first
