@@ -17,17 +17,20 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from agcli.batching import tokenise
 from agcli.environment import describe
 from agcli.models import load_model
 from agcli.precision import keep_freed_memory
-from agcli.scoring import score_logits
+from agcli.reranking import Ranker
+from agcli.reranking.ranker import Claim
+from agcli.results import RunFolder
+from agcli.scoring import BATCH_TOKENS
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "cross_genre_ir"
 PAIRS = int(os.environ.get("AG_BENCH_PAIRS", 400))
@@ -89,10 +92,14 @@ def train_a_little(model: Any, tokenizer: Any) -> None:
 
 
 def scored(model: Any, tokenizer: Any, pairs: Pairs, max_length: int, precision: str) -> Scores:
-    """Ours, from texts to scores."""
-    claims, abstracts = zip(*pairs, strict=True)
-    examples = tokenise(tokenizer, [""] * len(pairs), claims, abstracts, [0] * len(pairs), max_length=max_length)
-    return score_logits(model, examples, CPU, precision=precision)[:, 0].numpy()
+    """Ours, as `ag rank` does it, from texts to scores; a ranker that has not seen the documents before."""
+    claims, abstracts = (list(dict.fromkeys(texts)) for texts in zip(*pairs, strict=True))
+    corpus = pa.table({"id": [str(row) for row in range(len(abstracts))], "text": abstracts})
+    places = {text: row for row, text in enumerate(abstracts)}, {text: row for row, text in enumerate(claims)}
+    rows = np.array([(places[1][claim], places[0][abstract]) for claim, abstract in pairs], dtype=np.int32)
+    folder = RunFolder(Path("made-up"))
+    ranker = Ranker(folder, model, tokenizer, "", max_length, precision, BATCH_TOKENS["cpu"], CPU)
+    return ranker.scores([Claim(text, text) for text in claims], corpus, rows)
 
 
 def seconds_in_turn(arms: dict[str, Callable[[], Scores]]) -> dict[str, list[float]]:
