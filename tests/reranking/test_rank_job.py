@@ -109,7 +109,7 @@ class Stop(RankWatch):
     def scored(self, pairs: int) -> None:
         self.left -= 1
         if not self.left:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)  # a shell lets background jobs ignore SIGINT
 
 
 @pytest.mark.parametrize("batches", [1, 7, 12])
