@@ -166,7 +166,7 @@ def test_an_error_marks_the_run(tmp_path: Path, error: BaseException, state: str
     assert run.state is None
     run.mark_error(error)
     assert run.state == state
-    assert run._json("status.json")["reason"] == reason
+    assert run.read_json("status.json")["reason"] == reason
 
 
 def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:

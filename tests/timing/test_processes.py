@@ -9,17 +9,18 @@ import pytest
 import torch
 from process_bodies import echo, fall, hang
 
+from agcli import processes
 from agcli.errors import InterruptedRunError
 from agcli.interruption import Interruption
 from agcli.processes import Child, Failure
-from agcli.timing import TimingRequest, children
+from agcli.timing import TimingRequest
 
 Make = Callable[..., TimingRequest]
 
 
 def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """One test for three processes that start together, as each takes its time."""
-    monkeypatch.setattr(children, "_FAREWELL_SECONDS", 0.3)
+    monkeypatch.setattr(processes, "_FAREWELL_SECONDS", 0.3)
     stop = Interruption()
     echoing, falling, hanging = Child(echo, "hello", stop=stop), Child(fall, stop=stop), Child(hang, stop=stop)
     try:
