@@ -69,8 +69,7 @@ def write_report(folder: Path) -> Report:
         DataError: no sweep there, or results that cannot be read.
         RunError: the disk refuses.
     """
-    results = read_results(folder / "results.csv")
-    plan = _plan(folder)
+    plan, results = _plan(folder), read_results(folder / "results.csv")
     table = checked(results)
     comparisons, chosen = family(results), winners(results)
     means = [_mean_row(part) for part in _settings(table)]
@@ -142,7 +141,17 @@ def _tables(
     if found:
         yield ReportTable(
             "Guided minus unguided",
-            [*varied, "variant", "n", "points [95 % t-interval]", "t p", "Holm p", "", "Wilcoxon p (least)", "d_z"],
+            [
+                *varied,
+                "variant",
+                "n",
+                "points [95 % t-interval]",
+                "t p",
+                "Holm p",
+                "stars",
+                "Wilcoxon p (least)",
+                "d_z",
+            ],
             [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
             "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
             f"{len(found)} comparisons here; * p < 0.05, ** p < 0.01, on corrected values. The rest is descriptive.",

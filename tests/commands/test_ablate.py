@@ -1,0 +1,71 @@
+"""`ag ablate` as its user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import as_flags
+from typer.testing import Result
+
+Ag = Callable[..., Result]
+
+
+@pytest.fixture
+def flags(options: dict[str, Any]) -> list[str]:
+    """The options of a short run, one epoch."""
+    return as_flags(options | {"epochs": 1})
+
+
+def test_a_grid_is_run_reported_and_reported_again(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    shown = ag("ablate", *flags, "--variants", "none,both", "--seeds", 2, "--sizes", "24", "--output", folder)
+    assert "4 cells, 0 of them finished" in shown.stderr
+    assert "Guided minus unguided" in shown.stdout
+    assert "no claim" in shown.stdout  # of two seeds
+    with (folder / "results.csv").open(newline="") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["finished"] * 4
+    left = {path.name for path in (folder / "report").iterdir()}
+    assert {"means.csv", "contrasts.csv", "report.json", "report.md", "forest.png", "forest.svg"} <= left
+    again = ag("ablate", "--report", folder, "--json")
+    assert [row["variant"] for row in json.loads(again.stdout)["contrasts"]] == ["both"]
+
+
+def test_a_plan_is_printed_and_nothing_written(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["ablate", *flags, "--variants", "none,mdg", "--mdg-grid", "0.1,0.01", "--seeds", 1, "--sizes", "24"]
+    shown = ag(*words, "--select-seeds", 1, "--output", tmp_path / "sweep", "--dry-run")
+    assert "select cells, mdg" in shown.stdout
+    assert "then, with the winners" in shown.stdout
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_file_says_the_same(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text('variants = ["none", "pdg"]\nseeds = 3\nsizes = [24]\nset = ["dropout=0.0,0.1"]\n')
+    words = ["ablate", *flags, "--config", file, "--output", tmp_path / "sweep", "--dry-run", "--json"]
+    cells = json.loads(ag(*words).stdout)["cells"]
+    assert len(cells) == 2 * 3 * 2
+    assert {cell["dropout"] for cell in cells} == {0.0, 0.1}
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--variants", "none,bth"], "Did you mean 'both'"),
+        (["--set", "dropot=0.1"], "Did you mean 'dropout'"),
+        (["--mdg-grid", "a"], "--mdg-grid: 'a' is no number"),
+        (["--address", "auto"], "--address and --gpus belong to --engine ray"),
+        (["--recipe", "tabel1"], "Did you mean 'table1'"),
+    ],
+)
+def test_what_cannot_be_is_named(ag: Ag, flags: list[str], tmp_path: Path, words: list[str], problem: str) -> None:
+    assert problem in ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr
+
+
+def test_a_report_of_no_sweep(ag: Ag, tmp_path: Path) -> None:
+    assert "no sweep" in ag("ablate", "--report", tmp_path, code=3).stderr
+    assert "--output: a sweep needs a folder" in ag("ablate", code=2).stderr
