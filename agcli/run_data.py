@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -29,19 +29,23 @@ DEV_SEED = 0
 """Dev queries are drawn with one seed for all runs: runs with different seeds are chosen on the same claims."""
 
 
+Row = Sequence[object]
+
+
 @dataclass(frozen=True, eq=False)
 class Judgement:
     """A split as a model answered it.
 
     Attributes:
         metrics: name -> value, and `n`.
-        baseline: the same of an answer that needs no model, and its `label`.
-        table: a header, then one line of `predictions.csv` an example; never text.
+        make_baseline: the same of an answer that needs no model, and its `label`.
+        make_table: a header, then one line of `predictions.csv` an example; never text. Baseline and table are made
+            when they are asked for: most epochs are judged by their metrics and forgotten.
     """
 
     metrics: dict[str, float]
-    baseline: dict[str, float | str]
-    table: Sequence[Sequence[object]]
+    make_baseline: Callable[[], dict[str, float | str]]
+    make_table: Callable[[], Sequence[Row]]
 
 
 class RunData(ABC):
@@ -114,8 +118,11 @@ class PairData(RunData):
     def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
         """Classification metrics, beside those of the majority class."""
         found: Predictions = self.task.predictions(examples[split], logits)
-        baseline = majority_baseline(examples["train"].labels, found.gold, found.labels)
-        return Judgement(classification_metrics(found), baseline, prediction_rows(found))
+        return Judgement(
+            classification_metrics(found),
+            lambda: majority_baseline(examples["train"].labels, found.gold, found.labels),
+            lambda: prediction_rows(found),
+        )
 
 
 class RankingData(RunData):
@@ -216,25 +223,31 @@ class RankingData(RunData):
                 hint="the weights are broken: a lower learning rate, or --precision fp32",
             )
         run: dict[str, dict[str, float]] = {}
-        first_stage: dict[str, dict[str, float]] = {}
-        for row in self.dev_rows:
-            rows, first_scores = self.dataset.candidates(int(row), self.dev_depth)
-            names = [self.dataset.document_ids[document] for document in rows]
-            first_stage[str(self.dataset.queries["id"].iloc[row])] = dict(
-                zip(names, map(float, first_scores), strict=True)
-            )
         for (query, document), score in zip(ids, scores, strict=True):
             run.setdefault(query, {})[document] = float(score)
-        qrels = {query: self.dataset.judgements[query] for query in first_stage}
         labels = examples[split].labels
         return Judgement(
-            metrics=measure(run, qrels).means("all"),
-            baseline={"label": "first stage", **measure(first_stage, qrels).means("all")},
-            table=[
+            measure(run, self._dev_qrels).means("all"),
+            lambda: {"label": "first stage", **measure(self._first_stage(), self._dev_qrels).means("all")},
+            lambda: [
                 ["query", "document", "relevant", "score"],
                 *([*pair, int(label), float(score)] for pair, label, score in zip(ids, labels, scores, strict=True)),
             ],
         )
+
+    @cached_property
+    def _dev_qrels(self) -> dict[str, dict[str, int]]:
+        """Judgements of the dev claims that choose the epoch."""
+        return {query: self.dataset.judgements[query] for query in self.dataset.queries["id"].iloc[self.dev_rows]}
+
+    def _first_stage(self) -> dict[str, dict[str, float]]:
+        """Their candidates as the first stage ranked them: claim -> document -> score."""
+        found: dict[str, dict[str, float]] = {}
+        for query, row in zip(self._dev_qrels, self.dev_rows, strict=True):
+            rows, scores = self.dataset.candidates(int(row), self.dev_depth)
+            names = (self.dataset.document_ids[document] for document in rows)
+            found[query] = dict(zip(names, map(float, scores), strict=True))
+        return found
 
 
 def run_data(

@@ -254,7 +254,7 @@ class _Training:
         if "test" in self.parts.examples:
             judged["test"] = self._judge("test", saved=True)
         metrics = self._metrics(judged)
-        self.folder.write_predictions({split: found.table for split, found in judged.items()})
+        self.folder.write_predictions({split: found.make_table() for split, found in judged.items()})
         write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
 
@@ -262,7 +262,7 @@ class _Training:
         epochs = self.progress["epochs"]
         return {
             **{split: found.metrics for split, found in judged.items()},
-            "baseline": {split: found.baseline for split, found in judged.items()},
+            "baseline": {split: found.make_baseline() for split, found in judged.items()},
             "metric": self.parts.metric,
             **({} if self.parts.data.dev_depth is None else {"dev_depth": self.parts.data.dev_depth}),
             "best_epoch": self.progress["best"]["epoch"],

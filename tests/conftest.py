@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tiny_runs import short_options, write_dataset, write_encoder
 from typer.testing import CliRunner, Result
 
 from agcli.config import RunConfig, make_config
+from agcli.figures import style
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,3 +58,16 @@ def ag() -> Callable[..., Result]:
         return result
 
     return invoke
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures as they would be written; writing, which takes most of the time, is left out."""
+    figures: list[Figure] = []
+
+    def kept(figure: Figure, folder: Path, stem: str) -> list[Path]:
+        figures.append(figure)
+        return [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
+
+    monkeypatch.setattr(style, "save", kept)
+    return figures

@@ -32,19 +32,6 @@ MEAN, HALF = 62.0, 1.9632432
 """In percent, of `FIVE`: the mean, and t(0.975, 4) = 2.7764451 times its standard error, sqrt(2.5 / 5) = 0.7071068."""
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures as they would be written; writing, which takes most of the time, is left out."""
-    figures: list[Figure] = []
-
-    def kept(figure: Figure, folder: Path, stem: str) -> list[Path]:
-        figures.append(figure)
-        return [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
-
-    monkeypatch.setattr(style, "save", kept)
-    return figures
-
-
 def five(variant: str, values: Any = FIVE, **changes: Any) -> list[dict[str, Any]]:
     """A cell a seed."""
     return [cell(variant, seed, value, **changes) for seed, value in enumerate(values, start=1)]

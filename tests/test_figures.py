@@ -69,19 +69,6 @@ def said(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures as they would be written; writing, which takes most of the time, is left out."""
-    figures: list[Figure] = []
-
-    def kept(figure: Figure, folder: Path, stem: str) -> list[Path]:
-        figures.append(figure)
-        return [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
-
-    monkeypatch.setattr(style, "save", kept)
-    return figures
-
-
 class TestBars:
     def test_both_files_are_whole_pictures_with_every_label(self, tmp_path: Path) -> None:
         rows = [row(), row(variant="both"), row("albert", "mdg", notes="x")]

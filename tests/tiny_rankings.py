@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from tiny_runs import MARKER, WORDS
 
-from agcli.corpora.ranking.prepared import RankingContents, RankingDataset, write_ranking
+from agcli.corpora.ranking.contents import RankingContents, write_ranking
+from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.retrieval import build
 
 CLAIMS = {"train": 8, "dev": 5, "test": 6}

@@ -31,7 +31,6 @@ from agcli.retrieval import MEASURES
 
 RECORD = "cell.json"
 IN_THE_RESULTS = ("mdg", "pdg", "guide_mode", "guide_layers", "learning_rate", "seed")
-RANK_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,14 @@ def run_cell(job: CellJob) -> Outcome:
 def _rank_test(folder: RunFolder) -> None:
     """Rank the test claims, if there are any."""
     from agcli.corpora.ranking.prepared import load_ranking
-    from agcli.reranking import RankJob, open_ranker, rank
+    from agcli.reranking import RankJob, open_ranker, rank, usual_depth
     from agcli.statistics import RESAMPLES
 
     dataset = load_ranking(Path(folder.environment["data"]["folder"]))
     place = folder.path / "rankings" / "test"
     if "test" in dataset.splits and not (place / "metrics.json").is_file():
         ranker = open_ranker(folder.path, precision="fp32", offline=True)
-        rank(RankJob(ranker, dataset, "test", min(RANK_DEPTH, dataset.depth), place), resamples=RESAMPLES, seed=0)
+        rank(RankJob(ranker, dataset, "test", usual_depth(dataset), place), resamples=RESAMPLES, seed=0)
 
 
 def columns(axes: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ def write_report(folder: Path) -> Report:
     means = [_mean_row(part) for part in _settings(table)]
     lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
     lines += [note for found in chosen for note in found.notes]
-    lines += list(_over_examples(folder, table, comparisons))
+    lines += list(_over_examples(folder, comparisons))
     place = folder / "report"
     with writing(place):
         place.mkdir(exist_ok=True)
@@ -206,16 +206,15 @@ def _winner(found: Winner) -> Iterator[object]:
     yield from (f"{100 * mean.mean:.2f}", len(found.trials))
 
 
-def _over_examples(folder: Path, table: pd.DataFrame, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
+def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
     """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
     for row in comparisons:
         if row.contrast is None or row.contrast.n < 2:
             continue
-        arms = [_scores(folder, table, row, variant) for variant in ("none", row.variant)]
-        common = sorted(set(arms[0]) & set(arms[1]) & set(row.contrast.seeds))
-        if len(common) < 2:
-            continue
-        first, second = (np.stack([arm[seed] for seed in common]) for arm in arms)
+        arms = [dict(arm.marks) for arm in (row.unguided, row.guided) if arm is not None]
+        first, second = (
+            np.stack([_example_scores(folder / "cells" / arm[seed]) for seed in row.contrast.seeds]) for arm in arms
+        )
         interval = crossed_bootstrap(first, second)
         name = f"{row.setting.model} on {row.setting.dataset}, {row.variant}"
         yield (
@@ -225,25 +224,6 @@ def _over_examples(folder: Path, table: pd.DataFrame, comparisons: Sequence[Cont
         found = power(first, second)
         if found is not None:
             yield f"{name}: {power_line(found)}"
-
-
-def _scores(folder: Path, table: pd.DataFrame, row: ContrastRow, variant: str) -> dict[int, Floats]:
-    """Seed -> score of each test example, of the cells of one arm of a comparison."""
-    arm = row.unguided if variant == "none" else row.guided
-    assert arm is not None, "a contrast has two arms"
-    chosen = table[(table["variant"] == variant) & (table["role"] != "select") & (table["state"] == "finished")]
-    for name, value in (("model", row.setting.model), ("dataset", row.setting.dataset), ("size", row.setting.size)):
-        chosen = chosen[chosen[name] == value]
-    for name in CHOICE:
-        chosen = chosen[chosen[name] == getattr(arm, name)]
-    if variant != "none":
-        chosen = chosen[(chosen["layers"] == row.setting.layers) & (chosen["guide_mode"] == row.setting.guide_mode)]
-    for option, value in row.setting.options:
-        chosen = chosen[chosen[f"set:{option}"] == value]
-    return {
-        int(seed): _example_scores(folder / "cells" / cell)
-        for cell, seed in zip(chosen["cell"], chosen["seed"], strict=True)
-    }
 
 
 def _example_scores(cell: Path) -> Floats:

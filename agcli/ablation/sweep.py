@@ -41,9 +41,6 @@ class SweepWatch:
     def ended(self, outcome: Outcome) -> None:
         """A cell has ended."""
 
-    def message(self, text: str) -> None:
-        """A line of log."""
-
 
 @dataclass(eq=False)
 class Sweep:
@@ -63,6 +60,7 @@ class Sweep:
     keep_models: bool = False
     recipe: Mapping[str, Any] | None = None
     _marks: dict[str, str] = field(default_factory=dict)
+    _winners: Winners | None = None
 
     @cached_property
     def first(self) -> list[Cell]:
@@ -97,14 +95,16 @@ class Sweep:
 
     def winners(self) -> Winners | None:
         """What the select cells chose; None as long as one of them has to run, or where nothing is searched."""
-        tried = [cell for cell in self.first if cell.role == "select"]
-        if not tried or not all(self.is_over(cell) for cell in tried):
-            return None
-        return choose(tried, self.rows(tried))
+        if self._winners is None:  # once chosen they stay: none of these cells is run again
+            tried, failures = [cell for cell in self.first if cell.role == "select"], self.failures()
+            if tried and all(self.is_finished(cell) or self.mark(cell) in failures for cell in tried):
+                self._winners = choose(tried, self.rows(tried))
+        return self._winners
 
-    def is_over(self, cell: Cell) -> bool:
-        """Whether it is finished, or failed."""
-        return self.is_finished(cell) or self.mark(cell) in self.failures()
+    def forget_failures(self) -> None:
+        """Let failed cells be run again, and winners be chosen anew with them."""
+        write_text(self.folder / FAILURES, "{}\n")
+        self._winners = None
 
     def rows(self, cells: Sequence[Cell]) -> list[dict[str, object]]:
         """Their lines of the results."""
@@ -114,13 +114,10 @@ class Sweep:
     def write_results(self) -> list[dict[str, object]]:
         """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
         cells = self.cells()
-        rows, header = (
-            self.rows(cells),
-            columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes))),
-        )
-        write_text(
-            self.folder / "results.csv", csv_text([header, *([each.get(name) for name in header] for each in rows)])
-        )
+        rows = self.rows(cells)
+        header = columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes)))
+        lines = [[each.get(name) for name in header] for each in rows]
+        write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
         for cell in cells:
             if self.is_finished(cell):
@@ -145,7 +142,7 @@ def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winne
 
 
 def run_sweep(
-    sweep: Sweep, runner: Runner, *, fail_fast: bool = False, retry_failed: bool = True, watch: SweepWatch | None = None
+    sweep: Sweep, runner: Runner, *, fail_fast: bool = False, watch: SweepWatch | None = None
 ) -> pd.DataFrame:
     """Run what is not finished, and write the results after every cell.
 
@@ -153,7 +150,6 @@ def run_sweep(
         sweep: the sweep.
         runner: how cells are run.
         fail_fast: stop at the first cell that fails.
-        retry_failed: run cells again that failed when they last ran.
         watch: who looks on.
 
     Raises:
@@ -165,8 +161,7 @@ def run_sweep(
     _check_plan(sweep)
     with RunFolder(sweep.folder).locked(), interruption.watched() as stop:
         write_text(sweep.folder / PLAN, json.dumps(_plan(sweep), indent=2, ensure_ascii=False) + "\n")
-        if retry_failed:
-            write_text(sweep.folder / FAILURES, "{}\n")
+        sweep.forget_failures()
         while jobs := _jobs(sweep):
             watch.planned(len({sweep.mark(cell) for cell in sweep.cells()}), _finished(sweep))
             for outcome in runner(jobs, stop):

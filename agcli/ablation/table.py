@@ -59,6 +59,7 @@ class Cells:
         diverged: seeds flagged as diverged, whether they finished or failed.
         failed: seeds without a metric because the run failed.
         pending: seeds that have not run.
+        marks: (seed, fingerprint) of the finished cells, where the table has fingerprints.
     """
 
     mdg: float
@@ -68,6 +69,7 @@ class Cells:
     diverged: tuple[int, ...]
     failed: tuple[int, ...]
     pending: tuple[int, ...]
+    marks: tuple[tuple[int, str], ...] = ()
 
     @property
     def summary(self) -> Summary | None:
@@ -186,6 +188,7 @@ def cells_of(part: pd.DataFrame, split: str) -> Cells:
         diverged=_seeds(part[part["diverged"] != 0]),
         failed=_seeds(part[part["state"] == "failed"]),
         pending=_seeds(part[part["state"] == "pending"]),
+        marks=tuple(zip(_seeds(finished), finished["cell"], strict=True)) if "cell" in finished else (),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agcli.commands import prepare_pairs_display, prepare_ranking_display
+from agcli.commands.given import given_among
 from agcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -212,13 +213,7 @@ def _fitting(ctx: typer.Context, task: str) -> str:
         UsageError: some do not; all are named.
     """
     foreign = _FOR_PAIRS_ONLY if task == "ranking" else _FOR_RANKING_ONLY
-    given = [
-        parameter.opts[0]
-        for parameter in ctx.command.params
-        if parameter.name in foreign
-        and (origin := ctx.get_parameter_source(str(parameter.name))) is not None
-        and origin.name == "COMMANDLINE"
-    ]
+    given = given_among(ctx, foreign)
     if given:
         other = "classification" if task == "ranking" else "ranking"
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from agcli.commands.given import given_among
 from agcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from agcli.reranking import Ranker
 
 _WHAT, _FILES, _ONE, _HOW, _OUTPUT = "What to rank", "Files of your own", "One claim", "How", "Output"
-DEPTH = 100
 
 
 def rank(
@@ -80,12 +80,12 @@ def rank(
     An interrupted ranking goes on where it stopped when the same command is given again.
     """
     _check_options(ctx, text, queries, corpus, dataset)
-    from agcli.reranking import open_ranker
+    from agcli.reranking import DEPTH, open_ranker
 
     ranker = open_ranker(run, precision=precision, batch_tokens=batch_tokens, offline=offline)
     analysis = (None if stemmer == "none" else stemmer, None if stopwords == "none" else stopwords)
     if text is not None:
-        _answer(ranker, text, dataset, corpus, analysis, depth=depth, top=top, json=json)
+        _answer(ranker, text, dataset, corpus, analysis, depth=depth or DEPTH, top=top, json=json)
         return
     if queries is not None and corpus is not None:
         place = (output or _default(ranker, queries.stem)).expanduser()
@@ -113,13 +113,7 @@ def _check_options(
         problems.append("--corpus and --dataset exclude each other.")
     way = "text" if text is not None else "queries" if queries is not None else "split"
     useless = _WITHOUT_USE[way] | (set() if corpus is not None else {"stemmer", "stopwords"})
-    given = [
-        parameter.opts[0]
-        for parameter in ctx.command.params
-        if parameter.name in useless
-        and (origin := ctx.get_parameter_source(str(parameter.name))) is not None
-        and origin.name == "COMMANDLINE"
-    ]
+    given = given_among(ctx, useless)
     if given:
         problems.append(f"{', '.join(given)}: of no use here, where {_WAYS[way]}.")
     if problems:
@@ -177,7 +171,7 @@ def _collected(
     """The two files as a collection, kept beside the results so that a ranking can be gone on with."""
     from agcli.commands.prepare_ranking_display import working
     from agcli.corpora.ranking.loose_files import LooseFiles, collect
-    from agcli.reranking.job import check_place
+    from agcli.reranking import check_place
     from agcli.retrieval import Analysis
 
     check_place(place, {}, overwrite)
@@ -204,9 +198,9 @@ def _rank_split(
     json: bool,
 ) -> None:
     from agcli.commands.rank_display import RankProgress, show_ranking
-    from agcli.reranking import RankJob, rank
+    from agcli.reranking import RankJob, rank, usual_depth
 
-    job = RankJob(ranker, data, split, depth or min(DEPTH, data.depth), place)
+    job = RankJob(ranker, data, split, depth or usual_depth(data), place)
     with RankProgress() as watch:
         rank(job, overwrite=overwrite, resamples=resamples, seed=seed, watch=watch)
     show_ranking(place, json)
@@ -219,7 +213,7 @@ def _answer(
     corpus: Path | None,
     analysis: tuple[str | None, str | None],
     *,
-    depth: int | None,
+    depth: int,
     top: int,
     json: bool,
 ) -> None:
@@ -228,8 +222,8 @@ def _answer(
     from agcli.reranking.single import answer_from_corpus, answer_from_dataset
 
     if corpus is not None:
-        answers, hidden = answer_from_corpus(ranker, text, corpus, analysis, depth or DEPTH), False
+        answers, hidden = answer_from_corpus(ranker, text, corpus, analysis, depth), False
     else:
         data = _prepared(ranker, dataset)
-        answers, hidden = answer_from_dataset(ranker, text, data, depth or DEPTH), data.credentialed
+        answers, hidden = answer_from_dataset(ranker, text, data, depth), data.credentialed
     show_answers(text, answers[:top], hidden, json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,24 +39,18 @@ def step_time_bars(rows: Sequence[Row], folder: Path) -> list[Path]:
     groups: dict[tuple[str, int, int], list[Arm]] = {}
     for arm in read_arms(rows):
         groups.setdefault((arm.model, arm.length, arm.batch_size), []).append(arm)
-    pages = list(_pages(list(groups.values())))
+    pages = _pages(list(groups.values()))
     written: list[Path] = []
     for number, page in enumerate(pages, start=1):
         written += _draw(page, folder, "step_time" if len(pages) == 1 else f"step_time_{number}")
     return written
 
 
-def _pages(groups: Sequence[list[Arm]]) -> Iterator[list[list[Arm]]]:
+def _pages(groups: Sequence[list[Arm]]) -> list[list[list[Arm]]]:
     """Groups that fit on one picture together, in order; a group is cut only where it alone is too long."""
-    page: list[list[Arm]] = []
     most = MOST_LINES - 1  # the heading takes a line
-    for part in (group[start : start + most] for group in groups for start in range(0, len(group), most)):
-        if page and sum(len(each) + 1 for each in page) + len(part) > most:
-            yield page
-            page = []
-        page.append(part)
-    if page:
-        yield page
+    parts = [group[start : start + most] for group in groups for start in range(0, len(group), most)]
+    return [parts[page] for page in style.pages([len(part) for part in parts], MOST_LINES)]
 
 
 def _draw(groups: Sequence[list[Arm]], folder: Path, stem: str) -> list[Path]:
@@ -139,15 +133,5 @@ def _write_figures(axes: Axes, line: int, arm: Arm, arms: Sequence[Arm], factor:
 
 def _write_beside(axes: Axes, line: int, time: str, ratio: str, colour: str) -> None:
     """Two columns at the right of the axes."""
-    for text, points, side in ((time, _TIME_ENDS, "right"), (ratio, _RATIO_STARTS, "left")):
-        axes.annotate(
-            text,
-            (1, line),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(points, 0),
-            textcoords="offset points",
-            ha=side,
-            va="center",
-            color=colour,
-            annotation_clip=False,
-        )
+    style.write_beside(axes, line, time, _TIME_ENDS, "right", colour)
+    style.write_beside(axes, line, ratio, _RATIO_STARTS, "left", colour)

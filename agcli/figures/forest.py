@@ -231,15 +231,4 @@ def _p(value: float | None) -> str:
 
 
 def _write_beside(axes: Axes, line: int, column: str, text: str, colour: str) -> None:
-    points, side = _COLUMNS[column]
-    axes.annotate(
-        text,
-        (1, line),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(points, 0),
-        textcoords="offset points",
-        ha=side,
-        va="center",
-        color=colour,
-        annotation_clip=False,
-    )
+    style.write_beside(axes, line, text, *_COLUMNS[column], colour)

@@ -158,6 +158,21 @@ def _keep_below(figure: Figure, inches: float) -> float | None:
     return float(bottom)
 
 
+def write_beside(axes: Axes, line: int, text: str, points: float, side: str, colour: str) -> None:
+    """Text beside a line, `points` to the right of the axes; it ends or starts there, by `side`."""
+    axes.annotate(
+        text,
+        (1, line),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(points, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        color=colour,
+        annotation_clip=False,
+    )
+
+
 def stem_of(kind: str, names: Sequence[str], taken: Sequence[str]) -> str:
     """`KIND_NAME_NAME` in characters that every file system takes; numbered where that is taken.
 

@@ -22,6 +22,8 @@ from agcli.results import RunFolder
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
+DEPTH = 100
+"""Candidates of a claim where nobody says how many, as far as there are so many."""
 STATE, SCORES = "state.json", "scores"
 
 
@@ -199,7 +201,8 @@ def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, wa
 
 
 def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> None:
-    done = sum(len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None)
+    scored = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None}
+    done = sum(scored.values())
     watch.start(done, job.num_pairs)
     if done:
         watch.message(f"going on after {done} pairs.")
@@ -213,9 +216,14 @@ def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> N
             )
 
     for chunk in job.chunks():
-        if job.scores_of(chunk) is None:
+        if chunk.number not in scored:
             corpus = job.dataset.documents
             job.save_scores(chunk, job.ranker.scores(job.claims(chunk.rows), corpus, chunk.pairs, on_batch))
+
+
+def usual_depth(dataset: RankingDataset) -> int:
+    """Candidates of a claim where nobody says how many."""
+    return min(DEPTH, dataset.depth)
 
 
 def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> None:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from agcli.corpora.ranking.prepared import RankingContents, load_ranking, write_ranking
+from agcli.corpora.ranking.contents import RankingContents, write_ranking
+from agcli.corpora.ranking.prepared import load_ranking
 from agcli.models import load_tokenizer
 from agcli.reranking import Ranker, RankJob, rank
 from agcli.reranking.ranker import Claim

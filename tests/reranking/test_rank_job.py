@@ -15,7 +15,8 @@ import torch
 from sentence_transformers import CrossEncoder
 from tiny_rankings import contents as contents_of_claims
 
-from agcli.corpora.ranking.prepared import RankingDataset, write_ranking
+from agcli.corpora.ranking.contents import write_ranking
+from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.reranking import Ranker, RankJob, RankWatch, open_ranker, rank
 from agcli.reranking import job as job_room

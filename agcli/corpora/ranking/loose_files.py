@@ -24,7 +24,8 @@ from agcli.corpora.ranking.collection import (
     tab_rows,
     text_of,
 )
-from agcli.corpora.ranking.prepared import RankingContents, RankingDataset, load_ranking, write_ranking
+from agcli.corpora.ranking.contents import RankingContents, write_ranking
+from agcli.corpora.ranking.prepared import RankingDataset, load_ranking
 from agcli.corpora.ranking.qrels import read_judgements
 from agcli.errors import DataError
 from agcli.retrieval import Analysis

@@ -29,9 +29,10 @@ from agcli.corpora.ranking.candidates import (
     split_candidates,
 )
 from agcli.corpora.ranking.collection import RankingCollection
+from agcli.corpora.ranking.contents import RankingContents, write_ranking
 from agcli.corpora.ranking.dev_cut import RankingCut, cut_dev
 from agcli.corpora.ranking.negatives import Pool, Rows, Sampling, refuse_small, training_lists
-from agcli.corpora.ranking.prepared import RankingContents, RankingDataset, write_ranking
+from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.corpora.ranking.request import RankingRequest
 from agcli.corpora.request import DEV_FRACTION
 from agcli.errors import DataError
