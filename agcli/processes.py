@@ -54,6 +54,17 @@ class Failure:
             raise error
 
 
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Compute with so many threads in here; what follows in this process must not feel it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def settle(threads: int) -> None:
     """Compute with as many threads as the parent, end with it, and be the first to go where memory runs out."""
     threading.Thread(target=_end_with_parent, daemon=True).start()

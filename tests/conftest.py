@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ from agcli.figures import style
 def _one_thread() -> None:
     """Tiny tensors gain nothing from threads, and the order of float sums stays one and the same."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _still_one_thread() -> Iterator[None]:
+    """A fork of a process whose threads have been at work hangs, far from what set them to work."""
+    yield
+    found = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert found == 1, "the test, or what it calls, left another number of threads behind"
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
 from agcli.ablation.cell import config_of
 from agcli.ablation.grid import Cell
 from agcli.ablation.sweep import Sweep
 from agcli.assembly import Assembly
+from agcli.processes import pinned_threads
 from agcli.results import RunFolder
 
 MEASURED_STEPS = 4
@@ -64,7 +63,11 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
     Raises:
         AgError: settings, data or models that cannot be: better now than in a worker.
     """
-    torch.set_num_threads(sweep.threads)
+    with pinned_threads(sweep.threads):
+        return _estimate(sweep, workers)
+
+
+def _estimate(sweep: Sweep, workers: int) -> Estimate:
     left = {sweep.mark(cell): cell for cell in sweep.cells() if not sweep.is_finished(cell)}
     kinds: dict[object, tuple[int, float, int]] = {}
     steps, seconds, disk = 0, 0.0, 0
