@@ -70,13 +70,16 @@ def config_of(cell: Cell) -> RunConfig:
 def fingerprint(config: RunConfig) -> str:
     """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, weights and the version of results.
 
-    Where data and model lie does not count, so that a sweep can move.
+    Where data and model lie does not count, so that a sweep can move; nor does how an unguided cell would have been
+    guided, so that one baseline serves every way of guiding.
 
     Raises:
         DataError: no such data.
         ModelError: no such model.
     """
     settings = {name: value for name, value in config.flat().items() if OPTIONS[name].spec.shapes_result}
+    if not (config.guides.mdg or config.guides.pdg or config.guides.monitor):
+        settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
     settings["dataset"] = data_digest(config.data.dataset)
     settings["model"] = weights_sha256(config.model.model, config.model.offline)
     settings["seeds"] = [settings.pop("seed"), config.data_seed, config.subset_seed]

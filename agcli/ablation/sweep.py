@@ -62,6 +62,11 @@ class Sweep:
     _marks: dict[str, str] = field(default_factory=dict)
     _winners: Winners | None = None
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The options that `--set` varies, each once."""
+        return tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes))
+
     @cached_property
     def first(self) -> list[Cell]:
         """The cells that depend on no result."""
@@ -115,7 +120,7 @@ class Sweep:
         """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
         cells = self.cells()
         rows = self.rows(cells)
-        header = columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes)))
+        header = columns(self.axes)
         lines = [[each.get(name) for name in header] for each in rows]
         write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
@@ -180,7 +185,10 @@ def _finished(sweep: Sweep) -> int:
 
 
 def _jobs(sweep: Sweep) -> list[CellJob]:
-    """What has to run now, each fingerprint once, in the order of the plan."""
+    """What has to run now, each fingerprint once; all cells of a seed before the next one's.
+
+    A sweep that ends early then leaves what can be compared.
+    """
     failures = sweep.failures()
     found = {
         sweep.mark(cell): CellJob(
@@ -190,7 +198,7 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
             sweep.keep_models,
             sweep.threads,
         )
-        for cell in sweep.cells()
+        for cell in sorted(sweep.cells(), key=lambda cell: cell.options["seed"])
         if not sweep.is_finished(cell) and sweep.mark(cell) not in failures
     }
     return list(found.values())

@@ -142,7 +142,7 @@ def ablate(
     if dry_run:
         show_plan(sweep, workers, json)
         return
-    with SweepProgress() as watch:
+    with SweepProgress(sweep.axes) as watch:
         runner = _runner(engine, workers, address, gpus, watch.started)
         run_sweep(sweep, runner, fail_fast=fail_fast, watch=watch)
     show_report(sweep.folder, json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +21,8 @@ from agcli.commands import display
 class SweepProgress(SweepWatch):
     """A live table of what runs; a context manager, so that it is taken away whatever happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, axes: Sequence[str]) -> None:
+        self.axes = axes
         self.console = display.stderr()
         self.live = Live(console=self.console, refresh_per_second=2, transient=True)
         self.total = self.done = self.failed = self.ended_here = 0
@@ -70,12 +72,13 @@ class SweepProgress(SweepWatch):
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
         for mark, (job, since) in self.running.items():
-            table.add_row(mark, escape(_what(job.options)), f"{perf_counter() - since:.0f}")
+            table.add_row(mark, escape(_what(job.options, self.axes)), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
 
-def _what(options: Any) -> str:
-    names = ("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+def _what(options: Mapping[str, Any], axes: Sequence[str]) -> str:
+    varied = ("mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+    names = dict.fromkeys(("model", "dataset", *axes, *varied))
     return ", ".join(f"{name} {Path(str(options[name])).name}" for name in names if name in options)
 
 
@@ -98,10 +101,10 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
         if grid.searches:
             reported = len(grid.seeds) * len(grid.variants)
             rows.append(["then, with the winners", f"{reported} report cells for each model, data set and size"])
-    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
-    shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options)] for cell in cells[:40]]
+    shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options, cell.axes)] for cell in cells[:40]]
     caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
     display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)
+    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
 
 
 def show_report(folder: Path, json: bool) -> None:
