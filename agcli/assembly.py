@@ -47,6 +47,7 @@ class Plan:
         total_steps: optimiser steps of the run.
         guides: text form of each guide.
         monitors: guides that are computed without gradient.
+        processes: that share each batch.
         precision: arithmetic that `auto` became.
         device: where it runs.
         memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch; a rough
@@ -68,6 +69,7 @@ class Plan:
     total_steps: int
     guides: tuple[str, ...]
     monitors: tuple[str, ...]
+    processes: int
     precision: str
     device: str
     memory_estimate_bytes: int
@@ -78,8 +80,8 @@ class Plan:
 class Assembly:
     """The parts of one run, each made when it is first asked for."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: RunConfig, folder: RunFolder, tokenised: Path | None = None) -> None:
+        self.config, self.folder, self.tokenised = config, folder, tokenised
 
     @cached_property
     def data(self) -> RunData:
@@ -131,7 +133,7 @@ class Assembly:
     @cached_property
     def examples(self) -> dict[str, Examples]:
         """Split -> tokenised examples; the training split is limited as asked."""
-        return self.data.examples(self.loaded.tokenizer)
+        return self.data.examples(self.loaded.tokenizer, self.tokenised)
 
     @cached_property
     def engine(self) -> Engine:
@@ -140,7 +142,7 @@ class Assembly:
         guiding = make_guiding(config.guides, self.seam)
         checkpoint_activations(self.loaded.model, config.model)
         accelerator = self.accelerator
-        set_seed(config.training.seed)
+        set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)  # each its own dropout
         return Engine(
             self.loaded.model,
             self.seam,
@@ -181,8 +183,9 @@ class Assembly:
             total_steps=engine.total_steps,
             guides=tuple(text_forms(engine.guiding.guides)),
             monitors=tuple(guide.name for guide in engine.guiding.monitors),
+            processes=engine.team.size,
             precision=precision_of(engine.accelerator),
-            device=str(engine.device),
+            device=engine.device.type,
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
             notes=self.loaded.notes + self._attention_notes(),

@@ -103,6 +103,8 @@ def _prune(newest: Path, best: str | None) -> None:
 def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None) -> Path:
     """Save an engine's full state as `root/step-…`, and remove the checkpoints that are needed no more.
 
+    Of several processes all call this: each has a random state of its own. The first one writes.
+
     Args:
         root: the run's `checkpoints` folder.
         engine: whose weights, optimiser, schedule and position to save, with all random states.
@@ -111,11 +113,18 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
     """
     folder = root / name_of(engine.position.step)
 
+    random_states = engine.team.gathered(_torch_random(engine.device))
+    if engine.team.rank > 0:
+        return folder
+
     def write(aside: Path) -> None:
         save_model(engine.bare_model, str(aside / "model.safetensors"))
         tensors, values = _split(engine.optimizer.state_dict())
         save_file(tensors, aside / "optimizer.safetensors")
-        save_file(_torch_random(), aside / "random.safetensors")
+        by_process = {
+            f"{rank}.{name}": state for rank, found in enumerate(random_states) for name, state in found.items()
+        }
+        save_file(by_process, aside / "random.safetensors")
         state = {
             "position": vars(engine.position),
             "optimizer": values,
@@ -141,7 +150,11 @@ def load(folder: Path, engine: Engine) -> dict[str, Any]:
     if state["scaler"] is not None and engine.accelerator.scaler is not None:
         engine.accelerator.scaler.load_state_dict(state["scaler"])
     engine.position = Position(**state["position"])
-    _restore_random(load_file(folder / "random.safetensors"), state["random"])
+    states = load_file(folder / "random.safetensors")
+    torch.set_rng_state(states[f"{engine.team.rank}.cpu"])
+    if engine.device.type == "cuda":
+        torch.cuda.set_rng_state(states[f"{engine.team.rank}.cuda"], engine.device)
+    _restore_host_random(state["random"])
     progress: dict[str, Any] = state["progress"]
     return progress
 
@@ -179,11 +192,11 @@ def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str,
     return {"state": state, "param_groups": values["param_groups"]}
 
 
-def _torch_random() -> dict[str, torch.Tensor]:
-    """Torch's random states, the dropout streams, one for each device."""
+def _torch_random(device: torch.device) -> dict[str, torch.Tensor]:
+    """Torch's random states, the dropout streams: the host's, and the device's that the model runs on."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
@@ -193,11 +206,7 @@ def _host_random() -> dict[str, Any]:
     return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
 
 
-def _restore_random(torch_states: dict[str, torch.Tensor], host: dict[str, Any]) -> None:
-    torch.set_rng_state(torch_states["cpu"])
-    if torch.cuda.is_available():
-        states = [state for name, state in torch_states.items() if name.startswith("cuda.")]
-        torch.cuda.set_rng_state_all(states[: torch.cuda.device_count()])
+def _restore_host_random(host: dict[str, Any]) -> None:
     version, internal, gauss = host["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, *rest = host["numpy"]

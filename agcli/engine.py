@@ -3,6 +3,7 @@
 One step: forward with captured attention, `loss = task + Σ weight·guide` (Eq. 5), backward, clip, update. The loop is
 a generator of step reports; whoever drives it decides what to write, save and stop. On a GPU no step waits for the
 device: its numbers arrive while the next one runs, and an update that must not happen is called off by the device.
+On several processes each does its share of every batch (see `team`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from transformers import get_scheduler
 from agcli.attention import Capture, Seam
 from agcli.batching import Batch, Examples, Rows, collate, epoch_order
 from agcli.dropout import use_cpu_dropout
-from agcli.errors import RunError
+from agcli.errors import RunError, UsageError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
 from agcli.precision import keep_freed_memory, make_accelerator
 from agcli.prediction import predict_logits
 from agcli.step_report import Measured, StepReport
+from agcli.team import Team
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
@@ -105,6 +107,7 @@ class Engine:
         multiple: int | None = None,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
+        self.team = Team(self.accelerator)
         if self.device.type == "cpu":
             keep_freed_memory()
             use_cpu_dropout(model)
@@ -113,6 +116,10 @@ class Engine:
         self.lengths = examples.lengths
         lists = max(1, options.batch_size // examples.list_size)
         self.batch_size = lists * examples.list_size
+        if lists < self.team.size:
+            raise UsageError(
+                f"--batch-size {options.batch_size} is too small to be shared by {self.team.size} processes."
+            )
         self.step_size = self.batch_size * options.accumulate
         self.steps_per_epoch = math.ceil(len(examples) / self.step_size)
         self.total_steps = self.steps_per_epoch * options.epochs
@@ -168,18 +175,20 @@ class Engine:
         learning_rate = float(self.scheduler.get_last_lr()[0])
         shares: dict[str, float] = {}
         sums: dict[str, Tensor] = {}
-        tokens = 0
         for start in range(0, len(rows), size):
-            batch = collate(self.examples, rows[start : start + size], multiple=self.multiple)
-            tokens += int(batch.inputs["attention_mask"].sum())
-            weight = len(batch) / len(rows)  # so that the last, smaller batch does not count more per example
-            terms, values = self._terms(batch.to(self.device))
-            if self.position.step == 0 and start == 0 and len(terms) > 1:
-                shares = self._gradient_norms(terms)
-            loss = torch.stack(list(terms.values())).sum() * weight
-            self.accelerator.backward(loss)
-            for name, value in {"loss": loss / weight, "task": terms["task"], **values}.items():
+            whole = rows[start : start + size]
+            share = self.team.share(whole, self.examples.list_size)
+            batch = collate(self.examples, share.rows, multiple=self.multiple, longest=int(self.lengths[whole].max()))
+            weight = share.counted / len(rows)  # so that the last, smaller batch does not count more per example
+            with self.team.together(self.model, last=start + size >= len(rows)):
+                terms, values = self._terms(batch.to(self.device))
+                if self.position.step == 0 and start == 0 and len(terms) > 1:
+                    shares = self._gradient_norms(terms, share.counted / len(whole))
+                loss = torch.stack(list(terms.values())).sum()
+                self.accelerator.backward(loss * (weight * self.team.size))  # gradients are averaged over processes
+            for name, value in {"loss": loss, "task": terms["task"], **values}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() * weight
+        sums = self.team.total(sums)
         sums["gradient_norm"] = self._update(sums["loss"])
         measured = Measured(sums, partial(self._judge, self.position.step + 1, self.position.epoch + 1, rows))
         if self.device.type == "cpu":
@@ -191,7 +200,7 @@ class Engine:
             epoch=self.position.epoch,
             learning_rate=learning_rate,
             examples=len(rows),
-            tokens=tokens,
+            tokens=int(self.lengths[rows].sum()),
             seconds=perf_counter() - started,
             measured=measured,
             guide_names=tuple(name for name in sums if name not in ("loss", "task", "gradient_norm")),
@@ -216,13 +225,20 @@ class Engine:
                 values |= guide_values(guiding.monitors, guiding.attention(received.detach(), batch.mask)).raw
         return terms, values
 
-    def _gradient_norms(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace."""
+    def _gradient_norms(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:
+        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace.
+
+        Args:
+            terms: the weighted terms of the loss.
+            weight: this process's share of the batch.
+        """
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         norms = {}
         for name, term in terms.items():
-            gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-            norms[name] = float(nn.utils.get_total_norm([each for each in gradients if each is not None]))
+            gradients = torch.autograd.grad(term * weight, weights, retain_graph=True, allow_unused=True)
+            norms[name] = float(
+                nn.utils.get_total_norm([self.team.sum(each) for each in gradients if each is not None])
+            )
         return norms
 
     def _update(self, loss: Tensor) -> Tensor:
@@ -261,7 +277,12 @@ class Engine:
         In float32 whatever the training precision: what is judged is the model that is saved, in the arithmetic of
         whoever loads it.
         """
-        return predict_logits(self.bare_model, examples, self.options.eval_batch_size, self.device, on_batch=on_batch)
+        size = self.options.eval_batch_size
+        if len(examples) < self.team.size:
+            return predict_logits(self.bare_model, examples, size, self.device, on_batch=on_batch)
+        mine = examples if self.team.size == 1 else examples.take(self.team.part(len(examples)))
+        logits = predict_logits(self.bare_model, mine, size, self.device, on_batch=on_batch)
+        return self.team.joined(logits, len(examples))
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

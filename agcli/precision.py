@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from agcli.errors import UsageError
+from agcli.launcher import has_launcher
 
 
 def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
@@ -22,7 +23,9 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
     """
     precision = precision_here(precision)
     AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, **kwargs)
+    # Without `cpu`, processes that a launcher started where there is no GPU would know nothing of each other.
+    cpu = has_launcher() and not torch.cuda.is_available()
+    return Accelerator(cpu=cpu, mixed_precision="no" if precision == "fp32" else precision, **kwargs)
 
 
 def precision_here(precision: str) -> str:

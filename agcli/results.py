@@ -15,7 +15,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from agcli.atomic import write_text, writing
+from agcli.atomic import write_folder, write_text, writing
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
 
@@ -35,9 +35,16 @@ RESULT_VERSION = 1
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run on disk, whatever its state."""
+    """A run on disk, whatever its state.
+
+    Attributes:
+        path: the folder.
+        writes: whether this process writes there; of several that share a run, one does. To the others what writes
+            does nothing.
+    """
 
     path: Path
+    writes: bool = True
 
     @property
     def name(self) -> str:
@@ -95,7 +102,11 @@ class RunFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file whole or not at all."""
-        write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        self._write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def _write_text(self, name: str, text: str) -> None:
+        if self.writes:
+            write_text(self.path / name, text)
 
     def mark(self, state: State, reason: str = "") -> None:
         """Record how the run stands."""
@@ -110,6 +121,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
+        if not self.writes:
+            return
         with writing(self.path):
             for name in ("checkpoints", "model", "tracking", "rankings"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
@@ -123,6 +136,9 @@ class RunFolder:
         Raises:
             RunError: another process holds it, or it cannot be written.
         """
+        if not self.writes:
+            yield
+            return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("w")
@@ -155,7 +171,21 @@ class RunFolder:
         """
         header = next(iter(splits.values()))[0]
         rows = [[split, *row] for split, found in splits.items() for row in found[1:]]
-        write_text(self.path / "predictions.csv", csv_text([["split", *header], *rows]))
+        self._write_text("predictions.csv", csv_text([["split", *header], *rows]))
+
+    def write_model(self, write: Callable[[Path], None]) -> None:
+        """Write `model/` whole or not at all."""
+        if self.writes:
+            write_folder(self.model, write)
+
+    def drop_checkpoints(self) -> None:
+        """Remove all full states."""
+        if self.writes:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def step_table(self, name: str, header: Sequence[str]) -> StepTable:
+        """A table that grows by a row a step."""
+        return (StepTable if self.writes else UnwrittenTable)(self.path / name, header)
 
     def load_predictions(self, split: str) -> Predictions:
         """The predictions on one split.
@@ -260,6 +290,22 @@ class StepTable:
         """Flush and close."""
         with writing(self.path):
             self._file.close()
+
+
+class UnwrittenTable(StepTable):
+    """The table of a process that does not write."""
+
+    def start(self, step: int) -> None:
+        """Nothing."""
+
+    def add(self, row: Sequence[object]) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

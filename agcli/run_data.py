@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
 
-from agcli.batching import Examples, Rows, nested_subset
+from agcli.batching import Examples, Rows, nested_subset, padding_values
 from agcli.corpora.prepared import PreparedDataset
 from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.errors import DataError, RunError, UsageError
@@ -21,7 +22,8 @@ from agcli.results import prediction_rows
 from agcli.retrieval import MEASURES, measure
 from agcli.tasks import Classification, Ranking, relevance_scores
 from agcli.tasks.ranking import LOSSES, RankingLoss
-from agcli.text_pairs import TextPairs, check_room, pair_template, text_tokens
+from agcli.text_pairs import TextPairs, Tokens, check_room, pair_template, text_tokens
+from agcli.tokenised import TokenStore, open_store
 
 DEV_DEPTH = 20
 """Candidates of a dev claim where nobody says how many: enough for RR, a fifth of the cost of a hundred."""
@@ -68,8 +70,8 @@ class RunData(ABC):
     dev_depth: int | None = None
 
     @abstractmethod
-    def examples(self, tokenizer: Any) -> dict[str, Examples]:
-        """`train`, limited as asked, and the splits that the run is judged on."""
+    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+        """`train`, limited as asked, and the splits that it is judged on; `shared`: tokenised data of a sweep."""
 
     @abstractmethod
     def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
@@ -103,7 +105,7 @@ class PairData(RunData):
         self.dataset, self.options, self.subset_seed = dataset, options, subset_seed
         self.task = Classification(dataset.labels)
 
-    def examples(self, tokenizer: Any) -> dict[str, Examples]:
+    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
         """Every split, tokenised."""
         frames = dict(self.dataset.splits)
         for split in ("train", "dev"):
@@ -112,8 +114,22 @@ class PairData(RunData):
         for split, frame in frames.items():
             if frame.empty:
                 raise DataError(f"the {split} split is empty", file=self.dataset.folder)
-        frames["train"] = frames["train"].iloc[training_rows(len(frames["train"]), self.options, self.subset_seed)]
-        return {split: self.task.examples(frame, tokenizer, self.options.max_length) for split, frame in frames.items()}
+        rows = {split: np.arange(len(frame)) for split, frame in frames.items()}
+        rows["train"] = training_rows(len(frames["train"]), self.options, self.subset_seed)
+        store = open_store(shared, self.dataset, tokenizer, self.options.max_length)
+        return {split: self._examples(split, rows[split], tokenizer, store) for split in frames}
+
+    def _examples(self, split: str, rows: Rows, tokenizer: Any, store: TokenStore | None) -> Examples:
+        frame = self.dataset.splits[split]
+
+        def make(chosen: Rows) -> Examples:
+            return self.task.examples(frame.iloc[chosen], tokenizer, self.options.max_length)
+
+        if store is None:
+            return make(rows)
+        encoded, truncated = store.pairs(split, rows, len(frame), make)
+        ids, gold = tuple(frame["id"].iloc[rows].tolist()), self.task.gold(frame.iloc[rows])
+        return Examples(ids, encoded, encoded.lengths, gold, truncated, padding_values(tokenizer))
 
     def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
         """Classification metrics, beside those of the majority class."""
@@ -146,17 +162,25 @@ class RankingData(RunData):
         self.task = Ranking(cast(RankingLoss, ranking.ranking_loss), self.list_size)
         self.loss = LOSSES[self.task.loss]
 
-    def examples(self, tokenizer: Any) -> dict[str, Examples]:
+    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
         """`train` and `dev`; texts are tokenised once, however many pairs they are in."""
         pairs = {"train": self._training_pairs, "dev": self.dev_pairs}
         queries, template = self.dataset.queries, pair_template(tokenizer)
         claims = np.unique(np.concatenate([each[:, 0] for each in pairs.values()]))
         documents = np.unique(np.concatenate([each[:, 1] for each in pairs.values()]))
         limit = self.options.max_length
-        first = text_tokens(tokenizer, queries["text"].iloc[claims].tolist(), limit)
+        store = open_store(shared, self.dataset, tokenizer, limit)
+
+        def tokens(kind: str, rows: Rows, available: int, texts: Callable[[Any], Sequence[str]]) -> Sequence[Tokens]:
+            def make(chosen: Rows) -> Sequence[Tokens]:
+                return text_tokens(tokenizer, texts(chosen), limit)
+
+            return make(rows) if store is None else store.texts(kind, rows, available, make)
+
+        first = tokens("claims", claims, len(queries), lambda rows: queries["text"].iloc[rows].tolist())
         hint = f"--max-length is {limit}; only the abstract is shortened, so give a larger one"
         check_room(queries["id"].iloc[claims], first, template, limit, hint)
-        second = text_tokens(tokenizer, self.dataset.texts(documents), limit)
+        second = tokens("documents", documents, len(self.dataset.documents), self.dataset.texts)
         by_claim = dict(zip(claims.tolist(), first, strict=True))
         by_document = dict(zip(documents.tolist(), second, strict=True))
         return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,14 +12,17 @@ import torch
 
 from agcli import checkpoint, environment, interruption, model_card
 from agcli.assembly import Assembly, Plan
-from agcli.atomic import write_folder
 from agcli.config import RunConfig
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
+from agcli.launcher import process_rank
 from agcli.models import quiet_transformers
-from agcli.results import RunFolder, StepTable
+from agcli.results import RunFolder
 from agcli.run_data import Judgement
 from agcli.step_report import StepReport
 from agcli.watch import Watch, share_line
+
+HEAR_STEPS = 8
+"""Steps after which several processes ask each other whether one was told to stop: asking waits for the slowest."""
 
 
 def plan_run(config: RunConfig, folder: Path) -> Plan:
@@ -29,7 +31,13 @@ def plan_run(config: RunConfig, folder: Path) -> Plan:
 
 
 def finetune(
-    config: RunConfig, path: Path, *, resume: bool = False, overwrite: bool = False, watch: Watch | None = None
+    config: RunConfig,
+    path: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    tokenised: Path | None = None,
 ) -> RunFolder:
     """Fine-tune, choose the best epoch on dev, judge it, and leave a run folder.
 
@@ -39,21 +47,25 @@ def finetune(
         resume: go on from the newest valid checkpoint.
         overwrite: clear the folder of an earlier run.
         watch: who looks on.
+        tokenised: a folder of tokenised data that runs share, if they do.
 
     Raises:
         AgError: as the parts raise them; once training has begun, the folder is marked `failed`.
         InterruptedRunError: SIGINT or SIGTERM; full state is saved and the folder marked `interrupted`.
     """
-    folder, watch = RunFolder(path), watch or Watch()
-    parts = Assembly(config, folder)
+    folder, watch = RunFolder(path, writes=process_rank() == 0), watch or Watch()
+    parts = Assembly(config, folder, tokenised)
     _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
+    team = parts.engine.team
+    team.wait()
     with folder.locked(), interruption.watched() as stop:
-        if folder.state is not None and not (resume or overwrite):  # perhaps another process has just made it
+        if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
         folder.mark("running")
         if not resume:
             folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
+        team.wait()
         try:
             _Training(parts, stop, watch, resume).run()
         except BaseException as error:
@@ -62,7 +74,7 @@ def finetune(
             raise
         folder.mark("finished")
         if not config.output.keep_checkpoints:
-            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+            folder.drop_checkpoints()
     return folder
 
 
@@ -78,15 +90,16 @@ class _Training:
         columns: list[str] = []
         for name in self.names:
             columns += [name, *([f"{name}_weighted"] if name in self.weights else [])]
-        self.history = StepTable(
-            self.folder.path / "history.csv",
+        self.history = self.folder.step_table(
+            "history.csv",
             ["step", "epoch", "loss", "task_loss", *columns, "learning_rate", "gradient_norm"],
         )
-        self.timing = StepTable(
-            self.folder.path / "timing.csv", ["step", "seconds", "examples", "tokens", "examples_per_second"]
+        self.timing = self.folder.step_table(
+            "timing.csv", ["step", "seconds", "examples", "tokens", "examples_per_second"]
         )
         # What must survive a kill beside the engine's own state; saved with every checkpoint.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
+        self.stopping = False
         self.best_dev: Judgement | None = None  # spares the last judgement of dev; made anew after a resume
 
     def run(self) -> None:
@@ -129,7 +142,7 @@ class _Training:
         """The same settings can mean other numbers on another machine; `auto` is resolved anew."""
         before = self.folder.environment
         plan, now = before.get("plan", {}), self.parts.plan
-        for name in ("precision", "device", "attention"):
+        for name in ("processes", "precision", "device", "attention"):
             if plan.get(name) not in (None, getattr(now, name)):
                 raise UsageError(
                     f"--resume: the run began with {name} {plan[name]}; here it would go on with {getattr(now, name)}.",
@@ -147,12 +160,15 @@ class _Training:
 
     def _train_epoch(self) -> None:
         every = self.parts.config.output.checkpoint_every
+        self._hear()
         behind: StepReport | None = None  # on a GPU a step is recorded while the next one runs
         for report in self.engine.train_epoch():
             self._record(behind)
             behind = report
             last = self.engine.position.step_in_epoch == self.engine.steps_per_epoch
-            save = self.stop.asked or (every and report.step % every == 0 and not last)
+            if report.step % HEAR_STEPS == 0 or self.engine.team.size == 1:
+                self._hear()
+            save = self.stopping or (every and report.step % every == 0 and not last)
             if save or report.measured.ready:
                 self._record(behind)
                 behind = None
@@ -161,6 +177,7 @@ class _Training:
             self._stop_if_asked()
         self._record(behind)
         self._end_epoch()
+        self._hear()
         self._save()
         self._stop_if_asked()
 
@@ -225,10 +242,15 @@ class _Training:
         best = self.progress["best"]
         checkpoint.save(self.folder.checkpoints, self.engine, self.progress, best["checkpoint"] if best else None)
 
+    def _hear(self) -> None:
+        """Learn whether a signal came, to this process or another; all of them learn it at the same step."""
+        self.stopping = self.engine.team.any(self.stop.asked)
+
     def _stop_if_asked(self) -> None:
-        if self.stop.signal is not None:
+        if self.stopping:
+            by = self.stop.signal.name if self.stop.signal is not None else "a signal to another process"
             raise InterruptedRunError(
-                f"interrupted by {self.stop.signal.name} after step {self.engine.position.step} of "
+                f"interrupted by {by} after step {self.engine.position.step} of "
                 f"{self.engine.total_steps}; full state is saved in {self.folder.path}.",
                 hint=f"ag finetune --output {shlex.quote(str(self.folder.path.resolve()))} --resume",
             )
@@ -240,7 +262,8 @@ class _Training:
 
         def on_batch(num_examples: int) -> None:
             self.watch.predicted(num_examples)
-            if saved:
+            if saved and self.engine.team.size == 1:  # several are waited for by each other
+                self._hear()
                 self._stop_if_asked()
 
         return self.parts.data.judge(split, self.parts.examples, self.engine.predict(examples, on_batch=on_batch))
@@ -255,7 +278,7 @@ class _Training:
             judged["test"] = self._judge("test", saved=True)
         metrics = self._metrics(judged)
         self.folder.write_predictions({split: found.make_table() for split, found in judged.items()})
-        write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
+        self.folder.write_model(lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
 
     def _metrics(self, judged: dict[str, Judgement]) -> dict[str, Any]:

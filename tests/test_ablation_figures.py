@@ -6,8 +6,10 @@ import itertools
 import math
 import os
 import random
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ from test_figures import NASTY, points_of, said, texts
 
 from agcli.ablation.contrasts import family, flat
 from agcli.errors import DataError, RunError
-from agcli.figures import forest, layer_curve, size_curve, style, weight_heatmap
+from agcli.figures import PaperPoints, forest, layer_curve, size_curve, style, weight_heatmap
 from agcli.figures.forest import MOST_LINES
 
+FEW = (1, 2)
 FIVE = (0.60, 0.61, 0.62, 0.63, 0.64)
 MEAN, HALF = 62.0, 1.9632432
 """In percent, of `FIVE`: the mean, and t(0.975, 4) = 2.7764451 times its standard error, sqrt(2.5 / 5) = 0.7071068."""
@@ -252,6 +255,65 @@ class TestSizeCurve:
         assert size_curve([], tmp_path) == []
 
 
+PRINTED = PaperPoints(
+    of="BERT on MedNLI",
+    models=frozenset({"bert-base-uncased"}),
+    datasets=frozenset({"mednli"}),
+    numbers=(("none", "all", 76.02), ("mdg", "1", 77.36), ("mdg", "9", 75.39), ("both", "0", 77.78)),
+)
+SHARES = replace(PRINTED, numbers=(("none", "0.2", 68.78), ("mdg", "0.2", 69.62)))
+
+
+def as_the_paper(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"model": "bert-base-uncased", "dataset": "mednli"} for row in rows]
+
+
+def stars(axes: Axes) -> dict[str, list[tuple[float, float]]]:
+    """Label -> (place, number) of the printed numbers in a panel."""
+    return {
+        str(line.get_label()): [(float(x), float(y)) for x, y in zip(*line.get_data(), strict=True)]
+        for line in axes.get_lines()
+        if str(line.get_label()).startswith("paper")
+    }
+
+
+class TestPaperPoints:
+    def test_stars_and_a_dotted_line_beside_our_layers(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        layer_curve(as_the_paper(over_layers(range(3), FEW)), tmp_path, PRINTED)
+        mdg, pdg, both = drawn[0].axes
+        line = [(-0.5, 76.02), (2.5, 76.02)]
+        assert stars(mdg) == {"paper: none": line, "paper: guided": [(1.0, 77.36)]}  # layer 9 has no place here
+        assert stars(pdg) == {"paper: none": line, "paper: guided": []}
+        assert stars(both) == {"paper: none": line, "paper: guided": [(0.0, 77.78)]}
+        assert "Paper: none 76.02; mdg 77.36 at layer 1, 75.39 at layer 9; both 77.78 at layer 0." in caption(drawn[0])
+        (legend,) = drawn[0].legends
+        assert {"paper: none", "paper: guided"} <= {text.get_text() for text in legend.get_texts()}
+
+    def test_stars_beside_our_sizes(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        rows = [row for row in over_sizes((0.2, 1.0), FEW) if row["variant"] in ("none", "mdg")]
+        size_curve(as_the_paper(rows), tmp_path, SHARES)
+        (axes,) = drawn[0].axes
+        assert stars(axes) == {"paper: none": [(20.0, 68.78)], "paper: guided": [(20.0, 69.62)]}
+        assert "Paper: none 68.78 at 20 %; mdg 69.62 at 20 %." in caption(drawn[0])
+
+    def test_numbers_of_examples_are_no_shares(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        size_curve(as_the_paper(over_sizes((20, 100), FEW)), tmp_path, SHARES)
+        assert stars(drawn[0].axes[0]) == {}
+
+    @pytest.mark.parametrize("changed", [{"model": "minilm"}, {"dataset": "mnli_20k"}])
+    def test_another_model_or_other_data_has_them_in_words_only(
+        self, tmp_path: Path, drawn: list[Figure], changed: dict[str, str]
+    ) -> None:
+        layer_curve([row | changed for row in as_the_paper(over_layers(range(2), FEW))], tmp_path, PRINTED)
+        assert all(stars(axes) == {} for axes in drawn[0].axes)
+        assert "Not drawn, the paper has another model or data (BERT on MedNLI): none 76.02;" in caption(drawn[0])
+
+    def test_without_them_nothing_is_said(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        layer_curve(as_the_paper(over_layers(range(2), FEW)), tmp_path)
+        assert stars(drawn[0].axes[0]) == {}
+        assert "aper" not in caption(drawn[0])
+
+
 class TestWeightHeatmap:
     def chosen(self) -> list[dict[str, Any]]:
         weights = (("none", 0.0, 0.0), ("mdg", 0.1, 0.0), ("both", 0.01, 0.001))
@@ -474,7 +536,6 @@ def named(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [row | {"model": name, "dataset": f"{name} data", "reason": name} for row in rows]
 
 
-FEW = (1, 2)
 DRAWN = {
     layer_curve: over_layers(range(2), FEW),
     size_curve: over_sizes((0.5, 1.0), FEW),
@@ -552,6 +613,15 @@ class TestAll:
         (tmp_path / "taken").write_text("a file, not a folder")
         with pytest.raises(RunError, match=r"cannot write .*taken"):
             draw(rows, tmp_path / "taken")
+
+
+@pytest.mark.parametrize("name", ["…", "a/b", NASTY])
+def test_every_picture_cuts_names_alike(name: str) -> None:
+    """A name without a letter that a file system takes is `unnamed`; one that is taken gets a number."""
+    first = style.stem_of("scaling", (name,), ())
+    assert re.fullmatch(r"scaling_[A-Za-z0-9._-]+", first)
+    assert first == {"…": "scaling_unnamed", "a/b": "scaling_a_b"}.get(name, first)
+    assert style.stem_of("scaling", (name,), (first.upper(),)) == f"{first}_2"
 
 
 def test_the_order_of_seeds_does_not_matter(tmp_path: Path) -> None:

@@ -17,14 +17,15 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"atomic", "dropout", "stopwatch", "shapes"}),
+    frozenset({"atomic", "dropout", "launcher", "stopwatch", "shapes"}),
     frozenset({"retrieval"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset(
         {"config", "statistics", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
+        | {"tokenised"}
     ),
-    frozenset({"prediction", "run_data", "figures", "paper"}),
+    frozenset({"prediction", "run_data", "team", "figures", "paper"}),
     frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card", "arms"}),

@@ -15,14 +15,22 @@ import pytest
 
 from agcli.errors import DataError, UsageError
 from agcli.paper import tables
+from agcli.paper.files import write_files
 from agcli.paper.latex import document, escaped, latex
 from agcli.paper.layout import Cell, LaidOutTable, paper_table
+from agcli.paper.names import row_name
 from agcli.paper.printed import printed
 from agcli.paper.recipes import RECIPES, recipe
-from agcli.paper.rendering import as_json, blocks, markdown, records
+from agcli.paper.rendering import as_json, blocks, cell_text, markdown, records
+
+FILES = ("csv", "json", "md", "tex")
 
 ACCURACIES = {"none": (0.70, 0.71, 0.72, 0.73, 0.74), "both": (0.72, 0.73, 0.74, 0.75, 0.76)}
 """Means 72 and 74 %, both with the standard deviation sqrt(2.5) = 1.58 points."""
+
+
+FIGURE_3_SUMS = [75.39, 76.23, 77.53, 77.78]
+"""76.02 less 0.63, and plus 0.21, 1.51 and 1.76, which section 4.2 prints."""
 
 
 def cells(model: str, dataset: str, variant: str, values: Any, **other: Any) -> list[dict[str, Any]]:
@@ -58,6 +66,12 @@ def found(table: LaidOutTable, row: str, group: str, column: str) -> Cell:
     return entry.cells[headings.index(column)]
 
 
+def first_of_ours(table: LaidOutTable) -> tuple[str, ...]:
+    """Our first row on MedNLI."""
+    (block,) = (each for each in blocks(table) if each.title == "MedNLI")
+    return next(row for row in block.rows if row[1] == "ours")
+
+
 def test_ours_stands_beside_the_papers() -> None:
     table = paper_table("table1", plain_sweep())
     cell = found(table, "BERT+AG", "MedNLI", "ACC")
@@ -78,11 +92,14 @@ def test_every_number_of_the_paper_is_shown_without_a_result(name: str) -> None:
     """What is laid out is what is shipped: as many numbers, each once."""
     shipped = tables()
     if name.startswith("table"):
-        leaves = json.dumps(shipped[name]).replace("[", " ").replace("]", " ").replace(",", " ").replace("}", " ")
+        part = [shipped[name], shipped["sota"] if name == "table1" else []]
+        leaves = json.dumps(part).replace("[", " ").replace("]", " ").replace(",", " ").replace("}", " ")
         expected = sorted(float(word) for word in leaves.split() if word[0].isdecimal())
     else:
         key = {"figure3": "layers_mednli_bert", "figure6": "sizes_mednli_bert_20pct"}[name]
         expected = sorted(shipped["figure_text"][key].values())
+        expected += FIGURE_3_SUMS if name == "figure3" else []
+        expected.sort()
     empty = plain_sweep().iloc[:0]
     if name == "table4":
         empty = timing([]).iloc[:0]
@@ -135,11 +152,14 @@ def test_table_3_puts_pdg_alone_under_without_mdg() -> None:
 def test_figure_3_goes_by_layer() -> None:
     layered = [cells("bert", "mednli", "pdg", (0.5, 0.6), layers=str(layer)) for layer in (11, 9, 0)]
     table = paper_table("figure3", frame(cells("bert", "mednli", "none", (0.7, 0.8)), *layered))
-    assert [row.text for row in table.rows] == ["all layers", "layer 0", "layer 7", "layer 9", "layer 11"]
+    assert [row.text for row in table.rows] == ["all layers", *(f"layer {layer}" for layer in (0, 5, 6, 7, 9, 11))]
     nine = found(table, "layer 9", "MedNLI, BERT", "ACC, PDG")
     assert (nine.mean, nine.paper) == (pytest.approx(55.0), 77.43)
     base = found(table, "all layers", "MedNLI, BERT", "ACC, no guide")
     assert (base.mean, base.paper, base.best) == (pytest.approx(75.0), 76.02, True)
+    assert found(table, "layer 6", "MedNLI, BERT", "ACC, MDG + PDG").paper == 77.78
+    assert found(table, "layer 5", "MedNLI, BERT", "ACC, MDG").paper == 75.39
+    assert any("mdg at layer 5 -0.63, mdg at layer 6 +0.21" in note for note in table.notes)
 
 
 def test_figure_6_goes_by_size() -> None:
@@ -147,6 +167,78 @@ def test_figure_6_goes_by_size() -> None:
     table = paper_table("figure6", frame(*sized))
     assert [row.text for row in table.rows] == ["20 %", "100 %", "400 examples"]
     assert found(table, "20 %", "MedNLI, BERT", "ACC, MDG").paper == 69.62
+    assert [column.text for column in table.groups[0].columns] == ["ACC, no guide", "ACC, MDG", "ACC, PDG"]
+    both = paper_table("figure6", frame(*sized, cells("bert", "mednli", "both", (0.5, 0.6))))
+    assert found(both, "100 %", "MedNLI, BERT", "ACC, MDG + PDG").mean == pytest.approx(55.0)
+
+
+def test_table_1_begins_with_what_was_best_before() -> None:
+    table = paper_table("table1", plain_sweep())
+    assert table.rows[0].text == "SOTA"
+    assert found(table, "SOTA", "MultiNLI", "ACC").paper == 87.9
+    assert found(table, "SOTA", "MultiNLI", "F1").paper is None
+    assert [found(table, "SOTA", "Cross-genre-IR", name).paper for name in ("MRR", "R@20")] == [69.5, 82.8]
+    assert any(note.startswith("SOTA: the best methods by November 2021") for note in table.notes)
+
+
+BIOBERT = "dmis-lab/biobert-v1.1"
+
+
+@pytest.mark.parametrize(
+    "asked", ["biobert", BIOBERT, "biobert-v1.1", "/models/biobert-v1.1", "./biobert", "a/b/biobert"]
+)
+def test_a_hub_id_or_a_folder_finds_the_papers_row(asked: str) -> None:
+    contrast = {"model": asked, "dataset": "mednli", "variant": "both", "size": "1.0", "layers": "all", "stars": "*"}
+    table = paper_table("table1", plain_sweep(asked), [contrast])
+    cell = found(table, "BioBERT+AG", "MedNLI", "ACC")
+    assert (cell.mean, cell.paper, cell.stars) == (pytest.approx(74.0), 82.63, "*")
+    assert cell.where["asked_model"] == asked
+    assert (f"biobert is {asked}, as it was asked for." in table.notes) == (asked != "biobert")
+
+
+@pytest.mark.parametrize("other", ["somebody/biobert-v1.1", "biobert-large", "./my-biobert", "minilm"])
+def test_another_model_does_not(other: str) -> None:
+    table = paper_table("table1", plain_sweep(other))
+    assert found(table, "BioBERT+AG", "MedNLI", "ACC").mean is None
+    assert found(table, f"{other}+AG", "MedNLI", "ACC").mean == pytest.approx(74.0)
+
+
+def test_a_folder_that_is_here_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert row_name("models/biobert") == "models/biobert"
+    (tmp_path / "models" / "biobert").mkdir(parents=True)
+    assert row_name("models/biobert") == "biobert"
+
+
+def test_two_names_of_one_encoder_are_not_merged() -> None:
+    table = paper_table("table1", pd.concat([plain_sweep(BIOBERT), plain_sweep("biobert")]))
+    for row in ("BioBERT+AG", f"{BIOBERT}+AG"):
+        assert found(table, row, "MedNLI", "ACC").n == 5
+
+
+def test_a_timing_finds_its_row_too() -> None:
+    table = paper_table("table4", timing([(BIOBERT, "mednli", "both", 90.0)]))
+    cell = found(table, "BioBERT+AG", "MedNLI", "s per epoch")
+    assert (cell.mean, cell.paper) == (90.0, 87.0)
+
+
+def test_a_terminal_may_write_numbers_its_own_way() -> None:
+    def loud(cell: Cell, source: str, unit: str) -> str:
+        return f"<{cell_text(cell, source, unit)}>" if cell.best and source == "ours" else cell_text(cell, source, unit)
+
+    rows = next(each for each in blocks(paper_table("table1", plain_sweep()), loud) if each.title == "MedNLI").rows
+    assert next(row for row in rows if row[0] == "BERT+AG")[2] == "<74.00 ± 1.58>"
+    assert not any("<" in cell for row in rows if row[1] == "paper" for cell in row)
+
+
+def test_all_files_of_a_table_say_the_same(tmp_path: Path) -> None:
+    table = paper_table("table1", plain_sweep(), title="T")
+    assert [path.name for path in write_files(table, tmp_path)] == [f"paper_table.{kind}" for kind in FILES]
+    whole = json.loads((tmp_path / "paper_table.json").read_text(encoding="utf-8"))
+    with (tmp_path / "paper_table.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["ours"] for row in csv.DictReader(file)] == [str(row["ours"] or "") for row in whole["numbers"]]
+    assert (tmp_path / "paper_table.md").read_text(encoding="utf-8") == markdown(table)
+    assert "\\end{document}" in (tmp_path / "paper_table.tex").read_text(encoding="utf-8")
 
 
 def timing(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
@@ -207,12 +299,12 @@ def test_lost_and_diverged_seeds_are_said() -> None:
     assert "failed, without a number: 1 of 5" in told
     assert "diverged, kept in the mean: 1 of 5" in told
     assert "not run yet: 1 of 5" in told
-    assert "[1]" in next(block for block in blocks(table) if block.title == "MedNLI").rows[0][2]
+    assert "[1]" in first_of_ours(table)[2]
 
 
 def test_a_setting_whose_every_seed_failed_keeps_its_row() -> None:
     table = paper_table("table1", plain_sweep().assign(state="failed", metric=""))
-    row = next(block for block in blocks(table) if block.title == "MedNLI").rows[0]
+    row = first_of_ours(table)
     assert (row[0], row[1], row[2], row[-1]) == ("BERT", "ours", "- [1]", "0")
 
 
@@ -312,7 +404,7 @@ def test_latex_stands_three_data_sets_side_by_side() -> None:
 
 
 def test_latex_compiles(tmp_path: Path) -> None:
-    """Every table with results, with names that would break it, in one document."""
+    """Every table with results, bold means and stars, with names that would break it, in one document of its pages."""
     program = shutil.which("pdflatex") or shutil.which("tectonic")
     if program is None:
         pytest.skip("neither pdflatex nor tectonic is installed")
@@ -320,13 +412,24 @@ def test_latex_compiles(tmp_path: Path) -> None:
     if find and subprocess.run([find, "booktabs.sty"], capture_output=True, check=False).returncode:
         pytest.skip("LaTeX is installed without booktabs")
     sweep = pd.concat([plain_sweep(), plain_sweep("minilm", "mnli_20k"), plain_sweep(NASTY)])
-    drawn = [paper_table(name, sweep, title=NASTY, notes=recipe(name).notes) for name in RECIPES if name != "table4"]
+    starred = [
+        {"model": name, "dataset": "mednli", "variant": "both", "stars": stars}
+        for name, stars in (("bert", "**"), (NASTY, "*"))
+    ]
+    drawn = [
+        paper_table(name, sweep, starred, title=NASTY, notes=recipe(name).notes) for name in RECIPES if name != "table4"
+    ]
     drawn.append(paper_table("table4", timing([("bert", "mednli", "none", 50.0)]), notes=[NASTY]))
     file = tmp_path / "tables.tex"
-    file.write_text(document(drawn), encoding="utf-8")
-    quiet = ["-interaction=nonstopmode", "-halt-on-error", "-draftmode"] if "pdflatex" in program else ["--untrusted"]
+    text = document(drawn)
+    assert all(
+        sign in text for sign in ("\\textbf{74.00}", "\\textsuperscript{**}", "\\textsuperscript{*}", "\\midrule")
+    )
+    file.write_text(text, encoding="utf-8")
+    quiet = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in program else ["--untrusted"]
     done = subprocess.run(
         [program, *quiet, file.name], cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=300
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+    assert (tmp_path / "tables.pdf").read_bytes().startswith(b"%PDF")

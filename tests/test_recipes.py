@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from agcli.config import make_config
 from agcli.errors import UsageError
 from agcli.models.zoo import ZOO
 from agcli.paper import tables
+from agcli.paper.notes import given_beside
 from agcli.paper.recipes import RECIPES, SCALES, Recipe, recipe
 
 SEVEN = {"bert", "albert", "roberta", "biobert", "clinicalbert", "bluebert", "scibert"}
@@ -123,6 +125,44 @@ def test_narrowed_keeps_pairs_of_both() -> None:
     assert found.pairs == (("bert", "mednli"), ("albert", "mednli"))
     assert recipe("table3").narrowed(datasets=["mednli"]).pairs == (("bluebert", "mednli"),)
     assert recipe("table3").narrowed() == recipe("table3")
+
+
+@pytest.mark.parametrize("asked", ["dmis-lab/biobert-v1.1", "/models/biobert-v1.1", "biobert"])
+def test_narrowed_to_a_hub_id_or_a_folder_runs_that(asked: str) -> None:
+    assert recipe("table3").narrowed([asked]).pairs == ((asked, "cross-genre-ir"),)
+    assert recipe("table1").narrowed([asked, "bert"], ["mednli"]).models == ("bert", asked)
+
+
+def test_narrowed_to_albert_by_its_id_keeps_its_batches() -> None:
+    (part,) = recipe("table1").narrowed(["albert/albert-base-v2"]).parts
+    assert part.options["batch_size"] == 56
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_note_on_settings_holds_whatever_option_is_given(name: str) -> None:
+    for found in both_scales(name):
+        (settings,) = (note for note in found.notes if "epochs" in note and "batches of" in note)
+        assert "where no option was given" in settings
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_options_given_beside_a_recipe_are_said(scale: str) -> None:
+    asked = recipe("table1", scale, AT_HAND)
+    given = {"epochs": 1, "batch_size": 8, "offline": True}
+    plain: list[dict[str, Any]] = [
+        {"models": part.models, "mdg": list(asked.mdg), "pdg": list(asked.pdg), "options": dict(part.options)}
+        for part in asked.parts
+    ]
+    assert list(given_beside("table1", scale, plain)) == []
+    changed = [{**grid, "mdg": [0.5], "options": {**grid["options"], **given}} for grid in plain]
+    (line,) = given_beside("table1", scale, changed)
+    assert line.startswith("Given beside the recipe: ")
+    assert "--epochs 1" in line
+    assert "--batch-size 8" in line
+    assert "offline" not in line, "which changes no number"
+    assert "--mdg 0.5" in line
+    assert "pdg" not in line, "which is the recipe's own"
+    assert "train" not in line, "which the recipe sets"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class CellJob:
         folder: its run folder.
         keep_model: whether `model/` stays.
         threads: that it computes with.
+        tokenised: the folder of tokenised data that cells share.
     """
 
     fingerprint: str
@@ -50,6 +51,7 @@ class CellJob:
     folder: str
     keep_model: bool
     threads: int
+    tokenised: str
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def run_cell(job: CellJob) -> Outcome:
     try:
         config = make_config(dict(job.options), origin="the sweep")
         if folder.state != "finished":
-            finetune(config, folder.path, resume=folder.state is not None)
+            finetune(config, folder.path, resume=folder.state is not None, tokenised=Path(job.tokenised))
         if "RR" in folder.metrics["dev"]:
             _rank_test(folder)
         if not job.keep_model:

@@ -82,9 +82,23 @@ def run_shipped(job: CellJob, *contents: Files, names: tuple[str, ...]) -> tuple
             place = Path(folder) / "given" / name / Path(str(options[name])).name
             _unpack(files, place)
             options[name] = str(place)
-        here = replace(job, options=options, folder=str(Path(folder) / "cell"))
+        shared = _session_folder() or Path(folder)
+        here = replace(job, options=options, folder=str(Path(folder) / "cell"), tokenised=str(shared / "ag-tokenised"))
         outcome = run_cell(here)
         return outcome, _packed(Path(here.folder)) if Path(here.folder).is_dir() else {}
+
+
+def _session_folder() -> Path | None:
+    """Where Ray keeps the files of its session on this machine, for all its workers; they are cleared away together.
+    The sweep's own folder may be on another machine. None where Ray is too old to tell.
+    """
+    import ray
+
+    context = ray.get_runtime_context()
+    try:
+        return Path(context.get_temp_dir()) / str(context.get_session_name())
+    except AttributeError:
+        return None
 
 
 def _join(ray: Any, address: str | None) -> None:

@@ -1,7 +1,7 @@
 """What a sweep says, from its saved results alone: means, contrasts, winners, power, the paper's table, pictures.
 
 Everything goes into `report/` of the sweep's folder: `means.csv`, `contrasts.csv`, `report.json`, `report.md`, the
-pictures, and for a recipe the table as the paper lays it out, in CSV, Markdown and LaTeX.
+pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Markdown and LaTeX.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from agcli.ablation.selection import Winner, winners
 from agcli.ablation.table import CHOICE, GUIDING, Cells, axes, cells_of, checked, groups, read_results
 from agcli.atomic import write_text, writing
 from agcli.errors import DataError
+from agcli.figures import PaperPoints
 from agcli.metrics import Floats
+from agcli.paper.files import write_files
+from agcli.paper.layout import LaidOutTable, paper_table
+from agcli.paper.names import row_name
+from agcli.paper.notes import given_beside
+from agcli.paper.printed import printed
+from agcli.paper.rendering import markdown, records
 from agcli.results import RunFolder, csv_text
 from agcli.statistics import crossed_bootstrap, power, power_line
 
@@ -48,6 +55,7 @@ class Report:
         contrasts: one plain row for each comparison, raw and corrected p-values included.
         means: one plain row for each setting and variant.
         pictures: the files drawn.
+        paper_table: of a recipe the table laid out as the paper's, ours beside the paper's numbers.
     """
 
     tables: tuple[ReportTable, ...]
@@ -55,11 +63,15 @@ class Report:
     contrasts: tuple[dict[str, object], ...]
     means: tuple[dict[str, object], ...]
     pictures: tuple[str, ...]
+    paper_table: LaidOutTable | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
-        return {"means": list(self.means), "contrasts": list(self.contrasts), "lines": list(self.lines),
-                "pictures": list(self.pictures)}  # fmt: skip
+        return {
+            **{"means": list(self.means), "contrasts": list(self.contrasts), "lines": list(self.lines)},
+            "paper_table": records(self.paper_table) if self.paper_table else [],
+            "pictures": list(self.pictures),
+        }
 
 
 def write_report(folder: Path) -> Report:
@@ -80,10 +92,15 @@ def write_report(folder: Path) -> Report:
     with writing(place):
         place.mkdir(exist_ok=True)
     tables = list(_tables(means, comparisons, chosen, results))
-    if plan.get("recipe"):
-        lines += _write_paper_table(place, plan["recipe"], results, flat(comparisons))
+    asked = plan.get("recipe")
+    laid_out = _paper_table(plan, results, comparisons) if asked else None
     report = Report(
-        tuple(tables), tuple(lines), tuple(flat(comparisons)), tuple(means), tuple(_draw(place, results, comparisons))
+        tables=tuple(tables),
+        lines=tuple(dict.fromkeys([*lines, *(laid_out.notes if laid_out else ())])),
+        contrasts=tuple(flat(comparisons)),
+        means=tuple(means),
+        pictures=tuple(_draw(place, results, comparisons, asked["name"] if asked else "")),
+        paper_table=laid_out,
     )
     _write(place, report)
     return report
@@ -139,19 +156,10 @@ def _tables(
     yield ReportTable("Means", columns, rows, caption + "finished are in the mean.")
     found = flat(comparisons)
     if found:
+        tests = ["points [95 % t-interval]", "t p", "Holm p", "stars", "Wilcoxon p (least)", "d_z"]
         yield ReportTable(
             "Guided minus unguided",
-            [
-                *varied,
-                "variant",
-                "n",
-                "points [95 % t-interval]",
-                "t p",
-                "Holm p",
-                "stars",
-                "Wilcoxon p (least)",
-                "d_z",
-            ],
+            [*varied, "variant", "n", *tests],
             [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
             "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
             f"{len(found)} comparisons here; * p < 0.05, ** p < 0.01, on corrected values. The rest is descriptive.",
@@ -185,14 +193,8 @@ def _tests(row: Mapping[str, Any]) -> list[object]:
         return [None] * 6
     interval = f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]" if row["low"] is not None else ""
     wilcoxon = f"{row['wilcoxon_p']:.3f} ({row['wilcoxon_least_p']:.3f})" if row["wilcoxon_p"] is not None else None
-    return [
-        f"{100 * row['difference']:+.2f}{interval}",
-        row["t_p"],
-        row["holm_p"],
-        row["stars"],
-        wilcoxon,
-        row["effect_size"],
-    ]
+    points = f"{100 * row['difference']:+.2f}{interval}"
+    return [points, row["t_p"], row["holm_p"], row["stars"], wilcoxon, row["effect_size"]]
 
 
 def _winner(found: Winner) -> Iterator[object]:
@@ -208,6 +210,7 @@ def _winner(found: Winner) -> Iterator[object]:
 
 def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
     """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
+    several_sizes = len({row.setting.size for row in comparisons}) > 1
     for row in comparisons:
         if row.contrast is None or row.contrast.n < 2:
             continue
@@ -216,7 +219,10 @@ def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator
             np.stack([_example_scores(folder / "cells" / arm[seed]) for seed in row.contrast.seeds]) for arm in arms
         )
         interval = crossed_bootstrap(first, second)
-        name = f"{row.setting.model} on {row.setting.dataset}, {row.variant}"
+        where = row.setting
+        apart = [f"size {where.size}"] * several_sizes + [f"layer {where.layers}"] * (where.layers != "all")
+        apart += [f"{option} {value}" for option, value in where.options]
+        name = ", ".join([f"{where.model} on {where.dataset}", row.variant, *apart])
         yield (
             f"{name}: {100 * row.contrast.difference:+.2f} points; over seeds and examples both resampled "
             f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]."
@@ -238,37 +244,30 @@ def _example_scores(cell: Path) -> Floats:
     return np.array([found[name] for name in sorted(found)], dtype=np.float64)
 
 
-def _write_paper_table(
-    place: Path, asked: Mapping[str, Any], results: pd.DataFrame, contrasts: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """The recipe's table as the paper lays it out, ours beside the paper's; returns what has to be said of it."""
-    from agcli.paper.latex import document
-    from agcli.paper.layout import paper_table
-    from agcli.paper.rendering import markdown, records
-
-    notes = [str(note) for note in asked.get("notes", ())]
-    if str(asked["name"]).startswith("table"):
-        laid_out = paper_table(asked["name"], results, contrasts, title=asked["title"], notes=notes)
-        rows = records(laid_out)
-        header = list(rows[0]) if rows else []
-        write_text(place / "paper_table.csv", csv_text([header, *([row[name] for name in header] for row in rows)]))
-        write_text(place / "paper_table.md", markdown(laid_out) + "\n")
-        write_text(place / "paper_table.tex", document([laid_out]))
-    return notes
+def _paper_table(plan: Mapping[str, Any], results: pd.DataFrame, found: Sequence[ContrastRow]) -> LaidOutTable:
+    """The recipe's table as the paper lays it out, with all that has to be said of it."""
+    asked = plan["recipe"]
+    notes = [*map(str, asked.get("notes", ())), *given_beside(asked["name"], asked["scale"], plan["grids"])]
+    return paper_table(asked["name"], results, flat(found), title=asked["title"], notes=notes)
 
 
-def _draw(place: Path, results: pd.DataFrame, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
-    """The pictures that the sweep's axes call for."""
+def _paper_points(recipe: str, results: pd.DataFrame) -> PaperPoints:
+    """What the paper prints of a figure, and which models and data of ours are the paper's."""
+    form = printed(recipe)
+    where = form.groups[0].where
+    models = frozenset(model for model in results["model"].unique() if row_name(model) == where["model"])
+    datasets = frozenset(name for name in results["dataset"].unique() if Path(name).name == where["dataset"])
+    return PaperPoints(form.of, models, datasets, form.points)
+
+
+def _draw(place: Path, results: pd.DataFrame, comparisons: Sequence[ContrastRow], recipe: str) -> Iterator[str]:
+    """The pictures that the sweep's axes call for; of a figure's recipe with the paper's numbers."""
     from agcli import figures
 
     rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
-    drawn: list[Path] = []
-    if comparisons:
-        drawn += figures.forest(flat(comparisons), place)
-    if results["layers"].nunique() > 2:
-        drawn += figures.layer_curve(rows, place)
-    if results["size"].nunique() > 1:
-        drawn += figures.size_curve(rows, place)
+    drawn = figures.forest(flat(comparisons), place) if comparisons else []
+    drawn += figures.layer_curve(rows, place, _paper_points(recipe, results) if recipe == "figure3" else None)
+    drawn += figures.size_curve(rows, place, _paper_points(recipe, results) if recipe == "figure6" else None)
     if (results["role"] == "select").any():
         drawn += figures.weight_heatmap(rows, place)
     yield from (path.name for path in drawn)
@@ -279,8 +278,13 @@ def _write(place: Path, report: Report) -> None:
         header = list(rows[0]) if rows else []
         write_text(place / name, csv_text([header, *([row[column] for column in header] for row in rows)]))
     write_text(place / "report.json", json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
-    parts = [_markdown(table) for table in report.tables] + ["\n".join(f"- {line}" for line in report.lines)]
-    write_text(place / "report.md", "\n\n".join(parts) + "\n")
+    said = report.paper_table.notes if report.paper_table else ()
+    parts = [_markdown(table) for table in report.tables]
+    parts += ["\n".join(f"- {line}" for line in report.lines if line not in said)]
+    if report.paper_table:
+        parts.append(markdown(report.paper_table).rstrip())
+        write_files(report.paper_table, place)
+    write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _markdown(table: ReportTable) -> str:

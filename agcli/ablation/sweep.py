@@ -2,6 +2,7 @@
 
 sweep.json   what was asked, threads a cell       results.csv  a row a cell, in the order of the plan; no times
 cells/       a run folder for each fingerprint    timing.csv   what each cell took
+tokenised/   the data as cells share them; may be deleted
 """
 
 from __future__ import annotations
@@ -197,6 +198,7 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
             str(sweep.run_folder(cell).path),
             sweep.keep_models,
             sweep.threads,
+            str(sweep.folder / "tokenised"),
         )
         for cell in sorted(sweep.cells(), key=lambda cell: cell.options["seed"])
         if not sweep.is_finished(cell) and sweep.mark(cell) not in failures

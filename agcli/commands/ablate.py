@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -197,7 +198,7 @@ def _recipe_grids(
 ) -> tuple[tuple[Grid, ...], dict[str, Any]]:
     """The grids behind a table or figure of the paper, and what must be said of them.
 
-    `--model`, `--dataset` and `--seeds` narrow it; other run options win over the recipe's.
+    `--model`, `--dataset` and `--seeds` narrow it; other run options, weights among them, win over the recipe's.
     """
     from agcli.ablation.cell import num_layers, training_examples
     from agcli.ablation.grid import Grid
@@ -214,6 +215,11 @@ def _recipe_grids(
     if asked.timed:
         raise UsageError("--recipe table4 is measured, not trained.", hint="ag timing --paper")
     asked = asked.narrowed(models, datasets if scale == "full" else ())
+    mdg, pdg = (
+        (float(options.pop(name)),) if name in options else tried
+        for name, tried in (("mdg", asked.mdg), ("pdg", asked.pdg))
+    )
+    asked = replace(asked, mdg=mdg, pdg=pdg)
     count = int(own.get("seeds", asked.seeds))
     picking = int(own.get("select_seeds", 3)) if asked.searches else 0
     grids = tuple(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
@@ -16,6 +16,9 @@ from rich.table import Table
 from agcli.ablation.cell import CellJob, Outcome
 from agcli.ablation.sweep import Sweep, SweepWatch
 from agcli.commands import display
+
+if TYPE_CHECKING:
+    from agcli.paper.layout import Cell, LaidOutTable
 
 
 class SweepProgress(SweepWatch):
@@ -117,6 +120,35 @@ def show_report(folder: Path, json: bool) -> None:
         return
     for table in report.tables:
         display.show_table(table.title, table.columns, table.rows, table.caption)
+    if report.paper_table is not None:
+        _show_paper_table(report.paper_table)
     for line in report.lines:
         display.note(line, display.stdout())
     display.show_path("report", folder / "report")
+
+
+def _show_paper_table(laid_out: LaidOutTable) -> None:
+    """A table laid out as the paper's: a table for each group of columns, our best means bold."""
+    from agcli.paper.rendering import blocks
+
+    console = display.stdout()
+    display.note(f"\n{laid_out.title}", console)
+    for block in blocks(laid_out, _number):
+        title, caption = display.cell_text(block.title), display.cell_text(block.caption)
+        table = Table(
+            title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
+        )
+        for place, column in enumerate(block.columns):
+            table.add_column(escape(column), justify="left" if place < 2 else "right", overflow="fold")
+        for name, *cells in block.rows:
+            table.add_row(escape(display.cell_text(name)), *cells)
+        console.print(table)
+
+
+def _number(cell: Cell, source: str, unit: str) -> str:
+    """A number with Rich's markup; it holds nothing that a user wrote."""
+    from agcli.paper.rendering import OURS, cell_text
+
+    return (
+        f"[bold]{cell_text(cell, source, unit)}[/]" if cell.best and source == OURS else cell_text(cell, source, unit)
+    )

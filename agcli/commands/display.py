@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from agcli.launcher import process_rank
+
 if TYPE_CHECKING:
     from agcli.errors import AgError
 
@@ -28,8 +30,11 @@ PLAIN_WIDTH = 120
 
 
 def stdout() -> Console:
-    """The console for results. Built per call, so that a redirected stdout is respected."""
-    console = Console(highlight=False)
+    """The console for results. Built per call, so that a redirected stdout is respected.
+
+    Of the processes that a launcher starts, the first one speaks.
+    """
+    console = Console(highlight=False, quiet=process_rank() > 0)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     return console
@@ -37,13 +42,13 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """The console for progress, logs and errors."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, quiet=process_rank() > 0)
 
 
 def show_error(error: AgError) -> None:
-    """One error: what happened, then what to do next."""
-    console = stderr()
-    console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    """One error: what happened, then what to do next. Any process is heard: it may have befallen one alone."""
+    console, rank = Console(stderr=True, highlight=False), process_rank()
+    console.print(f"[bold red]error{f' in process {rank}' if rank else ''}:[/] {escape(str(error))}", soft_wrap=True)
     if error.hint:
         console.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
 
@@ -102,7 +107,8 @@ def show_path(what: str, path: object) -> None:
 
 def show_json(value: Any) -> None:
     """`value` as JSON on stdout, with no markup, wrapping or colour."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    if process_rank() == 0:
+        print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def progress_bar() -> Progress:

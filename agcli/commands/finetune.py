@@ -11,9 +11,11 @@ import typer
 
 from agcli.commands import display
 from agcli.commands.run_options import resolve
+from agcli.launcher import has_launcher, process_rank
 
 if TYPE_CHECKING:
     from agcli.config import RunConfig
+    from agcli.placement import Placement
     from agcli.results import RunFolder
 
 
@@ -37,7 +39,7 @@ def finetune(
     if resume and config is None and set(given) == {"output"}:
         placement.require_run(given["output"])
     chosen = resolve(given, config or placement.config_of_unfinished(given.get("output"), resume))
-    place = placement.choose(chosen, resume=resume, overwrite=overwrite)
+    place = _place(chosen, resume, overwrite)
     if dry_run:
         _show_plan(chosen, place.path, json)
         return
@@ -52,6 +54,17 @@ def finetune(
     with ProgressWatch() as watch:
         folder = train(chosen, place.path, resume=resume, overwrite=overwrite, watch=watch)
     _show_results(folder.path, json)
+
+
+def _place(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
+    """The run's folder; of several processes the first one looks for it."""
+    from agcli.placement import choose
+
+    if not has_launcher():
+        return choose(config, resume=resume, overwrite=overwrite)
+    from agcli.team import decided_once
+
+    return decided_once(lambda: choose(config, resume=resume, overwrite=overwrite))
 
 
 def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
@@ -78,6 +91,8 @@ def _plan_rows(plan: Mapping[str, Any]) -> list[list[object]]:
 
 
 def _show_results(path: Path, json: bool) -> None:
+    if process_rank() > 0:
+        return  # the first process may still be writing them
     from agcli.results import open_run
 
     folder = open_run(path)

@@ -5,7 +5,8 @@ own figures, settings and backend stay as they are.
 
 bars.py, scaling.py    of a timing, read by rows.py
 curves.py, panels.py   of a sweep, read by cells.py: a metric against the guided layer, and against the training size
-heatmap.py             likewise: the dev metric over the grid of weights
+printed.py             what a paper prints of the same, as stars beside our means
+heatmap.py             of a sweep: the dev metric over the grid of weights
 forest.py              of a sweep's contrasts: effects with their intervals
 """
 
@@ -13,6 +14,7 @@ from agcli.figures.bars import step_time_bars
 from agcli.figures.curves import layer_curve, size_curve
 from agcli.figures.forest import forest
 from agcli.figures.heatmap import weight_heatmap
+from agcli.figures.printed import PaperPoints
 from agcli.figures.scaling import scaling
 
-__all__ = ["forest", "layer_curve", "scaling", "size_curve", "step_time_bars", "weight_heatmap"]
+__all__ = ["PaperPoints", "forest", "layer_curve", "scaling", "size_curve", "step_time_bars", "weight_heatmap"]

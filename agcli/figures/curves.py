@@ -8,6 +8,7 @@ from pathlib import Path
 from agcli.figures import style
 from agcli.figures.cells import Cell, Row, mean_of, metric_of, read_cells, weights_of
 from agcli.figures.panels import ALL, Curves, Line, draw
+from agcli.figures.printed import PaperPoints
 
 LOG_FROM = 8.0
 """Largest over smallest number of training examples from which on their axis is logarithmic."""
@@ -15,7 +16,7 @@ _APART = 1.5
 """Layers between the last one and the place of `all`."""
 
 
-def layer_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
+def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
     """Draw the test metric against the guided layer, with the unguided mean as a line across (the paper's Figure 3).
 
     One picture for every model, data set and setting in which two layers or more were guided one at a time; a variant
@@ -25,6 +26,7 @@ def layer_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
         rows: a sweep's saved rows; a layer without a figure leaves a gap with a cross below and the reason under the
             picture.
         folder: where `layer_curve_MODEL_DATASET.png` and `.svg` go; numbered where settings make several.
+        paper: numbers of a paper, drawn where the picture is of the same model and data, else said under it.
 
     Returns:
         The files written.
@@ -34,10 +36,10 @@ def layer_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
         RunError: the disk refuses.
     """
     groups = _grouped(read_cells(rows), lambda cell: (cell.model, cell.dataset, *cell.setting, cell.size_text))
-    return _draw_all("layer_curve", [_layers(cells) for cells in groups], folder)
+    return _draw_all("layer_curve", [_layers(cells, paper) for cells in groups], folder)
 
 
-def size_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
+def size_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
     """Draw the test metric against the number of training examples, guided beside unguided (the paper's Figure 6).
 
     One picture for every model, data set, setting and choice of guided layers with two sizes or more.
@@ -45,6 +47,7 @@ def size_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
     Args:
         rows: a sweep's saved rows; a size without a figure is shown as a layer is in `layer_curve`.
         folder: where `size_curve_MODEL_DATASET.png` and `.svg` go; numbered where settings make several.
+        paper: likewise.
 
     Returns:
         The files written.
@@ -60,7 +63,7 @@ def size_curve(rows: Sequence[Row], folder: Path) -> list[Path]:
         unguided = [cell for cell in cells if not cell.guided]
         guided = _grouped((cell for cell in cells if cell.guided), lambda cell: (cell.layers,))
         found += [[*each, *unguided] for each in guided] or [unguided]
-    return _draw_all("size_curve", [_sizes(cells) for cells in found], folder)
+    return _draw_all("size_curve", [_sizes(cells, paper) for cells in found], folder)
 
 
 def _grouped(cells: Iterable[Cell], key: Callable[[Cell], tuple[str, ...]]) -> list[list[Cell]]:
@@ -72,7 +75,7 @@ def _grouped(cells: Iterable[Cell], key: Callable[[Cell], tuple[str, ...]]) -> l
     return list(groups.values())
 
 
-def _layers(cells: Sequence[Cell]) -> Curves | None:
+def _layers(cells: Sequence[Cell], paper: PaperPoints | None) -> Curves | None:
     """Curves over layers; None where fewer than two were guided on their own."""
     guided = [cell for cell in cells if cell.guided and (cell.layers.isdecimal() or cell.layers == ALL)]
     layers = sorted({int(cell.layers) for cell in guided if cell.layers != ALL})
@@ -94,16 +97,19 @@ def _layers(cells: Sequence[Cell]) -> Curves | None:
         lines=_lines(guided, lambda cell: place[cell.layers]),
         weights=weights_of(guided),
         where="layer",
+        paper=paper.placed(guided[0], place) if paper else {},
+        paper_said=paper.said(guided[0], "layer {}".format) if paper else "",
     )
 
 
-def _sizes(cells: Sequence[Cell]) -> Curves | None:
+def _sizes(cells: Sequence[Cell], paper: PaperPoints | None) -> Curves | None:
     """Curves over training sizes; None where there is only one."""
     sizes = sorted({cell.size for cell in cells})
     if len(sizes) < 2:
         return None
     first, guided = cells[0], [cell for cell in cells if cell.guided]
     scale, unit = (100.0, "% of the training set") if first.sized_by_share else (1.0, "examples")
+    places = {f"{size:g}": size * scale for size in sizes}
     log = not first.sized_by_share and sizes[-1] >= LOG_FROM * sizes[0]
     unguided = _lines((cell for cell in cells if not cell.guided), lambda cell: cell.size * scale)
     return Curves(
@@ -117,6 +123,8 @@ def _sizes(cells: Sequence[Cell]) -> Curves | None:
         lines=_lines(guided, lambda cell: cell.size * scale),
         weights=weights_of(guided),
         where="size",
+        paper=paper.placed(first, places) if paper else {},
+        paper_said=paper.said(first, lambda share: f"{100 * float(share):g} %") if paper else "",
     )
 
 

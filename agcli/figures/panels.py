@@ -6,12 +6,13 @@ Four variants with their intervals in one panel would hide each other, in grey-s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.figures import style
 from agcli.figures.cells import Cell, Mean, count_and_interval, no_claim, shortfalls
+from agcli.figures.printed import Points, draw_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,8 @@ class Curves:
         lines: variant -> guided means.
         weights: variant -> its weights in words.
         where: what to call a place in a sentence.
+        paper: variant -> place -> what a paper prints; the unguided model has no place where it is a line across.
+        paper_said: that in words.
     """
 
     first: Cell
@@ -63,6 +66,8 @@ class Curves:
     lines: dict[str, Line]
     weights: dict[str, str]
     where: str
+    paper: Points = field(default_factory=dict)
+    paper_said: str = ""
 
     @property
     def heading(self) -> str:
@@ -104,12 +109,14 @@ def draw(curves: Curves, folder: Path, stem: str) -> list[Path]:
     caution = [_READ_WITH] if any(mean.low is not None for mean in curves.means.values()) else []
     few = no_claim(mean.n for mean in curves.means.values())
     lines = curves.lines or {"none": {}}
+    said = [curves.paper_said] if curves.paper_said else []
     with style.house_style():
-        figure = style.new_figure(_HEIGHT, [*caution, *few, *missing, *shortfalls(curves.means)])
+        figure = style.new_figure(_HEIGHT, [*said, *caution, *few, *missing, *shortfalls(curves.means)])
         figure.suptitle(curves.heading, x=style.LEFT, ha="left", weight="bold", size=style.NORMAL)
         panels = figure.subplots(1, len(lines), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (variant, line) in zip(panels, lines.items(), strict=True):
             _draw_baseline(axes, curves)
+            draw_points(axes, variant, curves.paper, across=None if curves.banded else list(curves.ticks))
             if line:
                 _draw_line(axes, variant, line, curves)
                 seeds = count_and_interval(list(line.values()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +45,7 @@ def scaling(rows: Sequence[Row], folder: Path) -> list[Path]:
     stems: list[str] = []
     for arms in by_model.values():
         if len({arm.length for arm in arms}) > 1:
-            stems.append(_stem(arms[0].model, stems))
+            stems.append(style.stem_of("scaling", (arms[0].model,), stems))
             written += _draw(arms, folder, stems[-1])
     return written
 
@@ -162,12 +161,3 @@ def _scale(axes: Axes, lengths: list[int], label: str, values: Sequence[float | 
         axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel(f"{label})")
-
-
-def _stem(model: str, taken: Sequence[str]) -> str:
-    """`scaling_MODEL` in characters that every file system takes; numbered where that is taken."""
-    safe = re.sub(r"[^A-Za-z0-9.-]+", "_", model).strip("._")[-60:] or "model"
-    stem, number = f"scaling_{safe}", 2
-    while stem.lower() in (each.lower() for each in taken):
-        stem, number = f"scaling_{safe}_{number}", number + 1
-    return stem

@@ -176,13 +176,15 @@ def write_beside(axes: Axes, line: int, text: str, points: float, side: str, col
 def stem_of(kind: str, names: Sequence[str], taken: Sequence[str]) -> str:
     """`KIND_NAME_NAME` in characters that every file system takes; numbered where that is taken.
 
+    A name that has no such character becomes `unnamed`.
+
     Args:
         kind: of picture, in such characters already.
         names: what the picture is of, in anybody's characters.
         taken: stems of other pictures in the same folder.
     """
     safe = (re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[-_LONGEST_NAME:] for name in names)
-    stem = "_".join([kind, *(name for name in safe if name)])
+    stem = "_".join([kind, *(name or "unnamed" for name in safe)])
     number = 1
     while (found := stem if number == 1 else f"{stem}_{number}").lower() in (each.lower() for each in taken):
         number += 1

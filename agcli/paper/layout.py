@@ -106,8 +106,8 @@ def paper_table(
     form = printed(name)
     runs = measured.timed(results) if form.unit == SECONDS else measured.reported(results)
     apart = measured.told_apart_by(runs, form.keys)
-    groups = (*form.groups, *_other_groups(form, runs))
-    filling = _Filling(form, runs, [*form.keys, *apart], contrasts)
+    groups = tuple(_used(form, runs, group) for group in (*form.groups, *_other_groups(form, runs)))
+    filling = _Filling(form, runs, [*form.keys, *apart], measured.matched(contrasts, runs))
     rows = [Row(row.text, tuple(filling.entry(row, group) for group in groups)) for row in _rows(form, runs, apart)]
     return LaidOutTable(
         name=name,
@@ -127,6 +127,14 @@ def _other_groups(form: Printed, runs: pd.DataFrame) -> Iterator[Group]:
         if values not in known:
             where = dict(zip(form.group_by, map(str, values), strict=True))
             yield form.group(where, is_ranking(part["metric"].iloc[0]))
+
+
+def _used(form: Printed, runs: pd.DataFrame, group: Group) -> Group:
+    """A group of a figure without the variants that neither the paper nor anybody here has."""
+    if form.column_by != "variant":
+        return group
+    known = {*runs["variant"], *(variant for variant, _, _ in form.points)}
+    return replace(group, columns=tuple(each for each in group.columns if each.where["variant"] in known))
 
 
 def _rows(form: Printed, runs: pd.DataFrame, apart: Sequence[str]) -> list[Heading]:
@@ -242,7 +250,8 @@ def _legend(form: Printed, runs: pd.DataFrame, rows: Sequence[Row]) -> Iterator[
     else:
         yield (
             "Ours: mean ± standard deviation over n seeds, in percent, on test; precision, recall and F1 are means "
-            "over classes (of what the paper's are, it does not say). Bold: our best mean of a model on a data set."
+            "over classes (of what the paper's are, it does not say). Bold: our best mean of a model on a data set"
+            f"{', at each size' if 'size' in form.keys else ''}."
         )
         yield (
             "Stars, on the data set's primary metric only (accuracy, MRR): * p < 0.05, ** p < 0.01, paired t-test over "
@@ -257,4 +266,8 @@ def _legend(form: Printed, runs: pd.DataFrame, rows: Sequence[Row]) -> Iterator[
         sizes = [size_text(size) for size in dict.fromkeys(runs["size"]) if size != "1"]
         if sizes and "size" not in form.keys:
             yield f"Ours were trained on a part of the data: {', '.join(sizes)}."
+    for model, asked in dict(zip(runs["model"], runs[measured.ASKED], strict=True)).items():
+        if model != asked:
+            yield f"{model} is {asked}, as it was asked for."
+    yield from form.notes
     yield from (each.text for each in cautions(form.name) if not each.rows)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from agcli.errors import DataError
+from agcli.paper.names import row_names
 from agcli.paper.printed import EPOCH
 
 CHOSEN = ("mdg", "pdg", "learning_rate")
 """Settings that a search chooses; runs that differ in one of them are never averaged."""
 SETTINGS = ("guide_mode", "layers", "size", *CHOSEN)
 TIMED_SETTINGS = ("arm", "attention", "length", "padding", "batch_size", "precision")
-ALL_SETTINGS = (*SETTINGS, *TIMED_SETTINGS)
+ASKED = "asked_model"
+"""The model as it was asked for; `model` is its short name where it has one."""
+ALL_SETTINGS = (ASKED, *SETTINGS, *TIMED_SETTINGS)
 
 
 def reported(results: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a sweep that are reported; a data set is known by its folder's name.
+    """The cells of a sweep that are reported; a data set is known by its folder's name, a model by its short name.
 
     A cell that did not finish names no metric: it gets that of its data set.
 
@@ -32,9 +35,20 @@ def reported(results: pd.DataFrame) -> pd.DataFrame:
     for column in (*needed, *axes(results)):
         runs[column] = [text(value) for value in runs[column]]
     runs["dataset"] = [Path(name).name for name in runs["dataset"]]
+    runs[ASKED], names = runs["model"], row_names(runs["model"])
+    runs["model"] = [names[model] for model in runs["model"]]
     known = {dataset: metric for dataset, metric in zip(runs["dataset"], runs["metric"], strict=True) if metric}
     runs["metric"] = [known.get(dataset, "accuracy") for dataset in runs["dataset"]]
     return runs
+
+
+def matched(contrasts: Sequence[Mapping[str, Any]], runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Contrasts with models and data sets spelt as in the runs."""
+    names = dict(zip(runs[ASKED], runs["model"], strict=True))
+    return [
+        {**row, "model": names.get(str(row["model"]), row["model"]), "dataset": Path(str(row["dataset"])).name}
+        for row in contrasts
+    ]
 
 
 def unreported(results: pd.DataFrame) -> Iterator[str]:
@@ -53,10 +67,16 @@ def timed(results: pd.DataFrame) -> pd.DataFrame:
         DataError: a column is missing.
     """
     _check_columns(results, ("model", "variant", "data", EPOCH, *TIMED_SETTINGS))
+    names = row_names(results["model"])
     return pd.DataFrame(
         {
             **{name: [text(value) for value in results[name]] for name in TIMED_SETTINGS},
-            **{"model": results["model"], "dataset": results["data"], "variant": results["variant"]},
+            **{
+                "model": [names[model] for model in results["model"]],
+                ASKED: results["model"],
+                "dataset": results["data"],
+                "variant": results["variant"],
+            },
             **{"state": "finished", "diverged": "0", "seed": "", "metric": EPOCH, f"test:{EPOCH}": results[EPOCH]},
         }
     )

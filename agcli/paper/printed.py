@@ -7,7 +7,7 @@ so that measured numbers find their place. Of the figures only the numbers in th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean
@@ -21,6 +21,10 @@ EPOCH = "epoch_seconds"
 DATASETS = {"multinli": "MultiNLI", "mednli": "MedNLI", "cross-genre-ir": "Cross-genre-IR"}
 VARIANTS = {"none": "no guide", "mdg": "MDG", "pdg": "PDG", "both": "MDG + PDG"}
 _ABLATION = {"default": "both", "w/o-AG": "none", "w/o-MDG": "pdg", "w/o-PDG": "mdg"}
+_SOTA = "SOTA"
+_SOTA_NOTE = (
+    "SOTA: the best methods by November 2021 to the best of the paper's knowledge, as it prints them; not run here."
+)
 _IN_BRACKETS = {"pmi": "PMI", "wordsim": "WordSim"}
 
 
@@ -55,6 +59,7 @@ class Printed:
         groups: of columns, in the paper's order.
         rows: in the paper's order.
         numbers: (row, group, column) -> the printed number.
+        notes: what has to be said of the printed numbers.
     """
 
     name: str
@@ -65,6 +70,24 @@ class Printed:
     groups: tuple[Group, ...]
     rows: tuple[Heading, ...]
     numbers: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> tuple[tuple[str, str, float], ...]:
+        """Of a figure the printed numbers by (variant, layer or share)."""
+        return tuple(
+            (column.where["variant"], row.where[self.row_by[0]], self.numbers[row.text, group.text, column.text])
+            for group in self.groups
+            for column in group.columns
+            for row in self.rows
+            if (row.text, group.text, column.text) in self.numbers
+        )
+
+    @property
+    def of(self) -> str:
+        """What the printed numbers of a figure are of, as `BERT on MedNLI`."""
+        where = self.groups[0].where
+        return f"{_ROWS[where['model']]} on {DATASETS[where['dataset']]}"
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -168,8 +191,12 @@ def _metric_numbers(shipped: Mapping[str, Any], rows: Mapping[str, str]) -> dict
 def _table1(paper: Mapping[str, Any]) -> Printed:
     shipped = paper["table1"]
     numbers = _metric_numbers(shipped, {row: row for row in shipped})
-    rows = _encoder_rows(shipped)
-    return Printed("table1", PERCENT, ("dataset",), ("model", "variant"), "metric", _metric_groups(), rows, numbers)
+    for group in _metric_groups():
+        best = zip(group.columns, paper["sota"][group.where["dataset"]], strict=True)
+        numbers |= {(_SOTA, group.text, column.text): number for column, number in best if number is not None}
+    rows = (Heading(_SOTA, {"model": "", "variant": ""}), *_encoder_rows(shipped))
+    groups, row_by = _metric_groups(), ("model", "variant")
+    return Printed("table1", PERCENT, ("dataset",), row_by, "metric", groups, rows, numbers, (_SOTA_NOTE,))
 
 
 def _table2(paper: Mapping[str, Any]) -> Printed:
@@ -208,16 +235,20 @@ def _table4(paper: Mapping[str, Any]) -> Printed:
 
 
 def _figure3(paper: Mapping[str, Any]) -> Printed:
-    """`pdg@9` in the text is PDG at layer 9; `baseline` is the dashed line."""
+    """`pdg@9` in the text is PDG at layer 9; `baseline` is the dashed line, to which differences are added."""
     empty = Printed("figure3", PERCENT, ("dataset", "model"), ("layers",), "variant", (), ())
     group = Group("MedNLI, BERT", {"dataset": "mednli", "model": "bert"}, empty.columns(ranking=False))
-    found: dict[tuple[str, str], float] = {}
-    for key, number in paper["figure_text"]["layers_mednli_bert"].items():
+    shipped, found = paper["figure_text"]["layers_mednli_bert"], {}
+    points = paper["figure_text"]["layers_mednli_bert_points"]
+    added = {key: round(shipped["baseline"] + number, 2) for key, number in points.items()}
+    told = ", ".join(f"{key.replace('@', ' at layer ')} {number:+.2f}" for key, number in points.items())
+    note = f"Where the paper's text prints a difference from {shipped['baseline']}, the sum is shown: {told} points."
+    for key, number in (shipped | added).items():
         variant, _, layer = key.partition("@")
         found[(variant, layer) if layer else ("none", "all")] = number
     layers = sorted({layer for _, layer in found}, key=lambda layer: -1 if layer == "all" else int(layer))
     rows = tuple(Heading(empty.row({"layers": layer}), {"layers": layer}) for layer in layers)
-    return _with_numbers(empty, group, rows, found)
+    return replace(_with_numbers(empty, group, rows, found), notes=(note,))
 
 
 def _figure6(paper: Mapping[str, Any]) -> Printed:

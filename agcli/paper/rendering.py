@@ -48,9 +48,14 @@ class Line:
     marks: tuple[int, ...]
 
 
-def blocks(table: LaidOutTable) -> list[Block]:
-    """A table of text for each group of columns that has a number, for a terminal."""
-    found = (_block(table, place, cell_text) for place in range(len(table.groups)))
+def blocks(table: LaidOutTable, write: Callable[[Cell, str, str], str] | None = None) -> list[Block]:
+    """A table of text for each group of columns that has a number, for a terminal.
+
+    Args:
+        table: the table.
+        write: how a number reads, of a cell, its source and the unit; as in `cell_text` where nothing is given.
+    """
+    found = (_block(table, place, write or cell_text) for place in range(len(table.groups)))
     return [block for block in found if block.rows]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -27,15 +28,19 @@ class Classification:
 
     def examples(self, frame: pd.DataFrame, tokenizer: Any, max_length: int) -> Examples:
         """Tokenise a prepared split."""
-        index = {label: place for place, label in enumerate(self.labels)}
         return tokenise(
             tokenizer,
             frame["id"].tolist(),
             frame["text_a"].tolist(),
             frame["text_b"].tolist(),
-            [index[label] for label in frame["label"]],
+            self.gold(frame).tolist(),
             max_length=max_length,
         )
+
+    def gold(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        """Label indices of a prepared split, shape (num_examples,)."""
+        index = {label: place for place, label in enumerate(self.labels)}
+        return np.array([index[label] for label in frame["label"]], dtype=np.int64)
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each example: logits (batch, num_labels), labels (batch,) -> (batch,), in float32."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import as_flags
+from tiny_runs import ROWS, as_flags, short_options, write_encoder
 from typer.testing import Result
 
 Ag = Callable[..., Result]
@@ -64,6 +66,37 @@ def test_a_file_says_the_same(ag: Ag, flags: list[str], tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_named(ag: Ag, flags: list[str], tmp_path: Path, words: list[str], problem: str) -> None:
     assert problem in ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr
+
+
+@pytest.fixture
+def small(dataset: Path, tmp_path: Path) -> list[str]:
+    """Options of a recipe at small scale, on an encoder in a folder that has the name of `minilm` on the hub."""
+    folder = Path(shutil.copytree(dataset, tmp_path / "pairs"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["splits"] = {split: {"rows": rows} for split, rows in ROWS.items()}  # as `ag prepare` writes it
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    options = short_options(folder, write_encoder(tmp_path / "all-MiniLM-L6-v2"))
+    return ["--scale", "small", "--seeds", "1", *as_flags(options | {"epochs": 1})]
+
+
+def test_a_recipe_ends_in_the_papers_table(ag: Ag, small: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    shown = ag("ablate", "--recipe", "table1", *small, "--output", folder).stdout
+    title = "The paper's Table 1: pre-trained encoders with and without attention guiding"
+    assert shown.index("Guided minus unguided") < shown.index(title) < shown.index("where no option was given 2 epochs")
+    assert re.search(r"BERT\+AG +│ paper +│ +77\.22 │ +77\.35", shown)
+    assert re.search(r"minilm\+AG +│ ours +│ +\d+\.\d\d │", shown)
+    assert "--epochs 1" in next(line for line in shown.splitlines() if line.startswith("Given beside the recipe"))
+    assert {f"paper_table.{kind}" for kind in ("csv", "json", "md", "tex")} <= {
+        path.name for path in (folder / "report").iterdir()
+    }
+    again = json.loads(ag("ablate", "--report", folder, "--json").stdout)
+    assert again == json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+    beside = {(row["row"], row["group"], row["column"]): row for row in again["paper_table"]}
+    assert beside["BERT+AG", "MedNLI", "ACC"]["paper"] == 77.22
+    ours = next(row["mean"] for row in again["means"] if row["variant"] == "both")
+    assert beside["minilm+AG", "pairs", "ACC"]["ours"] == pytest.approx(100 * ours, abs=1e-5)
+    assert title in (folder / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_report_of_no_sweep(ag: Ag, tmp_path: Path) -> None:
