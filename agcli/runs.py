@@ -8,15 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from agcli import checkpoint, environment, interruption, model_card
 from agcli.assembly import Assembly, Plan
 from agcli.config import RunConfig
-from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
+from agcli.errors import InterruptedRunError, RunError
 from agcli.launcher import process_rank
 from agcli.models import quiet_transformers
 from agcli.results import RunFolder
+from agcli.resumption import check_same_arithmetic, check_same_data
 from agcli.run_data import Judgement
 from agcli.step_report import StepReport
 from agcli.watch import Watch, share_line
@@ -121,8 +120,10 @@ class _Training:
         """Go on from the newest valid checkpoint, where asked and where there is one."""
         if not self.resume:
             return
-        self._check_same_data()
-        self._check_same_arithmetic()
+        check_same_data(self.parts)
+        warning = check_same_arithmetic(self.parts)
+        if warning:
+            self.watch.warning(warning)
         found = checkpoint.newest(self.folder.checkpoints)
         for problem in found.damaged:
             self.watch.warning(f"checkpoint {problem}; an older one is used.")
@@ -131,29 +132,6 @@ class _Training:
             return
         self.progress = checkpoint.load(found.folder, self.engine)
         self.watch.message(f"resuming after step {self.engine.position.step}.")
-
-    def _check_same_data(self) -> None:
-        began_with = self.folder.environment.get("data", {}).get("digest")
-        if began_with not in (None, self.parts.data.dataset.digest):
-            hint = "bring them back as they were, or start anew with --overwrite"
-            raise DataError("not the data that the run began with", file=self.parts.data.dataset.folder, hint=hint)
-
-    def _check_same_arithmetic(self) -> None:
-        """The same settings can mean other numbers on another machine; `auto` is resolved anew."""
-        before = self.folder.environment
-        plan, now = before.get("plan", {}), self.parts.plan
-        for name in ("processes", "precision", "device", "attention"):
-            if plan.get(name) not in (None, getattr(now, name)):
-                raise UsageError(
-                    f"--resume: the run began with {name} {plan[name]}; here it would go on with {getattr(now, name)}.",
-                    hint="go on where it began, or start anew with --overwrite",
-                )
-        threads = before.get("torch_threads")
-        if threads not in (None, torch.get_num_threads()):
-            self.watch.warning(
-                f"the run began with {threads} threads and goes on with {torch.get_num_threads()}: sums may differ in "
-                "their last bits (OMP_NUM_THREADS sets the number)."
-            )
 
     def _has_converged(self) -> bool:
         return self.options.patience is not None and self.progress["stale"] >= self.options.patience

@@ -28,7 +28,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"prediction", "run_data", "team", "figures", "paper"}),
     frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
-    frozenset({"watch", "model_card", "arms"}),
+    frozenset({"watch", "model_card", "arms", "resumption"}),
     frozenset({"runs", "timing"}),
     frozenset({"evaluation", "ranking_evaluation", "reranking"}),
     frozenset({"ablation"}),
