@@ -107,7 +107,8 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
 
     Args:
         root: the run's `checkpoints` folder.
-        engine: whose weights, optimiser, schedule and position to save, with all random states.
+        engine: whose weights, optimiser, schedule and position to save, with torch's random state of each process
+            and the first one's of Python and NumPy.
         progress: what else the run must know to go on; JSON.
         best: name of the best epoch's checkpoint, perhaps this one.
     """

@@ -24,7 +24,7 @@ from transformers import get_scheduler
 from agcli.attention import Capture, Seam
 from agcli.batching import Batch, Examples, Rows, collate, epoch_order
 from agcli.dropout import use_cpu_dropout
-from agcli.errors import RunError, UsageError
+from agcli.errors import DivergedError, UsageError
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
 from agcli.precision import keep_freed_memory, make_accelerator
@@ -265,7 +265,7 @@ class Engine:
                 continue
             ids = [self.examples.ids[row] for row in rows]
             listed = ", ".join(ids[:40]) + (f" and {len(ids) - 40} more" if len(ids) > 40 else "")
-            raise RunError(
+            raise DivergedError(
                 f"the {name.replace('_', ' ')} is {values[name]} at step {step} of {self.total_steps} "
                 f"(epoch {epoch}); rows: {listed}. The weights were not updated with it.",
                 hint="earlier checkpoints are intact; try a lower learning rate, lighter guides, more warm-up, or fp32",

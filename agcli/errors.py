@@ -30,6 +30,10 @@ class RunError(AgError):
     exit_code = 1
 
 
+class DivergedError(RunError):
+    """Training left the finite numbers: a result of its settings, not of what befell the machine."""
+
+
 class UsageError(AgError):
     """An option or a combination of options that cannot be (exit code 2)."""
 

@@ -30,11 +30,11 @@ _DIE_FIRST = Path("/proc/self/oom_score_adj")
 
 @dataclass(frozen=True)
 class Failure:
-    """An arm could not go on.
+    """A child could not go on.
 
     Attributes:
         reason: in words.
-        exit_code: of an `AgError`, which ends the timing; None for what only the arm's own figures suffer from.
+        exit_code: of an `AgError`, which concerns the parent too; None for what befell the child alone.
         hint: what to do next.
     """
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from agcli.batching import Examples, Rows, nested_subset, padding_values
 from agcli.corpora.prepared import PreparedDataset
 from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import DataError, RunError, UsageError
+from agcli.errors import DataError, DivergedError, UsageError
 from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
 from agcli.options import DataOptions, RankingOptions
 from agcli.results import prediction_rows
@@ -242,7 +242,7 @@ class RankingData(RunData):
         ids = [identifier.split(" ") for identifier in examples[split].ids]
         if not np.isfinite(scores).all():
             query, document = ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
-            raise RunError(
+            raise DivergedError(
                 f"the score of document {document} for claim {query} is not a number.",
                 hint="the weights are broken: a lower learning rate, or --precision fp32",
             )

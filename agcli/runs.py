@@ -71,6 +71,7 @@ def finetune(
             with suppress(RunError):  # on a full disk the error itself is the news
                 folder.mark_error(error)
             raise
+        team.wait()  # another process may still be reading the best epoch's checkpoint
         folder.mark("finished")
         if not config.output.keep_checkpoints:
             folder.drop_checkpoints()

@@ -18,10 +18,11 @@ from time import perf_counter
 from typing import Any
 
 from agcli.ablation.grid import Cell
+from agcli.atomic import sha256
 from agcli.config import RunConfig, make_config
 from agcli.corpora import find_dataset
-from agcli.corpora.prepared import read_manifest
-from agcli.errors import AgError, InterruptedRunError
+from agcli.corpora.prepared import load_prepared, read_manifest
+from agcli.errors import AgError, DivergedError, InterruptedRunError
 from agcli.metrics import METRICS
 from agcli.models.sources import resolve
 from agcli.models.weights import find_weights
@@ -44,6 +45,7 @@ class CellJob:
         keep_model: whether `model/` stays.
         threads: that it computes with.
         tokenised: the folder of tokenised data that cells share.
+        reported: whether its test metrics are for anybody to see; where not, the test claims are not ranked.
     """
 
     fingerprint: str
@@ -52,16 +54,26 @@ class CellJob:
     keep_model: bool
     threads: int
     tokenised: str
+    reported: bool = True
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended: `finished`, or `failed` and why."""
+    """How a cell ended.
+
+    Attributes:
+        fingerprint: the cell's.
+        state: `finished` or `failed`.
+        reason: why it failed; else empty.
+        seconds: that it took.
+        diverged: whether that was training itself, in which numbers ceased to be finite.
+    """
 
     fingerprint: str
     state: str
     reason: str
     seconds: float
+    diverged: bool = False
 
 
 def config_of(cell: Cell) -> RunConfig:
@@ -70,7 +82,7 @@ def config_of(cell: Cell) -> RunConfig:
 
 
 def fingerprint(config: RunConfig) -> str:
-    """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, weights and the version of results.
+    """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, encoder and the version of results.
 
     Where data and model lie does not count, so that a sweep can move; nor does how an unguided cell would have been
     guided, so that one baseline serves every way of guiding.
@@ -83,8 +95,9 @@ def fingerprint(config: RunConfig) -> str:
     if not (config.guides.mdg or config.guides.pdg or config.guides.monitor):
         settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
     settings["dataset"] = data_digest(config.data.dataset)
-    settings["model"] = weights_sha256(config.model.model, config.model.offline)
-    settings["seeds"] = [settings.pop("seed"), config.data_seed, config.subset_seed]
+    settings["model"] = model_digest(config.model.model, config.model.offline)
+    seeds = {"seed": config.training.seed, "data_seed": config.data_seed, "subset_seed": config.subset_seed}
+    settings |= seeds  # where one is not given, what it follows
     settings["result_version"] = RESULT_VERSION
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -97,15 +110,18 @@ def data_digest(dataset: str) -> str:
 
 def training_examples(dataset: str) -> int:
     """Training examples of prepared data; of ranking data, lists."""
-    manifest = read_manifest(find_dataset(dataset, Path.cwd()))
-    lists = manifest.get("lists")
-    return int(lists["count"] if lists else manifest["splits"]["train"]["rows"])
+    folder = find_dataset(dataset, Path.cwd())
+    lists = read_manifest(folder).get("lists")
+    return int(lists["count"]) if lists else len(load_prepared(folder).splits["train"])
 
 
 @lru_cache
-def weights_sha256(model: str, offline: bool) -> str:
-    """Hash of a model's weights."""
-    return find_weights(resolve(model, offline=offline).folder).sha256
+def model_digest(model: str, offline: bool) -> str:
+    """Hash of an encoder: its weights, its configuration (such as its dropout) and its tokenizer."""
+    folder = resolve(model, offline=offline).folder
+    described = sorted(path for path in folder.glob("*") if path.suffix in (".json", ".txt", ".model"))
+    hashes = {path.name: sha256(path) for path in described if "index" not in path.name}
+    return hashlib.sha256(json.dumps([find_weights(folder).sha256, hashes]).encode()).hexdigest()
 
 
 @lru_cache
@@ -120,7 +136,7 @@ def num_layers(model: str, offline: bool) -> int:
 
 
 def run_cell(job: CellJob) -> Outcome:
-    """Train, judge, and record a cell; what is half done is gone on with.
+    """Train, judge, and record a cell; what is half done is gone on with, where there is a state to go on from.
 
     Raises:
         InterruptedRunError: SIGINT or SIGTERM; the cell goes on next time.
@@ -135,8 +151,10 @@ def run_cell(job: CellJob) -> Outcome:
     try:
         config = make_config(dict(job.options), origin="the sweep")
         if folder.state != "finished":
-            finetune(config, folder.path, resume=folder.state is not None, tokenised=Path(job.tokenised))
-        if "RR" in folder.metrics["dev"]:
+            begun = any(folder.checkpoints.glob("step-*"))
+            finetune(config, folder.path, resume=begun, overwrite=not begun, tokenised=Path(job.tokenised))
+        metrics = folder.metrics
+        if "RR" in metrics["dev"] and job.reported:
             _rank_test(folder)
         if not job.keep_model:
             shutil.rmtree(folder.model, ignore_errors=True)
@@ -144,9 +162,11 @@ def run_cell(job: CellJob) -> Outcome:
         raise
     except Exception as error:  # whatever one cell dies of, the others go on
         reason = str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}"
-        return Outcome(job.fingerprint, "failed", " ".join(reason.split()), perf_counter() - started)
+        took, diverged = perf_counter() - started, isinstance(error, DivergedError)
+        return Outcome(job.fingerprint, "failed", " ".join(reason.split()), took, diverged)
     seconds = perf_counter() - started
-    folder.write_json(RECORD, {"fingerprint": job.fingerprint, "threads": job.threads, "seconds": round(seconds, 3)})
+    record = {"fingerprint": job.fingerprint, "threads": job.threads, "seconds": round(seconds, 3)}
+    folder.write_json(RECORD, record | {"degenerate": _answers_always_alike(folder)})
     return Outcome(job.fingerprint, "finished", "", seconds)
 
 
@@ -167,19 +187,20 @@ def columns(axes: Sequence[str]) -> list[str]:
     """The columns of `results.csv`."""
     return [
         *("cell", "model", "dataset", "variant", "mdg", "pdg", "guide_mode", "layers", "size", "learning_rate"),
-        *("seed", "role", *(f"set:{name}" for name in axes), "state", "diverged", "reason", "metric"),
+        *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
+        *("state", "diverged", "reason", "metric"),
         *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES)),
     ]
 
 
-def row(cell: Cell, mark: str, folder: RunFolder, reason: str) -> dict[str, object]:
+def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dict[str, object]:
     """A cell's line of the results: its settings, how it stands and what came of it; no times.
 
     Args:
         cell: the cell.
         mark: its fingerprint.
         folder: its run folder, perhaps not there yet.
-        reason: why it failed; empty where it did not.
+        failed: how it failed, if it did.
     """
     config = config_of(cell)
     flat = config.flat()
@@ -192,14 +213,15 @@ def row(cell: Cell, mark: str, folder: RunFolder, reason: str) -> dict[str, obje
         "size": flat["train_limit"] or flat["train_fraction"],
         "role": cell.role,
         **{f"set:{name}": flat[name] for name in cell.axes},
-        "state": "failed" if reason else "finished" if (folder.path / RECORD).is_file() else "pending",
-        "diverged": int("is nan" in reason or "is inf" in reason),
-        "reason": reason,
+        "state": "failed" if failed else "finished" if (folder.path / RECORD).is_file() else "pending",
+        "diverged": int(failed is not None and failed.diverged),
+        "reason": failed.reason if failed else "",
     }
     if found["state"] == "finished":
-        metrics = folder.metrics
-        found |= {"metric": metrics["metric"] if metrics["metric"] == "RR" else "accuracy"}
-        found["diverged"] = int(_answers_always_alike(folder))
+        metrics, plan = folder.metrics, folder.environment["plan"]
+        found |= {name: plan[name] for name in ("precision", "device")}
+        found |= {"metric": "RR" if "RR" in metrics["dev"] else "accuracy"}
+        found["diverged"] = int(folder.read_json(RECORD)["degenerate"])
         found |= {f"dev:{name}": value for name, value in metrics["dev"].items()}
         if cell.role != "select":  # what is not reported is not looked at either
             found |= {f"test:{name}": value for name, value in _test_metrics(folder, metrics).items()}
@@ -207,11 +229,11 @@ def row(cell: Cell, mark: str, folder: RunFolder, reason: str) -> dict[str, obje
 
 
 def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics of the test split; of a ranking those over all judged claims."""
-    ranking = folder.path / "rankings" / "test" / "metrics.json"
-    if ranking.is_file():
-        found = json.loads(ranking.read_text(encoding="utf-8"))["reranked"]["all"]
-        return {name: found[name]["value"] for name in MEASURES}
+    """Metrics of the test split; of a ranking those over all judged claims, none where none is judged."""
+    ranking = RunFolder(folder.path / "rankings" / "test")
+    if (ranking.path / "metrics.json").is_file():
+        found = ranking.read_json("metrics.json").get("reranked", {}).get("all", {})
+        return {name: found[name]["value"] for name in MEASURES if name in found}
     return dict(metrics.get("test", {}))
 
 

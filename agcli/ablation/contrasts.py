@@ -25,7 +25,8 @@ class ContrastRow:
         converged: the same over the seeds at which neither diverged, to be read beside it; None where no compared seed
             diverged, or none is left.
         holm_p: `contrast.t_p`, corrected over the whole family.
-        stars: of the corrected value; none below `FEWEST_SEEDS` seeds.
+        stars: of the corrected value; none below `FEWEST_SEEDS` seeds, or where diverged seeds have no metric.
+        untested: whether the data have no test split.
     """
 
     setting: Setting
@@ -37,6 +38,13 @@ class ContrastRow:
     converged: Contrast | None
     holm_p: float | None = None
     stars: str = ""
+    untested: bool = False
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Seeds that diverged in one of the arms and left no metric."""
+        arms = [arm for arm in (self.unguided, self.guided) if arm is not None]
+        return tuple(sorted({seed for arm in arms for seed in arm.diverged if seed in arm.failed}))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -44,6 +52,13 @@ class ContrastRow:
         said = [] if self.unguided else ["There are no unguided cells to compare with."]
         said.append(claim_line(self.contrast.n if self.contrast else 0))
         said.append(unpaired_line(self.contrast) if self.contrast else "")
+        if self.untested:
+            said.append("There is no test split, and dev chose the epochs: nothing is compared.")
+        if self.lost:
+            seeds = ", ".join(map(str, self.lost))
+            said.append(
+                f"No metric where training diverged, seed {seeds}: survivors are compared; no claim can be made."
+            )
         said += _shortfalls("unguided", self.unguided) if self.unguided else []
         return tuple(line for line in (*said, *_shortfalls(self.variant, self.guided)) if line)
 
@@ -52,17 +67,17 @@ def family(results: pd.DataFrame) -> list[ContrastRow]:
     """Every guided setting that is reported (`report`, `single`) against the unguided one, in order of appearance.
 
     A row for each model, data set, size, guided layer, further axis, variant, weights and learning rate. Holm's
-    correction is over all rows that have a p-value.
+    correction is over all rows.
 
     Raises:
-        DataError: a column is missing, a finished cell lacks its test metric, or two cells of a setting have the same
-            seed, so that it is open which of them is the partner.
+        DataError: a column is missing, some finished cells of a setting lack their test metric, or two cells of a
+            setting have the same seed, so that it is open which of them is the partner.
     """
     table = checked(results)
     reported = table[table["role"].isin(("report", "single"))]
     unguided = reported[reported["variant"] == "none"]
     guided = groups(reported[reported["variant"] != "none"], *GUIDING, "variant", *CHOICE)
-    rows = [_compared(_partners(unguided, part), part) for part in guided]
+    rows = [_compared(_partners(unguided, part), part, _is_tested(table, part)) for part in guided]
     corrected = holm([row.contrast.t_p if row.contrast else None for row in rows])
     return [replace(row, holm_p=p, stars=_stars(row, p)) for row, p in zip(rows, corrected, strict=True)]
 
@@ -93,10 +108,22 @@ def _partners(unguided: pd.DataFrame, guided: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _compared(unguided: pd.DataFrame, guided: pd.DataFrame) -> ContrastRow:
+def _is_tested(table: pd.DataFrame, guided: pd.DataFrame) -> bool:
+    """Whether the data of a setting have a test split, or nothing of them has finished yet."""
+    row = guided.iloc[0]
+    column, finished = (
+        f"test:{row['metric']}",
+        table[(table["dataset"] == row["dataset"]) & table["state"].eq("finished")],
+    )
+    finished = finished[finished["role"] != "select"]
+    return not len(finished) or (column in finished and bool(finished[column].notna().any()))
+
+
+def _compared(unguided: pd.DataFrame, guided: pd.DataFrame, tested: bool) -> ContrastRow:
     """The contrast, not yet corrected."""
-    first, second = cells_of(unguided, "test") if len(unguided) else None, cells_of(guided, "test")
-    found = _paired(first, second, set())
+    split = "test" if tested else "dev"
+    first, second = cells_of(unguided, split) if len(unguided) else None, cells_of(guided, split)
+    found = _paired(first, second, set()) if tested else None
     diverged = {*second.diverged, *(first.diverged if first else ())} & set(found.seeds if found else ())
     return ContrastRow(
         setting=setting_of(guided),
@@ -106,6 +133,7 @@ def _compared(unguided: pd.DataFrame, guided: pd.DataFrame) -> ContrastRow:
         guided=second,
         contrast=found,
         converged=_paired(first, second, diverged) if diverged else None,
+        untested=not tested,
     )
 
 
@@ -118,8 +146,8 @@ def _paired(first: Cells | None, second: Cells, without: set[int]) -> Contrast |
 
 
 def _stars(row: ContrastRow, p: float | None) -> str:
-    """None with so few seeds that no claim can be made: a star is one."""
-    return "" if row.contrast is None or claim_line(row.contrast.n) else stars(p)
+    """None where no claim can be made, for a star is one."""
+    return "" if row.contrast is None or row.lost or claim_line(row.contrast.n) else stars(p)
 
 
 def _shortfalls(name: str, cells: Cells) -> list[str]:

@@ -101,6 +101,9 @@ class Grid:
         for size in self.sizes:
             if size <= 0 or (isinstance(size, float) and size > 1):
                 yield f"--sizes: {size} is neither a share above 0 and up to 1.0 nor a number of examples."
+        if len({type(size) for size in self.sizes}) > 1:
+            listed = ", ".join(map(str, self.sizes))
+            yield f"--sizes: {listed} mixes shares (1.0 is all) and numbers of examples (1 is one): give one kind."
         for name in self.axes:
             if name not in OPTIONS or name in OWNED:
                 near = did_you_mean(name, set(OPTIONS) - set(OWNED))

@@ -28,14 +28,16 @@ def run_local(
     Raises:
         InterruptedRunError: SIGINT or SIGTERM here; cells that run are ended, and go on next time.
     """
-    waiting, devices = list(jobs), torch.cuda.device_count()
+    waiting, devices = list(jobs), _devices()
     busy: dict[int, tuple[Child, CellJob]] = {}
     idle: dict[int, Child] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
                 slot = next(number for number in range(workers) if number not in busy)
-                child = idle.pop(slot, None) or Child(serve_cells, slot % devices if devices else None, stop=stop)
+                child = idle.pop(slot, None) or Child(
+                    serve_cells, devices[slot % len(devices)] if devices else None, stop=stop
+                )
                 busy[slot] = (child, waiting.pop(0))
                 child.send(busy[slot][1])
                 if on_start is not None:
@@ -59,10 +61,17 @@ def run_local(
             child.close()
 
 
-def serve_cells(pipe: Connection, threads: int, device: int | None) -> None:
-    """Body of a worker: run the cells it is sent until the pipe closes; with GPUs, on the one of this number."""
+def _devices() -> list[str]:
+    """The GPUs that this process may use, as the driver names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return [each.strip() for each in given.split(",")][:count] if given else [str(each) for each in range(count)]
+
+
+def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
+    """Body of a worker: run the cells it is sent until the pipe closes; where there are GPUs, on this one."""
     if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(device)  # heard, since CUDA starts with the first use of it
+        os.environ["CUDA_VISIBLE_DEVICES"] = device  # heard, since CUDA starts with the first use of it
     settle(threads)
     with suppress(EOFError, BrokenPipeError, InterruptedRunError):  # who sends the signal to all of us hears the parent
         while True:

@@ -87,6 +87,7 @@ def write_report(folder: Path) -> Report:
     means = [_mean_row(part) for part in _settings(table)]
     lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
     lines += [note for found in chosen for note in found.notes]
+    lines += list(_arithmetic(results))
     lines += list(_over_examples(folder, comparisons))
     place = folder / "report"
     with writing(place):
@@ -111,6 +112,16 @@ def _plan(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _arithmetic(results: pd.DataFrame) -> Iterator[str]:
+    """That cells ran in different arithmetic, which `auto` may come to on different machines."""
+    if not {"precision", "device"} <= set(results):
+        return
+    finished = results[results["state"] == "finished"]
+    found = sorted({f"{row.precision} on {row.device}" for row in finished.itertuples()})
+    if len(found) > 1 and "set:precision" not in results:
+        yield f"Cells ran in different arithmetic ({'; '.join(found)}): a difference between arms may come of that."
 
 
 def _settings(table: pd.DataFrame) -> Iterator[pd.DataFrame]:

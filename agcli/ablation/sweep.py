@@ -94,10 +94,17 @@ class Sweep:
         """Whether it needs no running any more."""
         return (self.run_folder(cell).path / RECORD).is_file()
 
-    def failures(self) -> dict[str, str]:
-        """Fingerprint -> why it failed when it last ran."""
+    def failures(self) -> dict[str, Outcome]:
+        """Fingerprint -> how it failed when it last ran."""
         path = self.folder / FAILURES
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {mark: Outcome(**each) for mark, each in found.items()}
+
+    def note_failure(self, outcome: Outcome) -> None:
+        """Remember how a cell failed, until the sweep is run again."""
+        failures = {mark: asdict(each) for mark, each in self.failures().items()}
+        failures[outcome.fingerprint] = asdict(outcome)
+        write_text(self.folder / FAILURES, json.dumps(failures, indent=2, ensure_ascii=False) + "\n")
 
     def winners(self) -> Winners | None:
         """What the select cells chose; None as long as one of them has to run, or where nothing is searched."""
@@ -115,7 +122,7 @@ class Sweep:
     def rows(self, cells: Sequence[Cell]) -> list[dict[str, object]]:
         """Their lines of the results."""
         failures = self.failures()
-        return [row(cell, self.mark(cell), self.run_folder(cell), failures.get(self.mark(cell), "")) for cell in cells]
+        return [row(cell, self.mark(cell), self.run_folder(cell), failures.get(self.mark(cell))) for cell in cells]
 
     def write_results(self) -> list[dict[str, object]]:
         """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
@@ -125,7 +132,7 @@ class Sweep:
         lines = [[each.get(name) for name in header] for each in rows]
         write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
-        for cell in cells:
+        for cell in {self.mark(cell): cell for cell in cells}.values():
             if self.is_finished(cell):
                 record = self.run_folder(cell).read_json(RECORD)
                 times.append([record["fingerprint"], record["threads"], record["seconds"]])
@@ -159,7 +166,7 @@ def run_sweep(
         watch: who looks on.
 
     Raises:
-        UsageError: the folder holds another sweep.
+        UsageError: the folder holds something else than a sweep, or one begun with other threads.
         RunError: another process works on this sweep; or, with `fail_fast`, a cell failed.
         InterruptedRunError: SIGINT or SIGTERM; finished cells are kept, unfinished ones go on next time.
     """
@@ -173,8 +180,7 @@ def run_sweep(
             for outcome in runner(jobs, stop):
                 watch.ended(outcome)
                 if outcome.state == "failed":
-                    failures = {**sweep.failures(), outcome.fingerprint: outcome.reason}
-                    write_text(sweep.folder / FAILURES, json.dumps(failures, indent=2, ensure_ascii=False) + "\n")
+                    sweep.note_failure(outcome)
                 sweep.write_results()
                 if outcome.state == "failed" and fail_fast:
                     raise RunError(f"cell {outcome.fingerprint}: {outcome.reason}", hint="--fail-fast ended the sweep")
@@ -199,6 +205,7 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
             sweep.keep_models,
             sweep.threads,
             str(sweep.folder / "tokenised"),
+            cell.role != "select",
         )
         for cell in sorted(sweep.cells(), key=lambda cell: cell.options["seed"])
         if not sweep.is_finished(cell) and sweep.mark(cell) not in failures

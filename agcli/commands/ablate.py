@@ -15,6 +15,7 @@ from agcli.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from agcli.ablation.grid import Grid
     from agcli.ablation.sweep import Runner
+    from agcli.paper.recipes import Recipe
 
 _GRID, _RUNNING, _OUTPUT = "Grid", "Running", "Output"
 NOT_HERE = (
@@ -22,6 +23,8 @@ NOT_HERE = (
     *("checkpoint_every", "keep_checkpoints", "track", "guide_layers"),
 )
 """Options of a run that a sweep decides itself, or has no use for."""
+MOST_SEEDS = 1000
+"""More than anybody can train; a slip must not fill the memory with cells."""
 _LISTS = ("variants", "mdg_grid", "pdg_grid", "sizes")
 _OWN = (*_LISTS, "layers", "seeds", "select_seeds", "set")
 """Options of the grid, as a config file may name them."""
@@ -90,7 +93,7 @@ def ablate(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A table or figure of the paper: table1 to table3, figure3, figure6 (table4: ag timing --paper).",
+            help="A table or figure of the paper: table1 to table4 (seconds an epoch, timed), figure3, figure6.",
             rich_help_panel=_GRID,
         ),
     ] = None,
@@ -136,7 +139,13 @@ def ablate(
     if recipe is None:
         grids = (_grid(own, given, config),)
     else:
-        grids, told = _recipe_grids(recipe, scale, own, given, config)
+        asked, options = _recipe(recipe, scale, own, given, config)
+        if asked.timed:
+            from agcli.commands.timing_recipe import time_recipe
+
+            time_recipe(asked, options, folder, dry_run=dry_run, json=json)
+            return
+        grids, told = _recipe_grids(asked, own, options)
         for note in told["notes"]:
             display.note(note)
     sweep = Sweep(grids, folder, threads or _threads(folder, workers), keep_models, told)
@@ -175,9 +184,9 @@ def _grid(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Gr
     )
     for name in ("mdg", "pdg"):
         options.pop(name, None)
-    count = int(own.get("seeds", 5))
     searches = len(mdg) > 1 or len(pdg) > 1
-    picking = int(own.get("select_seeds", 3)) if searches or "select_seeds" in own else 0
+    count = _count(own, "seeds", 5)
+    picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
     return room.Grid(
         models=models,
         datasets=datasets,
@@ -188,20 +197,19 @@ def _grid(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Gr
         sizes=room.parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
         seeds=tuple(range(1, count + 1)),
         select_seeds=tuple(range(count + 1, count + picking + 1)),
-        axes=dict(room.parse_axis(text) for text in own.get("set", ())),
+        axes=dict(room.parse_axis(text) for text in _axes(own.get("set", ()))),
         options=options,
     )
 
 
-def _recipe_grids(
+def _recipe(
     name: str, scale: str, own: dict[str, Any], given: dict[str, Any], config: Path | None
-) -> tuple[tuple[Grid, ...], dict[str, Any]]:
-    """The grids behind a table or figure of the paper, and what must be said of them.
+) -> tuple[Recipe, dict[str, Any]]:
+    """A table or figure of the paper, and the run options that win over its own.
 
-    `--model`, `--dataset` and `--seeds` narrow it; other run options, weights among them, win over the recipe's.
+    `--model`, `--dataset` and weights narrow it.
     """
-    from agcli.ablation.cell import num_layers, training_examples
-    from agcli.ablation.grid import Grid
+    from agcli.ablation.cell import training_examples
     from agcli.config import make_config
     from agcli.paper.recipes import recipe
 
@@ -212,16 +220,22 @@ def _recipe_grids(
     make_config(options)
     at_hand = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
     asked = recipe(name, scale, at_hand)
-    if asked.timed:
-        raise UsageError("--recipe table4 is measured, not trained.", hint="ag timing --paper")
     asked = asked.narrowed(models, datasets if scale == "full" else ())
     mdg, pdg = (
         (float(options.pop(name)),) if name in options else tried
         for name, tried in (("mdg", asked.mdg), ("pdg", asked.pdg))
     )
-    asked = replace(asked, mdg=mdg, pdg=pdg)
-    count = int(own.get("seeds", asked.seeds))
-    picking = int(own.get("select_seeds", 3)) if asked.searches else 0
+    return replace(asked, mdg=mdg, pdg=pdg), options
+
+
+def _recipe_grids(
+    asked: Recipe, own: dict[str, Any], options: dict[str, Any]
+) -> tuple[tuple[Grid, ...], dict[str, Any]]:
+    """The grids behind a table or figure of the paper, and what must be said of them."""
+    from agcli.ablation.grid import Grid
+
+    count = _count(own, "seeds", asked.seeds)
+    picking = _count(own, "select_seeds", 3) if asked.searches else 0
     grids = tuple(
         Grid(
             models=part.models,
@@ -229,9 +243,7 @@ def _recipe_grids(
             variants=cast("tuple[Any, ...]", asked.variants),
             mdg=asked.mdg,
             pdg=asked.pdg,
-            layers=tuple(range(min(num_layers(each, bool(options.get("offline"))) for each in part.models)))
-            if asked.each_layer
-            else (),
+            layers=_layers(part.models, options) if asked.each_layer else (),
             sizes=part.sizes,
             seeds=tuple(range(1, count + 1)),
             select_seeds=tuple(range(count + 1, count + picking + 1)),
@@ -243,6 +255,14 @@ def _recipe_grids(
     return grids, told
 
 
+def _count(own: dict[str, Any], name: str, default: int) -> int:
+    """A number of seeds, from the command line or a file."""
+    count = own.get(name, default)
+    if type(count) is not int or not 1 <= count <= MOST_SEEDS:
+        raise UsageError(f"--{name.replace('_', '-')}: {count!r} is no whole number from 1 to {MOST_SEEDS}.")
+    return count
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in str(text).split(",") if word.strip())
 
@@ -250,6 +270,17 @@ def _words(text: str) -> tuple[str, ...]:
 def _joined(value: Any) -> str:
     """A list of a config file as the command line writes it."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _axes(value: Any) -> list[str]:
+    """What `--set` says, or `set` in a file: one text, several, or a table `dropout = [0.0, 0.1]`."""
+    if isinstance(value, dict):
+        return [f"{name}={_joined(values)}" for name, values in value.items()]
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise UsageError(f'set: {value!r} is none of "OPTION=V1,V2", a list of such, and a table of lists.')
+    return list(value)
 
 
 def _layers(models: tuple[str, ...], options: dict[str, Any]) -> tuple[int, ...]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agcli.paper.layout import Cell, LaidOutTable
 
 
+SHOWN = 20
+"""Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
+
+
 class SweepProgress(SweepWatch):
     """A live table of what runs; a context manager, so that it is taken away whatever happens."""
 
@@ -74,7 +78,7 @@ class SweepProgress(SweepWatch):
         table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
-        for mark, (job, since) in self.running.items():
+        for mark, (job, since) in list(self.running.items())[:SHOWN]:
             table.add_row(mark, escape(_what(job.options, self.axes)), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
@@ -121,13 +125,13 @@ def show_report(folder: Path, json: bool) -> None:
     for table in report.tables:
         display.show_table(table.title, table.columns, table.rows, table.caption)
     if report.paper_table is not None:
-        _show_paper_table(report.paper_table)
+        show_paper_table(report.paper_table)
     for line in report.lines:
         display.note(line, display.stdout())
     display.show_path("report", folder / "report")
 
 
-def _show_paper_table(laid_out: LaidOutTable) -> None:
+def show_paper_table(laid_out: LaidOutTable) -> None:
     """A table laid out as the paper's: a table for each group of columns, our best means bold."""
     from agcli.paper.rendering import blocks
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from agcli.errors import RunError, UsageError
+from agcli.errors import DivergedError, UsageError
 from agcli.models import load_model
 from agcli.precision import keep_freed_memory, precision_here
 from agcli.results import RunFolder, open_run
@@ -99,7 +99,7 @@ class Ranker:
         broken = np.flatnonzero(~np.isfinite(scores))
         if len(broken):
             claim, document = pairs[broken[0]]
-            raise RunError(
+            raise DivergedError(
                 f"the score of document {corpus.column('id')[int(document)].as_py()!r} for claim "
                 f"{claims[claim].id!r} is {scores[broken[0]]}.",
                 hint="--precision fp32 may help; else the run's weights are broken",

@@ -29,13 +29,15 @@ class Power:
         n: number of seeds observed.
         examples: number of test examples.
         difference: the difference to detect.
-        sd: standard deviation over seeds of the difference in the metric: what the paired t-test is up against.
+        sd: standard deviation over seeds of the difference in the metric, as observed.
         seed_sd: what of it would remain with ever more examples; 0 where its estimate is negative.
-        example_sd: what of it comes of there being only so many examples.
+        example_sd: what of it comes of there being only so many examples. Far better known than `sd`, which a few
+            lucky seeds make too small; what is said of further seeds is therefore said of the larger of the two.
         shared_sd: standard error that the choice of test examples gives to the mean difference. All seeds share it,
             so no number of them lessens it and no test over seeds sees it; 0 where its estimate is negative.
         seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where no seed differs from another.
-        seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide.
+        seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide, or at
+            `example_sd` where that is larger.
         seeds_high: the same at its upper end.
         detectable: smallest difference that the observed number of seeds detects with 80 % power.
         undetectable: a smaller difference than this cannot be told from the luck of this test set with 80 % power,
@@ -113,7 +115,8 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
     error = float((rest**2).sum()) / ((n - 1) * (examples - 1)) / examples
     sd = float(np.round(by_seed, DECIMALS).std(ddof=1))
     shared = math.sqrt(max(0.0, float(by_example.var(ddof=1)) / examples - error / n))
-    widest, narrowest = (sd * math.sqrt((n - 1) / chi2.ppf(tail, n - 1)) for tail in TAILS)
+    expected = max(sd, math.sqrt(error))
+    widest, narrowest = (max(sd * math.sqrt((n - 1) / chi2.ppf(tail, n - 1)), math.sqrt(error)) for tail in TAILS)
     return Power(
         n=n,
         examples=examples,
@@ -122,10 +125,10 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
         seed_sd=math.sqrt(max(0.0, sd**2 - error)),
         example_sd=math.sqrt(error),
         shared_sd=shared,
-        seeds_needed=_seeds_needed(difference, sd),
+        seeds_needed=_seeds_needed(difference, expected),
         seeds_low=_seeds_needed(difference, narrowest),
         seeds_high=_seeds_needed(difference, widest),
-        detectable=sd * _detected_effect(n),
+        detectable=expected * _detected_effect(n),
         # With seeds without end, the mean difference of each example is known: a t-test over examples is left.
         undetectable=shared * math.sqrt(examples) * _detected_effect(examples),
     )

@@ -48,8 +48,8 @@ class Contrast:
         difference: mean of the differences.
         low: lower end of its 95 % t-interval; None at one seed.
         high: its upper end.
-        t_p: two-sided p-value of the paired t-test, the primary test; 1 where no seed differs; None where it is not
-            defined: one seed, or all seeds differ by the same amount.
+        t_p: two-sided p-value of the paired t-test, the primary test; 1 where none of several seeds differs; None where
+            it is not defined: one seed, or all seeds differ by the same amount.
         wilcoxon_p: two-sided p-value of the signed-rank test; descriptive. Exact up to 50 seeds, with ties or zeros
             up to 13.
         wilcoxon_least_p: the smallest that it can be with as many seeds that differ.
@@ -125,21 +125,25 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
 
 def _paired_t(differences: Floats, told: Summary) -> float | None:
     """The p-value; None where the variance, which the test divides by, is 0 or unknown."""
-    if not differences.any():
+    if told.sd is not None and not differences.any():
         return 1.0
     return float(ttest_rel(differences, np.zeros_like(differences)).pvalue) if told.sd else None
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction; a test that is not defined stays None and does not count in the family.
+    """Holm's step-down correction over all tests that were meant to be made.
+
+    One that is not defined stays None, and yet counts as one that found nothing (p = 1): what befell one comparison
+    must not make another one easier.
 
     Source: Holm 1979.
     """
     from statsmodels.stats.multitest import multipletests  # a second to import
 
-    known = [p for p in p_values if p is not None]
-    corrected = iter(multipletests(known, method="holm")[1].tolist() if known else ())
-    return [None if p is None else float(next(corrected)) for p in p_values]
+    if not p_values:
+        return []
+    corrected = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1].tolist()
+    return [None if p is None else float(found) for p, found in zip(p_values, corrected, strict=True)]
 
 
 def stars(p: float | None) -> str:

@@ -63,10 +63,11 @@ class TestFamily:
             assert found.holm_p < 0.001
             assert found.stars == expected
 
-    def test_a_row_without_a_test_does_not_count_in_the_family(self) -> None:
+    def test_a_row_without_a_test_makes_no_other_one_easier(self) -> None:
         alone = compared(*arm("none", UNGUIDED), *arm("mdg", MDG))
         beside = compared(*arm("none", UNGUIDED), *arm("mdg", MDG), failed("pdg", 1))
-        assert beside[0].holm_p == only(alone).holm_p == pytest.approx(0.003198, abs=1e-6)
+        assert only(alone).holm_p == pytest.approx(0.003198, abs=1e-6)
+        assert beside[0].holm_p == pytest.approx(2 * 0.003198, abs=2e-6)
         assert (beside[1].contrast, beside[1].holm_p, beside[1].stars) == (None, None, "")
 
     def test_the_primary_metric_of_each_data_set(self) -> None:
@@ -172,6 +173,22 @@ class TestLostSeeds:
         found = only(compared(*arm("none", UNGUIDED), *arm("mdg", MDG[:4]), waiting))
         assert found.guided.pending == (5,)
         assert "mdg, not run yet: seed 5." in found.notes
+
+    def test_survivors_of_a_divergence_earn_no_star(self) -> None:
+        gone = [failed("mdg", seed, diverged=1) for seed in (6, 7)]
+        found = only(compared(*arm("none", [*UNGUIDED, 0.6, 0.6]), *arm("mdg", MDG), *gone))
+        assert (found.lost, found.stars) == ((6, 7), "")
+        assert found.holm_p is not None
+        assert found.holm_p < 0.01
+        assert any("survivors" in note for note in found.notes)
+
+    def test_data_without_a_test_split_are_described_and_not_compared(self) -> None:
+        rows = [*arm("none", UNGUIDED), *arm("mdg", MDG)]
+        for each in rows:
+            each["dev:accuracy"], each["test:accuracy"] = each["test:accuracy"], None
+        found = only(compared(*rows))
+        assert (found.contrast, found.stars, found.guided.summary is None) == (None, "", False)
+        assert any("no test split" in note for note in found.notes)
 
     def test_a_finished_cell_without_its_metric_is_an_error(self) -> None:
         with pytest.raises(DataError, match="lacks its metric"):

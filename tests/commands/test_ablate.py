@@ -7,12 +7,16 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_runs import ROWS, as_flags, short_options, write_encoder
 from typer.testing import Result
+
+from agcli.paper import recipes
+from agcli.timing import plan
 
 Ag = Callable[..., Result]
 
@@ -102,3 +106,23 @@ def test_a_recipe_ends_in_the_papers_table(ag: Ag, small: list[str], tmp_path: P
 def test_a_report_of_no_sweep(ag: Ag, tmp_path: Path) -> None:
     assert "no sweep" in ag("ablate", "--report", tmp_path, code=3).stderr
     assert "--output: a sweep needs a folder" in ag("ablate", code=2).stderr
+
+
+def test_the_timed_recipe_ends_in_the_papers_table_of_seconds(
+    ag: Ag, dataset: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "SMALL_LENGTH", 32)
+    monkeypatch.setattr(recipes, "SMALL_BATCH", 4)
+    monkeypatch.setattr(plan, "TimingRequest", partial(plan.TimingRequest, steps=4, rounds=2, warmup=1))
+    words = ["ablate", "--recipe", "table4", "--scale", "small", "--model", encoder, "--dataset", dataset]
+    words += ["--output", tmp_path / "timed"]
+    assert "Plan" in ag(*words, "--dry-run").stdout
+    assert not (tmp_path / "timed").exists()
+    shown = ag(*words)
+    assert "seconds of a training epoch" in shown.stdout
+    numbers = json.loads((tmp_path / "timed" / "paper_table.json").read_text())["numbers"]
+    ours = [row for row in numbers if row["ours"] is not None]
+    assert len(ours) == 2, "without guides and with both"
+    assert (tmp_path / "timed" / dataset.name / "timing.csv").is_file()
+    again = ag(*words, code=2)
+    assert "is left alone" in again.stderr

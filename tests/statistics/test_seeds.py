@@ -124,10 +124,11 @@ class TestFamily:
         # 0.005 x 4, 0.01 x 3, 0.03 x 2, and 0.04 x 1 may not be below the one before it.
         assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
-    def test_a_test_that_is_not_defined_does_not_count(self) -> None:
+    def test_a_test_that_is_not_defined_counts_as_one_that_found_nothing(self) -> None:
+        """Six tests: 0.005 * 6, 0.01 * 5, 0.03 * 4, and 0.04 * 3, which may not be less."""
         found = holm([None, 0.01, 0.04, None, 0.03, 0.005])
         assert (found[0], found[3]) == (None, None)
-        assert [p for p in found if p is not None] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+        assert [p for p in found if p is not None] == pytest.approx([0.05, 0.12, 0.12, 0.03])
 
     def test_a_corrected_p_is_at_most_one(self) -> None:
         assert holm([0.9, 0.8]) == [1.0, 1.0]
