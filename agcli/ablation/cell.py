@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from agcli.atomic import sha256
 from agcli.config import RunConfig, make_config
 from agcli.corpora import find_dataset
 from agcli.corpora.prepared import load_prepared, read_manifest
-from agcli.errors import AgError, DivergedError, InterruptedRunError
+from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.metrics import METRICS
 from agcli.models.sources import resolve
 from agcli.models.weights import find_weights
@@ -170,6 +171,18 @@ def run_cell(job: CellJob) -> Outcome:
     return Outcome(job.fingerprint, "finished", "", seconds)
 
 
+def read_record(folder: RunFolder) -> dict[str, Any] | None:
+    """`cell.json` of a finished cell: its fingerprint, threads, seconds, and whether its answers are all alike.
+
+    None where there is none, or a damaged one: the cell then runs again, which takes no time where all else is there.
+    """
+    with suppress(DataError):
+        record = folder.read_json(RECORD)
+        if {"fingerprint", "threads", "seconds", "degenerate"} <= record.keys():
+            return record
+    return None
+
+
 def _rank_test(folder: RunFolder) -> None:
     """Rank the test claims, if there are any."""
     from agcli.corpora.ranking.prepared import load_ranking
@@ -202,7 +215,7 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
         folder: its run folder, perhaps not there yet.
         failed: how it failed, if it did.
     """
-    config = config_of(cell)
+    config, record = config_of(cell), read_record(folder)
     flat = config.flat()
     found: dict[str, object] = {
         "cell": mark,
@@ -213,15 +226,15 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
         "size": flat["train_limit"] or flat["train_fraction"],
         "role": cell.role,
         **{f"set:{name}": flat[name] for name in cell.axes},
-        "state": "failed" if failed else "finished" if (folder.path / RECORD).is_file() else "pending",
+        "state": "failed" if failed else "finished" if record else "pending",
         "diverged": int(failed is not None and failed.diverged),
         "reason": failed.reason if failed else "",
     }
-    if found["state"] == "finished":
+    if record is not None and failed is None:
         metrics, plan = folder.metrics, folder.environment["plan"]
         found |= {name: plan[name] for name in ("precision", "device")}
         found |= {"metric": "RR" if "RR" in metrics["dev"] else "accuracy"}
-        found["diverged"] = int(folder.read_json(RECORD)["degenerate"])
+        found["diverged"] = int(record["degenerate"])
         found |= {f"dev:{name}": value for name, value in metrics["dev"].items()}
         if cell.role != "select":  # what is not reported is not looked at either
             found |= {f"test:{name}": value for name, value in _test_metrics(folder, metrics).items()}

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from agcli.ablation.contrasts import ContrastRow, family, flat
+from agcli.ablation.plan import read_plan
 from agcli.ablation.selection import Winner, winners
 from agcli.ablation.table import CHOICE, GUIDING, Cells, axes, cells_of, checked, groups, read_results
 from agcli.atomic import write_text, writing
@@ -31,8 +32,6 @@ from agcli.paper.printed import printed
 from agcli.paper.rendering import markdown, records
 from agcli.results import RunFolder, csv_text
 from agcli.statistics import crossed_bootstrap, power, power_line
-
-PLAN = "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ def write_report(folder: Path) -> Report:
 
 
 def _plan(folder: Path) -> dict[str, Any]:
-    path = folder / PLAN
-    if not path.is_file():
+    plan = read_plan(folder)
+    if plan is None:
         raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return plan
 
 
 def _arithmetic(results: pd.DataFrame) -> Iterator[str]:
@@ -226,9 +225,7 @@ def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator
         if row.contrast is None or row.contrast.n < 2:
             continue
         arms = [dict(arm.marks) for arm in (row.unguided, row.guided) if arm is not None]
-        first, second = (
-            np.stack([_example_scores(folder / "cells" / arm[seed]) for seed in row.contrast.seeds]) for arm in arms
-        )
+        first, second = (_scores([folder / "cells" / arm[seed] for seed in row.contrast.seeds]) for arm in arms)
         interval = crossed_bootstrap(first, second)
         where = row.setting
         apart = [f"size {where.size}"] * several_sizes + [f"layer {where.layers}"] * (where.layers != "all")
@@ -243,16 +240,28 @@ def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator
             yield f"{name}: {power_line(found)}"
 
 
-def _example_scores(cell: Path) -> Floats:
-    """Whether each test example was answered right; of a ranking each claim's reciprocal rank. In the order of ids."""
+def _scores(cells: Sequence[Path]) -> Floats:
+    """Scores of cells on their test examples, in the order of ids; shape (num_cells, num_examples).
+
+    Raises:
+        DataError: a cell's examples are not those of the first one.
+    """
+    found = [_example_scores(cell) for cell in cells]
+    for cell, scores in zip(cells, found, strict=True):
+        if scores.keys() != found[0].keys():
+            hint = "remove the cell's folder, and the sweep's command runs it again"
+            raise DataError("not the test examples of the sweep's other cells", file=cell, hint=hint)
+    return np.array([[scores[name] for name in sorted(scores)] for scores in found], dtype=np.float64)
+
+
+def _example_scores(cell: Path) -> dict[str, float]:
+    """Test example -> whether it was answered right; of a ranking claim -> its reciprocal rank."""
     ranking = cell / "rankings" / "test" / "per_query.csv"
     if ranking.is_file():
         with ranking.open(encoding="utf-8", newline="") as file:
-            found = {line["query"]: float(line["reranked:RR"]) for line in csv.DictReader(file)}
-    else:
-        predictions = RunFolder(cell).load_predictions("test")
-        found = dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
-    return np.array([found[name] for name in sorted(found)], dtype=np.float64)
+            return {line["query"]: float(line["reranked:RR"]) for line in csv.DictReader(file)}
+    predictions = RunFolder(cell).load_predictions("test")
+    return dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
 
 
 def _paper_table(plan: Mapping[str, Any], results: pd.DataFrame, found: Sequence[ContrastRow]) -> LaidOutTable:

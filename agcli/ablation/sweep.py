@@ -17,15 +17,16 @@ from typing import Any
 import pandas as pd
 
 from agcli import interruption
-from agcli.ablation.cell import RECORD, CellJob, Outcome, columns, config_of, fingerprint, row
+from agcli.ablation.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
 from agcli.ablation.grid import Cell, Grid, Winners, first_cells, report_cells
+from agcli.ablation.plan import PLAN, read_plan
 from agcli.ablation.selection import winner
 from agcli.ablation.table import CHOICE
 from agcli.atomic import write_text
-from agcli.errors import RunError, UsageError
+from agcli.errors import DataError, RunError, UsageError
 from agcli.results import RunFolder, csv_text
 
-PLAN, FAILURES = "sweep.json", "failures.json"
+FAILURES = "failures.json"
 Runner = Callable[[Sequence[CellJob], interruption.Interruption], Iterator[Outcome]]
 """Runs cells somehow, yielding each as it ends."""
 
@@ -92,13 +93,16 @@ class Sweep:
 
     def is_finished(self, cell: Cell) -> bool:
         """Whether it needs no running any more."""
-        return (self.run_folder(cell).path / RECORD).is_file()
+        return read_record(self.run_folder(cell)) is not None
 
     def failures(self) -> dict[str, Outcome]:
         """Fingerprint -> how it failed when it last ran."""
-        path = self.folder / FAILURES
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return {mark: Outcome(**each) for mark, each in found.items()}
+        if not (self.folder / FAILURES).is_file():
+            return {}
+        try:
+            return {mark: Outcome(**each) for mark, each in RunFolder(self.folder).read_json(FAILURES).items()}
+        except TypeError as error:
+            raise DataError(f"no list of failures ({error})", file=self.folder / FAILURES, hint="remove it") from None
 
     def note_failure(self, outcome: Outcome) -> None:
         """Remember how a cell failed, until the sweep is run again."""
@@ -133,8 +137,8 @@ class Sweep:
         write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
         for cell in {self.mark(cell): cell for cell in cells}.values():
-            if self.is_finished(cell):
-                record = self.run_folder(cell).read_json(RECORD)
+            record = read_record(self.run_folder(cell))
+            if record is not None:
                 times.append([record["fingerprint"], record["threads"], record["seconds"]])
         write_text(self.folder / "timing.csv", csv_text(times))
         return rows
@@ -220,25 +224,25 @@ def _plan(sweep: Sweep) -> dict[str, Any]:
 
 def threads_begun_with(folder: Path) -> int | None:
     """Threads a cell of the sweep in this folder, if there is one."""
-    path = folder / PLAN
-    return int(json.loads(path.read_text(encoding="utf-8"))["threads"]) if path.is_file() else None
+    plan = read_plan(folder)
+    return int(plan["threads"]) if plan else None
 
 
 def _check_plan(sweep: Sweep) -> None:
-    """Whether the folder is free or holds this very sweep.
+    """Whether the folder is free or holds a sweep, which may have been another grid: its cells are kept.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: it holds something else, or a sweep begun with other threads.
+        DataError: the plan is damaged.
     """
-    path = sweep.folder / PLAN
-    if not path.is_file():
-        if sweep.folder.exists() and any(not each.name.startswith(".") for each in sweep.folder.iterdir()):
+    threads = threads_begun_with(sweep.folder)
+    if threads is None:
+        free = sweep.folder.is_dir() and all(each.name.startswith(".") for each in sweep.folder.iterdir())
+        if sweep.folder.exists() and not free:
             raise UsageError(f"--output {sweep.folder} exists and is no sweep; it is left alone.")
-        return
-    before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(_plan(sweep)))
-    if before.get("threads") != now["threads"]:
+    elif threads != sweep.threads:
         raise UsageError(
-            f"{sweep.folder} was begun with {before.get('threads')} threads a cell; now it is {now['threads']}: sums "
-            "would differ in their last bits.",
-            hint=f"--threads {before.get('threads')}",
+            f"{sweep.folder} was begun with {threads} threads a cell; now it is {sweep.threads}: sums would differ in "
+            "their last bits.",
+            hint=f"--threads {threads}",
         )

@@ -5,6 +5,7 @@ Only the primary metric of each data set counts, which the column `metric` names
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,12 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
         table[name] = ["" if pd.isna(value) else str(value) for value in table[name]]
     for name in numbers:
         table[name] = [_number(value, name) for value in table[name]]
+    wrong = [value for value in table["seed"] if not 0 <= value < math.inf]
+    if wrong:
+        raise DataError("a cell's seed is no number from 0", column="seed", value=wrong[0])
+    wrong_sizes = [text for text in table["size"] if not 0 < _number(text, "size") < math.inf]
+    if wrong_sizes:
+        raise DataError("a cell's training size is no number above 0", column="size", value=wrong_sizes[0])
     unknown = sorted(set(table["state"]) - set(STATES))
     if unknown:
         raise DataError("no state of a cell", column="state", value=unknown, allowed=STATES)

@@ -35,7 +35,7 @@ def sweep(folder: Path, name: str | None, rows: list[Row], **options: Any) -> Pa
         }
     ]
     folder.mkdir()
-    (folder / "sweep.json").write_text(json.dumps({"recipe": told, "grids": grids}), encoding="utf-8")
+    (folder / "sweep.json").write_text(json.dumps({"recipe": told, "grids": grids, "threads": 1}), encoding="utf-8")
     pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
     return folder
 
