@@ -308,8 +308,11 @@ def _write(place: Path, report: Report) -> None:
 
 
 def _markdown(table: ReportTable) -> str:
+    def said(cell: object) -> str:
+        return "" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else str(cell).replace("|", "\\|")
+
     def line(cells: Sequence[object]) -> str:
-        return "| " + " | ".join("" if cell is None else str(cell).replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(said, cells)) + " |"
 
     body = [line(table.columns), line(["---"] * len(table.columns)), *map(line, table.rows)]
     return "\n".join([f"### {table.title}", "", *body, "", table.caption])
