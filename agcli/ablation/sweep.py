@@ -65,6 +65,13 @@ class Sweep:
     _winners: Winners | None = None
 
     @property
+    def plan(self) -> dict[str, Any]:
+        """What `sweep.json` holds."""
+        grids = [{**asdict(grid), "axes": dict(grid.axes), "options": dict(grid.options)} for grid in self.grids]
+        told = {"task": "ablation", "threads": self.threads, "recipe": self.recipe, "grids": grids}
+        return dict(json.loads(json.dumps(told)))
+
+    @property
     def axes(self) -> tuple[str, ...]:
         """The options that `--set` varies, each once."""
         return tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes))
@@ -177,7 +184,7 @@ def run_sweep(
     watch = watch or SweepWatch()
     _check_plan(sweep)
     with RunFolder(sweep.folder).locked(), interruption.watched() as stop:
-        write_text(sweep.folder / PLAN, json.dumps(_plan(sweep), indent=2, ensure_ascii=False) + "\n")
+        write_text(sweep.folder / PLAN, json.dumps(sweep.plan, indent=2, ensure_ascii=False) + "\n")
         sweep.forget_failures()
         while jobs := _jobs(sweep):
             watch.planned(len({sweep.mark(cell) for cell in sweep.cells()}), _finished(sweep))
@@ -215,11 +222,6 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
         if not sweep.is_finished(cell) and sweep.mark(cell) not in failures
     }
     return list(found.values())
-
-
-def _plan(sweep: Sweep) -> dict[str, Any]:
-    grids = [{**asdict(grid), "axes": dict(grid.axes), "options": dict(grid.options)} for grid in sweep.grids]
-    return {"task": "ablation", "threads": sweep.threads, "recipe": sweep.recipe, "grids": grids}
 
 
 def threads_begun_with(folder: Path) -> int | None:

@@ -9,7 +9,8 @@ from typer.core import TyperGroup
 
 from agcli import __version__
 from agcli.commands import display, models
-from agcli.commands.ablate import NOT_HERE, ablate
+from agcli.commands.ablate import ablate
+from agcli.commands.ablation_grids import NOT_HERE
 from agcli.commands.evaluate import evaluate
 from agcli.commands.finetune import finetune
 from agcli.commands.prepare import prepare
