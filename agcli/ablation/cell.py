@@ -231,8 +231,8 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
         "reason": failed.reason if failed else "",
     }
     if record is not None and failed is None:
-        metrics, plan = folder.metrics, folder.environment["plan"]
-        found |= {name: plan[name] for name in ("precision", "device")}
+        metrics, plan = folder.metrics, folder.environment.get("plan", {})
+        found |= {name: plan.get(name) for name in ("precision", "device")}
         found |= {"metric": "RR" if "RR" in metrics["dev"] else "accuracy"}
         found["diverged"] = int(record["degenerate"])
         found |= {f"dev:{name}": value for name, value in metrics["dev"].items()}

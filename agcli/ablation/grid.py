@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from agcli.errors import UsageError, did_you_mean
@@ -19,7 +20,10 @@ Role = Literal["single", "select", "report"]
 VARIANTS: tuple[Variant, ...] = ("none", "mdg", "pdg", "both")
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 """The weights among which the paper chose (section 3.3)."""
-OWNED = ("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "seed", "output")
+OWNED = (
+    *("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "seed", "data_seed"),
+    *("output", "track", "checkpoint_every", "keep_checkpoints"),
+)
 """Options that a grid sets itself, so that no `--set` may."""
 WIDEST_RATE = 4.0
 """The unguided baseline's learning rates go up to four times the given one, and about as far below it."""
@@ -98,8 +102,14 @@ class Grid:
         for name, weights in (("--mdg-grid", self.mdg), ("--pdg-grid", self.pdg)):
             if not weights or min(weights) <= 0 or len(set(weights)) < len(weights):
                 yield f"{name} needs different weights above 0; a variant without the guide is `none`."
+        chosen = (("--variants", self.variants), ("--sizes", self.sizes))
+        for name, values in (*chosen, *((f"--set {axis}", tried) for axis, tried in self.axes.items())):
+            if len(set(values)) < len(values):
+                yield f"{name}: {', '.join(map(str, values))} names one of them twice."
+        if len({Path(each).name for each in self.datasets}) < len(set(self.datasets)):
+            yield "--dataset: results know data by the folder's name, and two of these have the same."
         for size in self.sizes:
-            if size <= 0 or (isinstance(size, float) and size > 1):
+            if not size > 0 or (isinstance(size, float) and size > 1):
                 yield f"--sizes: {size} is neither a share above 0 and up to 1.0 nor a number of examples."
         if len({type(size) for size in self.sizes}) > 1:
             listed = ", ".join(map(str, self.sizes))

@@ -73,6 +73,6 @@ def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device  # heard, since CUDA starts with the first use of it
     settle(threads)
-    with suppress(EOFError, BrokenPipeError, InterruptedRunError):  # who sends the signal to all of us hears the parent
+    with suppress(EOFError, ConnectionError, InterruptedRunError):  # who sends the signal to all of us hears the parent
         while True:
             pipe.send(run_cell(pipe.recv()))

@@ -19,7 +19,7 @@ import pandas as pd
 from agcli.ablation.contrasts import ContrastRow, family, flat
 from agcli.ablation.plan import read_plan
 from agcli.ablation.selection import Winner, winners
-from agcli.ablation.table import CHOICE, GUIDING, Cells, axes, cells_of, checked, groups, read_results
+from agcli.ablation.table import CHOICE, GUIDING, axes, cells_of, checked, groups, read_results
 from agcli.atomic import write_text, writing
 from agcli.errors import DataError
 from agcli.figures import PaperPoints
@@ -145,12 +145,9 @@ def _mean_row(part: pd.DataFrame) -> dict[str, object]:
         "n": found.n if found else 0,
         **{name: getattr(found, name, None) for name in ("mean", "sd", "low", "high")},
         "best": cells.best if cells else None,
-        **_counts(cells),
+        "diverged": int((part["diverged"] != 0).sum()),
+        **{state: int((part["state"] == state).sum()) for state in ("failed", "pending")},
     }
-
-
-def _counts(cells: Cells | None) -> dict[str, object]:
-    return {name: len(getattr(cells, name)) if cells else 0 for name in ("diverged", "failed", "pending")}
 
 
 def _tables(

@@ -10,7 +10,7 @@ import typer
 
 from agcli.commands import display
 from agcli.commands.ablation_grids import grid_of, recipe_grids, recipe_of
-from agcli.errors import UsageError
+from agcli.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from agcli.ablation.grid import Grid
@@ -149,6 +149,9 @@ def ablate(
         runner = _runner(engine, workers, address, gpus, watch.started)
         run_sweep(sweep, runner, fail_fast=fail_fast, watch=watch)
     show_report(sweep.folder, json)
+    failed = len(sweep.failures())
+    if failed:
+        raise RunError(f"{failed} of the cells failed; they are listed.", hint="the same command tries them again")
 
 
 def _threads(folder: Path, workers: int) -> int:

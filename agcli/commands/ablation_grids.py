@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -51,6 +52,8 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
     for name in ("mdg", "pdg"):
         options.pop(name, None)
     searches = len(mdg) > 1 or len(pdg) > 1
+    if own.get("layers", "all") not in ("all", "each"):
+        raise UsageError(f"layers: {own['layers']!r} is neither all nor each.")
     count = _count(own, "seeds", 5)
     picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
     return room.Grid(
@@ -63,7 +66,7 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
         sizes=room.parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
         seeds=tuple(range(1, count + 1)),
         select_seeds=tuple(range(count + 1, count + picking + 1)),
-        axes=dict(room.parse_axis(text) for text in _axes(own.get("set", ()))),
+        axes=_distinct(room.parse_axis(text) for text in _axes(own.get("set", ()))),
         options=options,
     )
 
@@ -136,6 +139,15 @@ def _words(text: str) -> tuple[str, ...]:
 def _joined(value: Any) -> str:
     """A list of a config file as the command line writes it."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _distinct(axes: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, values in axes:
+        if name in found:
+            raise UsageError(f"--set {name} is given twice: name all its values at once.")
+        found[name] = values
+    return found
 
 
 def _axes(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -113,3 +114,19 @@ def test_words_of_the_command_line() -> None:
     for text in ("dropot=0.1", "dropout", "dropout=x"):
         with pytest.raises(UsageError):
             parse_axis(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"variants": ("none", "both", "both")}, "--variants.*twice"),
+        ({"sizes": (0.5, 0.5)}, "--sizes.*twice"),
+        ({"sizes": (float("nan"),)}, "neither a share"),
+        ({"axes": {"dropout": (0.1, 0.1)}}, "--set dropout.*twice"),
+        ({"axes": {"data_seed": (1, 2)}}, "not an option that can be varied"),
+        ({"datasets": ("pairs", "other/pairs")}, "the same"),
+    ],
+)
+def test_what_could_not_be_told_apart_afterwards_is_refused_before(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Grid(**{"models": ("minilm",), "datasets": ("pairs",), **changed})

@@ -126,3 +126,11 @@ def test_the_timed_recipe_ends_in_the_papers_table_of_seconds(
     assert (tmp_path / "timed" / dataset.name / "timing.csv").is_file()
     again = ag(*words, code=2)
     assert "is left alone" in again.stderr
+
+
+def test_a_sweep_whose_cells_diverge_says_so_and_fails(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["--variants", "none", "--seeds", 1, "--learning-rate", "1e30", "--output", tmp_path / "sweep"]
+    shown = ag("ablate", *flags, *words, code=1)
+    assert "1 of the cells failed" in shown.stderr
+    means = list(csv.DictReader((tmp_path / "sweep" / "report" / "means.csv").open()))
+    assert (means[0]["diverged"], means[0]["failed"], means[0]["n"]) == ("1", "1", "0")
