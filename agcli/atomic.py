@@ -60,6 +60,16 @@ def open_whole(path: Path) -> Iterator[TextIO]:
             aside.unlink(missing_ok=True)
 
 
+def clear_leftovers(folder: Path, names: str = "*") -> None:
+    """Remove what killed processes left half-written in a folder, by a pattern; right only under a lock."""
+    for kind in ("tmp", "old"):
+        for path in folder.glob(f".{names}.{kind}"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def write_folder(target: Path, write: Callable[[Path], object], hint: str | None = None) -> None:
     """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
 

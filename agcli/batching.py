@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,6 +19,23 @@ BUCKET_BATCHES = 50
 2.6 % of the slots are padding, against 50 % in random batches."""
 TRUNCATION = "longest_first"
 """Which text of a pair gives way where nobody says, in the tokenizers' words."""
+
+
+class EncodedRows(Sequence[Mapping[str, Any]]):
+    """Encoded examples that are put together when they are asked for; a slice is a list of them."""
+
+    @abstractmethod
+    def row(self, row: int) -> Mapping[str, Any]:
+        """The fields of one example."""
+
+    @overload
+    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, row: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(row, slice):
+            return [self.row(each) for each in range(len(self))[row]]
+        return self.row(row)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from agcli.atomic import write_folder, write_text, writing
+from agcli.atomic import clear_leftovers, write_folder, write_text, writing
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions
 
@@ -150,18 +150,10 @@ class RunFolder:
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
             try:
-                self._sweep()
+                clear_leftovers(self.path)
                 yield
             finally:
                 (self.path / ".lock").unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove what a killed process left half-written; right only under the lock."""
-        for path in [*self.path.glob(".*.tmp"), *self.path.glob(".*.old")]:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
 
     def write_predictions(self, splits: Mapping[str, Sequence[Sequence[object]]]) -> None:
         """Write `predictions.csv`: the split, then what the task says of each example; never text.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.batching import Examples, padding_values
+from agcli.batching import EncodedRows, Examples, padding_values
 from agcli.errors import DataError, ModelError
 
 Tokens = NDArray[np.int32]
@@ -92,7 +92,7 @@ def text_tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Tokens
     return [np.array(ids, dtype=np.int32) for ids in encoding["input_ids"]]
 
 
-class TextPairs(Sequence[Mapping[str, Any]]):
+class TextPairs(EncodedRows):
     """Encoded pairs, put together when they are asked for; only the second text gives way to the limit.
 
     Args:
@@ -122,13 +122,8 @@ class TextPairs(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @overload
-    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, row: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        if isinstance(row, slice):
-            return [self[each] for each in range(len(self))[row]]
+    def row(self, row: int) -> Mapping[str, Any]:
+        """The pair's two texts joined, the second cut to what room there is."""
         first, second = self.pairs[row]
         return self.template.join(self.first[int(first)], self.second[int(second)][: self.room[row]])
 

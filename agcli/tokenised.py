@@ -9,21 +9,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from agcli.atomic import sha256, write_folder
-from agcli.batching import TRUNCATION, Examples, Rows
+from agcli.atomic import clear_leftovers, sha256, write_folder
+from agcli.batching import TRUNCATION, EncodedRows, Examples, Rows
 from agcli.corpora.prepared import PreparedDataset
 from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.errors import RunError
@@ -42,7 +41,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class TokenRows(Sequence[Mapping[str, Any]]):
+class TokenRows(EncodedRows):
     """Rows of kept tokens, each a view of the arrays: nothing is copied until a batch is.
 
     Attributes:
@@ -58,13 +57,8 @@ class TokenRows(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, row: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        if isinstance(row, slice):
-            return [self[each] for each in range(len(self))[row]]
+    def row(self, row: int) -> Mapping[str, Any]:
+        """Views of the row's tokens."""
         kept = self.rows[row]
         start, end = self.bounds[kept], self.bounds[kept + 1]
         return {name: values[start:end] for name, values in self.fields.items()}
@@ -189,9 +183,7 @@ def _alone(place: Path) -> Iterator[None]:
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_name(f".{place.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for kind in ("tmp", "old"):
-            for path in place.parent.glob(f".{place.name}.*.{kind}"):
-                shutil.rmtree(path, ignore_errors=True)
+        clear_leftovers(place.parent, f"{place.name}.*")
         yield
 
 

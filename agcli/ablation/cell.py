@@ -154,8 +154,7 @@ def run_cell(job: CellJob) -> Outcome:
         if folder.state != "finished":
             begun = any(folder.checkpoints.glob("step-*"))
             finetune(config, folder.path, resume=begun, overwrite=not begun, tokenised=Path(job.tokenised))
-        metrics = folder.metrics
-        if "RR" in metrics["dev"] and job.reported:
+        if job.reported and "RR" in folder.metrics["dev"]:
             _rank_test(folder)
         if not job.keep_model:
             shutil.rmtree(folder.model, ignore_errors=True)

@@ -111,11 +111,8 @@ def _partners(unguided: pd.DataFrame, guided: pd.DataFrame) -> pd.DataFrame:
 def _is_tested(table: pd.DataFrame, guided: pd.DataFrame) -> bool:
     """Whether the data of a setting have a test split, or nothing of them has finished yet."""
     row = guided.iloc[0]
-    column, finished = (
-        f"test:{row['metric']}",
-        table[(table["dataset"] == row["dataset"]) & table["state"].eq("finished")],
-    )
-    finished = finished[finished["role"] != "select"]
+    column, of_data = f"test:{row['metric']}", table["dataset"] == row["dataset"]
+    finished = table[of_data & (table["state"] == "finished") & (table["role"] != "select")]
     return not len(finished) or (column in finished and bool(finished[column].notna().any()))
 
 

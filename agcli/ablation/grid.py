@@ -20,10 +20,12 @@ Role = Literal["single", "select", "report"]
 VARIANTS: tuple[Variant, ...] = ("none", "mdg", "pdg", "both")
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 """The weights among which the paper chose (section 3.3)."""
-OWNED = (
-    *("model", "dataset", "mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "seed", "data_seed"),
-    *("output", "track", "checkpoint_every", "keep_checkpoints"),
+DECIDED = (
+    *("seed", "data_seed", "output", "train_limit", "train_fraction"),
+    *("checkpoint_every", "keep_checkpoints", "track", "guide_layers"),
 )
+"""Options of a run that a sweep decides itself, or has no use for."""
+OWNED = ("model", "dataset", "mdg", "pdg", *DECIDED)
 """Options that a grid sets itself, so that no `--set` may."""
 WIDEST_RATE = 4.0
 """The unguided baseline's learning rates go up to four times the given one, and about as far below it."""

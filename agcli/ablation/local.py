@@ -35,9 +35,8 @@ def run_local(
         while waiting or busy:
             while waiting and len(busy) < workers:
                 slot = next(number for number in range(workers) if number not in busy)
-                child = idle.pop(slot, None) or Child(
-                    serve_cells, devices[slot % len(devices)] if devices else None, stop=stop
-                )
+                device = devices[slot % len(devices)] if devices else None
+                child = idle.pop(slot, None) or Child(serve_cells, device, stop=stop)
                 busy[slot] = (child, waiting.pop(0))
                 child.send(busy[slot][1])
                 if on_start is not None:

@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agcli.ablation.grid import DECIDED
 from agcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from agcli.ablation.grid import Grid
     from agcli.paper.recipes import Recipe
 
-NOT_HERE = (
-    *("recipe", "seed", "data_seed", "output", "train_limit", "train_fraction"),
-    *("checkpoint_every", "keep_checkpoints", "track", "guide_layers"),
-)
-"""Options of a run that a sweep decides itself, or has no use for."""
+NOT_HERE = ("recipe", *DECIDED)
+"""Options of a run that `ag ablate` has not; its own `--recipe` is another."""
 MOST_SEEDS = 1000
 """More than anybody can train; a slip must not fill the memory with cells."""
 _LISTS = ("variants", "mdg_grid", "pdg_grid", "sizes")

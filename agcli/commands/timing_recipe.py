@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
         dry_run: only say what would be measured.
         json: print the table as JSON.
     """
+    import pandas as pd
+
     from agcli.atomic import writing
     from agcli.commands.ablation_display import show_paper_table
     from agcli.commands.timing_display import TimingProgress
@@ -31,7 +33,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     from agcli.paper.layout import paper_table
     from agcli.paper.rendering import records
     from agcli.timing import group_rows, measure, plan_groups
-    from agcli.timing.record import check_free, write_record
+    from agcli.timing.record import as_json, check_free, write_record
 
     wanted = dict(_requests(asked, options))
     planned = {name: plan_groups(request) for name, request in wanted.items()}
@@ -50,7 +52,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
             found = [row for each in times for row in group_rows(each, paper=True)]
             write_record(output / name, request, times, found)
             rows += found
-    table = paper_table("table4", _frame(rows), title=asked.title, notes=asked.notes)
+    table = paper_table(asked.name, pd.DataFrame(as_json(rows)), title=asked.title, notes=asked.notes)
     write_files(table, output)
     if json:
         display.show_json({"paper_table": records(table)})
@@ -72,7 +74,7 @@ def _requests(asked: Recipe, options: Mapping[str, Any]) -> Iterator[tuple[str, 
         for dataset in part.datasets:
             several = sum(dataset in other.datasets for other in asked.parts) > 1
             yield (
-                f"{Path(dataset).name}-{'-'.join(map(_last, part.models))}" if several else Path(dataset).name,
+                "-".join([Path(dataset).name, *(Path(each).name for each in part.models if several)]),
                 TimingRequest(
                     models=part.models,
                     variants=asked.variants,
@@ -83,15 +85,3 @@ def _requests(asked: Recipe, options: Mapping[str, Any]) -> Iterator[tuple[str, 
                     training=config.training,
                 ),
             )
-
-
-def _last(model: str) -> str:
-    return model.rstrip("/").rpartition("/")[2]
-
-
-def _frame(rows: Sequence[TimingRow]) -> Any:
-    import pandas as pd
-
-    from agcli.timing.record import as_json
-
-    return pd.DataFrame(as_json(rows))
