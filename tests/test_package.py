@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import Distribution, distribution, version
+from importlib.metadata import Distribution, distribution, packages_distributions, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -126,3 +128,39 @@ def test_without_network_or_copy_the_error_tells_what_to_run(away: Path) -> None
     assert found.returncode == 2
     assert "hf download dmis-lab/biobert-v1.1" in found.stderr
     assert found.stdout == ""
+
+
+def imported_packages() -> set[str]:
+    """Top-level names of what the code imports from outside itself and the standard library."""
+    names: set[str] = set()
+    for file in (CHECKOUT / "agcli").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"agcli"}
+
+
+def distribution_name(name: str) -> str:
+    """The normalised form in which two spellings of a distribution's name are equal."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    """What comes only because a dependency of ours needs it may go with its next version."""
+    declared = {distribution_name(re.split(r"[^\w.-]", line)[0]) for line in requires("agcli") or ()}
+    sources = packages_distributions()
+    undeclared = {
+        package
+        for package in imported_packages()
+        if package in sources and not {distribution_name(name) for name in sources[package]} & declared
+    }
+    assert undeclared == set()
+
+
+def test_torch_has_no_upper_bound_and_the_others_have_a_lower_one() -> None:
+    """A cap on torch would downgrade people's installations; the lowest versions are tested by `.ci/run`."""
+    required = [line for line in requires("agcli") or () if "extra ==" not in line]
+    assert [line for line in required if ">=" not in line] == []
+    assert [line for line in required if line.startswith("torch") and "<" in line] == []
