@@ -188,7 +188,7 @@ class Assembly:
             device=engine.device.type,
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
-            notes=self.loaded.notes + self._attention_notes(),
+            notes=self.loaded.notes + self.data.notes + self._attention_notes(),
         )
 
     def _attention_notes(self) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ Only `agcli.commands.app` turns them into a message and an exit code; everything
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -59,6 +60,7 @@ class DataError(AgError):
 
     Args:
         message: what is wrong, without the place.
+        detail: a sentence after it that quotes the data; `without_cells` leaves it out.
         file: the file at fault.
         row: 1-based line of a text file (the header is line 1) or 1-based record of a parquet file.
         column: the column at fault.
@@ -72,6 +74,7 @@ class DataError(AgError):
         self,
         message: str,
         *,
+        detail: str = "",
         file: object = None,
         row: int | None = None,
         column: str | None = None,
@@ -83,13 +86,30 @@ class DataError(AgError):
         place += [f"row {row}"] if row is not None else []
         place += [f"column {column!r}"] if column is not None else []
         message = message if message.endswith((".", "?", "!")) else f"{message}."
+        self.message = message
         parts = [f"{', '.join(place)}: {message}" if place else message]
+        parts += [detail.strip()] if detail else []
         if value is not None:
             parts.append(f"Found {shortened(value)}.")
         if allowed is not None:
             parts.append("Allowed: " + ", ".join(str(item) for item in allowed) + ".")
         super().__init__(" ".join(parts), hint=hint)
         self.file, self.row, self.column, self.value = file, row, column, value
+
+    def without_cells(self) -> DataError:
+        """The same error with nothing in it that stood in the data, whatever that was taken for."""
+        return DataError(self.message, file=self.file, row=self.row, hint=self.hint)
+
+
+@contextmanager
+def cells_hidden(hidden: bool) -> Iterator[None]:
+    """Where `hidden`, an error of data leaves the block without cells: for credentialed data."""
+    try:
+        yield
+    except DataError as error:
+        if not hidden:
+            raise
+        raise error.without_cells() from None
 
 
 class InterruptedRunError(AgError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from agcli.atomic import write_text
 from agcli.errors import DataError, UsageError
+from agcli.finished_runs import open_all
 from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, majority_baseline, per_class
 from agcli.results import RunFolder, csv_text, open_run
 from agcli.statistics import (
@@ -38,6 +39,7 @@ class RunEvaluation:
         metrics: as of `classification_metrics`.
         intervals: their bootstrap intervals.
         baseline: metrics of the majority class as the run recorded them, or None.
+        dataset: name of the data that it was judged on; empty where the run does not record it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class RunEvaluation:
     metrics: dict[str, float]
     intervals: Bootstrap
     baseline: dict[str, Any] | None
+    dataset: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,14 @@ def evaluate_runs(
         DataError: no such split, or runs that were not judged on the same examples and labels.
         RunError: a folder that is no finished run.
     """
-    folders = [open_run(path) for path in paths]
+    folders = open_all(paths, open_run)
     if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run is given twice", hint="name each run folder once")
     names = _unique_names(folders)
     if dataset is None:
         split = _common_split(folders, names, split)
-        found = [folder.load_predictions(split) for folder in folders]
+        chosen = split
+        found = open_all(paths, lambda path: RunFolder(path).load_predictions(chosen))
     else:
         split = split or _default_split(dataset)
         found = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
@@ -108,6 +112,7 @@ def evaluate_runs(
             classification_metrics(predictions),
             bootstrap(predictions, resamples=resamples, seed=seed),
             _baseline(folder, predictions),
+            dataset or str(folder.environment.get("data", {}).get("name", "")),
         )
         for name, folder, predictions in zip(names, folders, matched, strict=True)
     )
@@ -138,12 +143,11 @@ def write_metrics(evaluation: Evaluation, file: Path) -> None:
     Kinds: `metric`; `class` (with its label); `confusion` (label: gold, predicted); and of each further run against
     the first, `difference` and `test` (p-values).
     """
-    data = [evaluation.dataset or "", evaluation.split]
     rows: list[list[object]] = [["run", "dataset", "split", "kind", "label", "metric", "value", "low", "high", "n"]]
     for run in evaluation.runs:
-        rows += [[run.name, *data, *row, run.metrics["n"]] for row in _metric_rows(run)]
+        rows += [[run.name, run.dataset, evaluation.split, *row, run.metrics["n"]] for row in _metric_rows(run)]
     for run, comparison in zip(evaluation.runs[1:], evaluation.comparisons, strict=True):
-        rows += [[run.name, *data, *row, comparison.n] for row in _comparison_rows(comparison)]
+        rows += [[run.name, run.dataset, evaluation.split, *row, comparison.n] for row in _comparison_rows(comparison)]
     write_text(file.resolve(), csv_text(rows))
 
 
@@ -198,6 +202,7 @@ def _run_json(run: RunEvaluation) -> dict[str, Any]:
     return {
         "run": run.name,
         "path": str(run.path),
+        "dataset": run.dataset or None,
         "n": run.metrics["n"],
         "labels": list(run.predictions.labels),
         "metrics": {metric: _valued(run.metrics[metric], run.intervals.metrics[metric]) for metric in METRICS},

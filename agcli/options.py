@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LONG_CLAIMS = ("cut", "error")
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,12 @@ class RankingOptions:
     dev_queries: int = option(200, "Rank this many dev claims after each epoch.", minimum=1)
     dev_depth: int | None = option(
         None, "Rank this many first-stage candidates of each; default: 20, or all there are.", minimum=1
+    )
+    long_claims: str = option(
+        "cut",
+        "Claims that leave no room for an abstract: cut to half of --max-length and counted, or an error.",
+        choices=LONG_CLAIMS,
+        shapes_result=False,  # where neither is needed, and where one ends in numbers, both give the same
     )
 
 

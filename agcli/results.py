@@ -29,6 +29,7 @@ from agcli.metrics import Predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
+PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
 
@@ -88,6 +89,11 @@ class RunFolder:
     def environment(self) -> dict[str, Any]:
         """What `environment.json` holds; nothing before training has begun."""
         return self.read_json("environment.json") if (self.path / "environment.json").is_file() else {}
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether the data that it was trained on are."""
+        return bool(self.environment.get("data", {}).get("credentialed", False))
 
     @property
     def state(self) -> State | None:
@@ -186,23 +192,28 @@ class RunFolder:
             DataError: `predictions.csv` is missing or damaged, or has no such split.
         """
         path = self.path / "predictions.csv"
+        hint = "a spreadsheet may have saved it with other separators or numbers; train again with --overwrite"
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet puts a byte order mark before it
                 header, *rows = csv.reader(file)
-            chosen = [row for row in rows if row[0] == split]
-            labels = tuple(column.removeprefix("p_") for column in header[4:])
-            gold = [labels.index(plain(row[2])) for row in chosen]
-            probabilities = np.array([row[4:] for row in chosen], dtype=np.float64)
         except FileNotFoundError:
-            raise DataError("the run has no predictions", file=path, hint="run it again with --overwrite") from None
-        except (ValueError, IndexError) as error:
-            raise DataError(f"not a predictions file of a run ({error})", file=path) from None
+            raise DataError("the run has no predictions", file=path, hint="train again with --overwrite") from None
+        except (ValueError, csv.Error):  # ValueError: no header, or no UTF-8
+            raise DataError("not a predictions file of a run", file=path, hint=hint) from None
+        if header[:4] != PREDICTION_COLUMNS:
+            problem = "not the columns of a run's predictions"
+            raise DataError(problem, file=path, row=1, allowed=[*PREDICTION_COLUMNS, "p_LABEL ..."], hint=hint)
+        labels = tuple(column.removeprefix("p_") for column in header[4:])
+        try:
+            chosen = [row for row in rows if row[0] == split]
+            gold = [labels.index(row[2]) for row in chosen]
+            probabilities = np.array([row[4:] for row in chosen], dtype=np.float64).reshape(len(chosen), -1)
+        except (ValueError, IndexError):
+            problem = "a row with too few cells, a label without a column, or a probability that is no number"
+            raise DataError(problem, file=path, hint=hint) from None
         if not chosen:
-            raise DataError(
-                "no such split", file=path, column="split", value=split, allowed=sorted({row[0] for row in rows})
-            )
-        ids = tuple(plain(row[1]) for row in chosen)
-        return Predictions(ids, labels, np.asarray(gold, dtype=np.int64), probabilities)
+            raise DataError("no such split", file=path, column="split", value=split)
+        return Predictions(tuple(row[1] for row in chosen), labels, np.asarray(gold, dtype=np.int64), probabilities)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What a JSON file of the folder holds.
@@ -225,7 +236,7 @@ class RunFolder:
 def prediction_rows(found: Predictions) -> list[Sequence[object]]:
     """A header, then id, label, prediction and one probability a label of every example: lines of `predictions.csv`."""
     labels = found.labels
-    rows: list[Sequence[object]] = [["id", "label", "prediction", *(f"p_{label}" for label in labels)]]
+    rows: list[Sequence[object]] = [[*PREDICTION_COLUMNS[1:], *(f"p_{label}" for label in labels)]]
     for row, identifier in enumerate(found.ids):
         gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
         rows.append([identifier, gold, predicted, *map(float, found.probabilities[row])])
@@ -242,13 +253,22 @@ def open_run(path: Path) -> RunFolder:
     folder = RunFolder(path)
     state = folder.state
     if state is None:
-        raise DataError("no run folder (it has no status.json)", file=path, hint="`ag finetune` makes run folders")
+        raise DataError(_no_run(path), file=path, hint="`ag finetune` makes run folders")
     if state != "finished":
         raise RunError(
             f"{path}: this run is {state}, not finished.",
             hint=f"ag finetune --output {shlex.quote(str(path.resolve()))} --resume",
         )
     return folder
+
+
+def _no_run(path: Path) -> str:
+    """What a path is that is no run."""
+    if path.is_file():
+        return "a file, no run folder"
+    if (path / "cells").is_dir():
+        return "the folder of a sweep, no run folder; its runs lie in cells/"
+    return "no run folder (it has no status.json)" if path.exists() else "no such folder"
 
 
 class StepTable:
@@ -301,22 +321,11 @@ class UnwrittenTable(StepTable):
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV: floats in full precision, text that a spreadsheet would run as a formula neutralised."""
+    """Rows as CSV: floats in full precision, text as it is, so that ids join with those of the source.
+
+    A spreadsheet runs text that begins with `=`, `+`, `-` or `@` as a formula: it should import such columns as text.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for row in rows:
-        writer.writerow([neutralised(cell) if isinstance(cell, str) else cell for cell in row])
+    writer.writerows(rows)
     return text.getvalue()
-
-
-def neutralised(text: str) -> str:
-    """A leading apostrophe before text that a spreadsheet would run as a formula.
-
-    Text that has such an apostrophe already gets another, so that `plain` gives every text back.
-    """
-    return f"'{text}" if text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def plain(text: str) -> str:
-    """The inverse of `neutralised`."""
-    return text[1:] if text.startswith("'") and neutralised(text) != text else text

@@ -15,14 +15,14 @@ from torch import Tensor
 from agcli.batching import Examples, Rows, nested_subset, padding_values
 from agcli.corpora.prepared import PreparedDataset
 from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import DataError, DivergedError, UsageError
+from agcli.errors import DataError, DivergedError, UsageError, cells_hidden
 from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
 from agcli.options import DataOptions, RankingOptions
 from agcli.results import prediction_rows
 from agcli.retrieval import MEASURES, measure
 from agcli.tasks import Classification, Ranking, relevance_scores
 from agcli.tasks.ranking import LOSSES, RankingLoss
-from agcli.text_pairs import TextPairs, Tokens, check_room, pair_template, text_tokens
+from agcli.text_pairs import PairTemplate, TextPairs, Tokens, cut_note, pair_template, text_tokens, with_room
 from agcli.tokenised import TokenStore, open_store
 
 DEV_DEPTH = 20
@@ -60,6 +60,7 @@ class RunData(ABC):
         loss: the task loss in words.
         baseline: the answer that needs no model, in words.
         dev_depth: candidates of a dev claim that are ranked; None where nothing is.
+        notes: what making the examples did beside the plain.
     """
 
     dataset: PreparedDataset | RankingDataset
@@ -68,6 +69,7 @@ class RunData(ABC):
     loss: str
     baseline: str
     dev_depth: int | None = None
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
@@ -178,8 +180,7 @@ class RankingData(RunData):
             return make(rows) if store is None else store.texts(kind, rows, available, make)
 
         first = tokens("claims", claims, len(queries), lambda rows: queries["text"].iloc[rows].tolist())
-        hint = f"--max-length is {limit}; only the abstract is shortened, so give a larger one"
-        check_room(queries["id"].iloc[claims], first, template, limit, hint)
+        first = self._with_room(queries["id"].iloc[claims].tolist(), first, template)
         second = tokens("documents", documents, len(self.dataset.documents), self.dataset.texts)
         by_claim = dict(zip(claims.tolist(), first, strict=True))
         by_document = dict(zip(documents.tolist(), second, strict=True))
@@ -189,6 +190,14 @@ class RankingData(RunData):
             )
             for split, each in pairs.items()
         }
+
+    def _with_room(self, names: list[str], claims: Sequence[Tokens], template: PairTemplate) -> Sequence[Tokens]:
+        limit = self.options.max_length
+        hint = f"--long-claims cut, or a --max-length above {limit}"
+        with cells_hidden(self.dataset.credentialed):
+            fitting, cut = with_room(names, claims, template, limit, self.ranking.long_claims == "cut", hint)
+        self.notes = (cut_note(cut, len(claims), limit),) if cut else ()
+        return fitting
 
     def prepare_saving(self, config: Any, tokenizer: Any) -> None:
         """sentence-transformers' `CrossEncoder` shall give our scores: no sigmoid, and pairs cut where ours are."""
@@ -240,10 +249,10 @@ class RankingData(RunData):
         """Ranking measures over all its claims, beside those of the first stage."""
         scores = relevance_scores(logits)
         ids = [identifier.split(" ") for identifier in examples[split].ids]
-        if not np.isfinite(scores).all():
-            query, document = ids[int(np.flatnonzero(~np.isfinite(scores))[0])]
+        broken = int((~np.isfinite(scores)).sum())
+        if broken:
             raise DivergedError(
-                f"the score of document {document} for claim {query} is not a number.",
+                f"{broken} of {len(scores)} scores of {split} are not a number.",
                 hint="the weights are broken: a lower learning rate, or --precision fp32",
             )
         run: dict[str, dict[str, float]] = {}

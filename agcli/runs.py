@@ -290,7 +290,12 @@ class _Training:
             environment.describe()
             | {
                 "model": {"source": loaded.source, "revision": loaded.revision, "sha256": loaded.weights_sha256},
-                "data": {"name": dataset.name, "digest": dataset.digest, "folder": str(dataset.folder.resolve())},
+                "data": {
+                    "name": dataset.name,
+                    "digest": dataset.digest,
+                    "folder": str(dataset.folder.resolve()),
+                    "credentialed": dataset.credentialed,
+                },
                 "fingerprint": self.parts.config.fingerprint(),
                 "plan": asdict(self.parts.plan),
             },

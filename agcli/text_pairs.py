@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.batching import EncodedRows, Examples, padding_values
-from agcli.errors import DataError, ModelError
+from agcli.errors import DataError, ModelError, shortened
 
 Tokens = NDArray[np.int32]
 
@@ -132,28 +132,47 @@ class TextPairs(EncodedRows):
         return Examples(ids, self, self.lengths, labels, self.truncated, padding_values(tokenizer), list_size)
 
 
-def check_room(
-    names: Iterable[str], tokens: Iterable[Tokens], template: PairTemplate, max_length: int, hint: str
-) -> None:
-    """Whether every first text leaves room for at least one token of a second text.
+def with_room(
+    names: Sequence[str], tokens: Sequence[Tokens], template: PairTemplate, max_length: int, cut: bool, hint: str
+) -> tuple[list[Tokens], int]:
+    """First texts that each leave room for at least one token of a second text.
+
+    One that leaves none is cut to half of what the special tokens leave, so that the second text has the other half.
 
     Args:
         names: of the first texts.
         tokens: theirs.
         template: of the tokenizer.
         max_length: longest pair in tokens.
-        hint: what to do where one does not.
+        cut: whether they may be cut.
+        hint: what to do where they may not.
+
+    Returns:
+        The texts, and how many of them were cut.
 
     Raises:
-        DataError: one is too long; it is named.
+        DataError: one is too long and must not be cut; the first is named.
     """
-    limit = max_length - template.num_special - 1
-    for name, text in zip(names, tokens, strict=True):
-        if len(text) > limit:
-            raise DataError(
-                f"the claim {name!r} leaves no room for an abstract: it has more than {limit} tokens",
-                hint=hint,
-            )
+    room = max_length - template.num_special
+    long = [row for row, text in enumerate(tokens) if len(text) > room - 1]
+    if long and not cut:
+        raise DataError(
+            f"{len(long)} of {len(tokens)} claims leave no room for an abstract: they have more than {room - 1} tokens",
+            detail=f"The first is {shortened(names[long[0]])}.",
+            hint=hint,
+        )
+    fitting = list(tokens)
+    for row in long:
+        fitting[row] = tokens[row][: max(1, room // 2)]
+    return fitting, len(long)
+
+
+def cut_note(cut: int, claims: int, max_length: int) -> str:
+    """What was done to long claims, for people."""
+    return (
+        f"{cut} of {claims} claims leave no room for an abstract at --max-length {max_length}: they are cut to half "
+        "of it"
+    )
 
 
 def _lengths(tokens: Mapping[int, Tokens], numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

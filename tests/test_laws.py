@@ -25,7 +25,7 @@ STOREYS: tuple[frozenset[str], ...] = (
         {"config", "statistics", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
         | {"tokenised"}
     ),
-    frozenset({"prediction", "run_data", "team", "figures", "paper"}),
+    frozenset({"prediction", "finished_runs", "run_data", "team", "figures", "paper"}),
     frozenset({"engine"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card", "arms", "resumption"}),

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from agcli.errors import DataError
-from agcli.results import plain
 from agcli.statistics import Summary, summary
 
 PLACE = ("model", "dataset", "size")
@@ -90,7 +89,7 @@ def read_results(path: Path) -> pd.DataFrame:
         DataError: it is missing or no CSV file.
     """
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False).map(plain)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise DataError(f"not the results of a sweep ({error})", file=path) from None
 

@@ -121,14 +121,14 @@ def _check_target(option: str, file: Path | None, runs: Sequence[Path]) -> None:
 
 def _are_rankings(runs: Sequence[Path]) -> bool:
     """Whether all folders are rankings, or runs whose task is to rank; one kind at a time can be compared."""
+    from agcli.finished_runs import open_all
     from agcli.ranking_evaluation import is_ranking
     from agcli.results import open_run
 
     kinds = [is_ranking(run) for run in runs]
     if any(kinds) and not all(kinds):
         others = [run for run, ranks in zip(runs, kinds, strict=True) if not ranks]
-        for run in others:
-            open_run(run)  # a folder that is nothing at all has an error of its own
+        open_all(others, open_run)  # what is nothing at all has an error of its own
         raise UsageError(
             f"rankings cannot be compared with runs that classify ({', '.join(map(str, others))})",
             hint="evaluate the two kinds one after the other",

@@ -22,7 +22,7 @@ _FOR_PAIRS_ONLY = frozenset(
     | {"quoting", "split_column", "drop_shared_pairs", "tokenizer"}
 )
 _FOR_RANKING_ONLY = frozenset(
-    {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "credentialed"}
+    {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "negative_grades", "credentialed"}
 )
 
 
@@ -131,6 +131,10 @@ def prepare(
             rich_help_panel=_RANKING,
         ),
     ] = False,
+    negative_grades: Annotated[
+        Literal["refuse", "as-zero", "drop"],
+        typer.Option(help="Grades below 0: an error, not relevant, or left out; counted.", rich_help_panel=_RANKING),
+    ] = "refuse",
     output: Annotated[
         Path | None, typer.Option(help="Output folder. \\[default: data/NAME]", rich_help_panel=_OUTPUT)
     ] = None,
@@ -171,6 +175,7 @@ def prepare(
             dev_fraction=dev_fraction,
             strict_splits=strict_splits,
             drop_missing=drop_missing,
+            negative_grades=negative_grades,
             license=license_line,
             credentialed=credentialed,
             overwrite=overwrite,

@@ -11,8 +11,10 @@ from agcli.commands.given import given_among
 from agcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from agcli.corpora.ranking.loose_files import LooseFiles
     from agcli.corpora.ranking.prepared import RankingDataset
     from agcli.reranking import Ranker
+    from agcli.results import RunFolder
 
 _WHAT, _FILES, _ONE, _HOW, _OUTPUT = "What to rank", "Files of your own", "One claim", "How", "Output"
 
@@ -45,6 +47,18 @@ def rank(
         Path | None,
         typer.Option(help="Judgements, TREC's or BEIR's; without them nothing is measured.", rich_help_panel=_FILES),
     ] = None,
+    negative_grades: Annotated[
+        Literal["refuse", "as-zero", "drop"],
+        typer.Option(help="Grades below 0 in --qrels: an error, not relevant, or left out.", rich_help_panel=_FILES),
+    ] = "refuse",
+    credentialed: Annotated[
+        bool,
+        typer.Option(
+            "--credentialed",
+            help="No text or id of these files is in any message; always so where the run's data are credentialed.",
+            rich_help_panel=_FILES,
+        ),
+    ] = False,
     stemmer: Annotated[
         str, typer.Option(help="Stemmer of the first stage over --corpus, or none.", rich_help_panel=_FILES)
     ] = "english",
@@ -61,6 +75,14 @@ def rank(
         int | None,
         typer.Option(min=64, help="Tokens in a batch. \\[default: what suits the device]", rich_help_panel=_HOW),
     ] = None,
+    long_claims: Annotated[
+        Literal["cut", "error"],
+        typer.Option(
+            help="Claims that leave no room for a document: cut to half of the run's --max-length and counted, or an "
+            "error.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "cut",
     offline: Annotated[bool, typer.Option("--offline", help="Never open a connection.", rich_help_panel=_HOW)] = False,
     output: Annotated[
         Path | None,
@@ -79,25 +101,38 @@ def rank(
 
     An interrupted ranking goes on where it stopped when the same command is given again.
     """
-    _check_options(ctx, text, queries, corpus, dataset)
+    _check_options(ctx, text, queries, corpus, qrels, dataset)
+    from agcli.finished_runs import open_ranker_run
+
+    folder = open_ranker_run(run)  # what cannot be ranked is refused before torch and the model are loaded
+    data = _prepared(folder, dataset) if corpus is None else None
+    credentialed = credentialed or folder.credentialed
+    analysis = (None if stemmer == "none" else stemmer, None if stopwords == "none" else stopwords)
+    from agcli.corpora.ranking.loose_files import LooseFiles
     from agcli.reranking import DEPTH, open_ranker
 
-    ranker = open_ranker(run, precision=precision, batch_tokens=batch_tokens, offline=offline)
-    analysis = (None if stemmer == "none" else stemmer, None if stopwords == "none" else stopwords)
+    ranker = open_ranker(
+        run, precision=precision, batch_tokens=batch_tokens, cut_claims=long_claims == "cut", offline=offline
+    )
     if text is not None:
-        _answer(ranker, text, dataset, corpus, analysis, depth=depth or DEPTH, top=top, json=json)
+        _answer(ranker, text, data, corpus, analysis, credentialed, depth=depth or DEPTH, top=top, json=json)
         return
+    name = f"{data.name}-{split}" if data is not None else queries.stem if queries is not None else ""
+    place = (output or folder.path / "rankings" / name).expanduser()
     if queries is not None and corpus is not None:
-        place = (output or _default(ranker, queries.stem)).expanduser()
-        data = _collected(queries, corpus, qrels, place, depth or DEPTH, analysis, overwrite)
-    else:
-        data = _prepared(ranker, dataset)
-        place = (output or _default(ranker, f"{data.name}-{split}")).expanduser()
+        files = LooseFiles(queries, corpus, qrels, negative_grades, credentialed)
+        data = _collected(files, place, depth or DEPTH, analysis, overwrite)
+    assert data is not None, "without --corpus there are prepared data"
     _rank_split(ranker, data, split, place, depth=depth, overwrite=overwrite, resamples=resamples, seed=seed, json=json)
 
 
 def _check_options(
-    ctx: typer.Context, text: str | None, queries: Path | None, corpus: Path | None, dataset: str | None
+    ctx: typer.Context,
+    text: str | None,
+    queries: Path | None,
+    corpus: Path | None,
+    qrels: Path | None,
+    dataset: str | None,
 ) -> None:
     """Refuse options that cannot be together, and those that would do nothing.
 
@@ -112,7 +147,8 @@ def _check_options(
     if corpus is not None and dataset is not None:
         problems.append("--corpus and --dataset exclude each other.")
     way = "text" if text is not None else "queries" if queries is not None else "split"
-    useless = _WITHOUT_USE[way] | (set() if corpus is not None else {"stemmer", "stopwords"})
+    useless = _WITHOUT_USE[way] | (set() if corpus is not None else {"stemmer", "stopwords", "credentialed"})
+    useless |= set() if qrels is not None else {"negative_grades"}
     given = given_among(ctx, useless)
     if given:
         problems.append(f"{', '.join(given)}: of no use here, where {_WAYS[way]}.")
@@ -132,17 +168,13 @@ _WITHOUT_USE: dict[str, set[str]] = {
 }
 
 
-def _default(ranker: Ranker, name: str) -> Path:
-    return ranker.folder.path / "rankings" / name
-
-
-def _prepared(ranker: Ranker, dataset: str | None) -> RankingDataset:
+def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
     """The prepared data that were asked for, or those of the run."""
     from agcli.corpora import find_dataset
     from agcli.corpora.ranking.prepared import load_ranking
     from agcli.errors import DataError
 
-    recorded = ranker.folder.environment["data"]
+    recorded = folder.environment["data"]
     if dataset is not None:
         return load_ranking(find_dataset(dataset, Path.cwd()))
     began_with = Path(recorded["folder"])
@@ -160,29 +192,17 @@ def _prepared(ranker: Ranker, dataset: str | None) -> RankingDataset:
 
 
 def _collected(
-    queries: Path,
-    corpus: Path,
-    qrels: Path | None,
-    place: Path,
-    depth: int,
-    analysis: tuple[str | None, str | None],
-    overwrite: bool,
+    files: LooseFiles, place: Path, depth: int, analysis: tuple[str | None, str | None], overwrite: bool
 ) -> RankingDataset:
     """The two files as a collection, kept beside the results so that a ranking can be gone on with."""
     from agcli.commands.prepare_ranking_display import working
-    from agcli.corpora.ranking.loose_files import LooseFiles, collect
+    from agcli.corpora.ranking.loose_files import collect
     from agcli.reranking import check_place
     from agcli.retrieval import Analysis
 
     check_place(place, {}, overwrite)
     with working() as progress:
-        return collect(
-            LooseFiles(queries, corpus, qrels),
-            place.parent / f"{place.name}.collection",
-            depth,
-            Analysis(*analysis),
-            progress,
-        )
+        return collect(files, place.parent / f"{place.name}.collection", depth, Analysis(*analysis), progress)
 
 
 def _rank_split(
@@ -209,21 +229,29 @@ def _rank_split(
 def _answer(
     ranker: Ranker,
     text: str,
-    dataset: str | None,
+    data: RankingDataset | None,
     corpus: Path | None,
     analysis: tuple[str | None, str | None],
+    credentialed: bool,
     *,
     depth: int,
     top: int,
     json: bool,
 ) -> None:
-    """Show the best documents for one claim."""
+    """Show the best documents for one claim, out of a file or of prepared data."""
+    from agcli.commands import display
     from agcli.commands.rank_display import show_answers
+    from agcli.errors import cells_hidden
     from agcli.reranking.single import answer_from_corpus, answer_from_dataset
+    from agcli.text_pairs import cut_note
 
-    if corpus is not None:
-        answers, hidden = answer_from_corpus(ranker, text, corpus, analysis, depth), False
-    else:
-        data = _prepared(ranker, dataset)
-        answers, hidden = answer_from_dataset(ranker, text, data, depth), data.credentialed
-    show_answers(text, answers[:top], hidden, json)
+    hidden = credentialed if data is None else data.credentialed
+    with cells_hidden(hidden):
+        if corpus is not None:
+            answers, cut = answer_from_corpus(ranker, text, corpus, analysis, depth)
+        else:
+            assert data is not None, "without --corpus there are prepared data"
+            answers, cut = answer_from_dataset(ranker, text, data, depth)
+    if cut:
+        display.warn(cut_note(1, 1, ranker.max_length))
+    show_answers(text, answers, top, hidden, json)

@@ -14,7 +14,7 @@ from agcli.commands import display
 from agcli.commands.evaluate_tables import with_interval
 from agcli.reranking import RankWatch
 from agcli.results import RunFolder
-from agcli.retrieval import MEASURES
+from agcli.retrieval import MEASURES, below_first_stage
 from agcli.statistics import Interval
 
 if TYPE_CHECKING:
@@ -69,11 +69,21 @@ def show_ranking(folder: Path, json: bool) -> None:
         display.show_json({"folder": str(folder), **metrics})
         return
     if "reranked" in metrics:
+        _warn_of_loss(metrics)
         for protocol, title in _TITLES.items():
             _show_protocol(metrics, protocol, title)
     else:
         display.note("nothing is judged here, so nothing is measured")
     display.show_path("ranking", folder)
+
+
+def _warn_of_loss(metrics: dict[str, Any]) -> None:
+    name = MEASURES[0]
+    first, second, difference = (metrics[side]["all"] for side in ("first_stage", "reranked", "difference"))
+    if difference["n"]:
+        means = first[name]["value"], second[name]["value"]
+        if sentence := below_first_stage("this re-ranker", name, *means, difference[name]["high"]):
+            display.warn(sentence)
 
 
 def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
@@ -95,11 +105,12 @@ def _cell(found: dict[str, float], sign: str) -> str:
     return with_interval(found["value"], Interval(found["low"], found["high"]), sign)
 
 
-def show_answers(claim: str, answers: Sequence[Answer], hidden: bool, json: bool) -> None:
-    """The documents for one claim; of credentialed data no text."""
+def show_answers(claim: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:
+    """The first `top` documents for one claim; of credentialed data no text."""
+    candidates, answers = len(answers), answers[:top]
     if json:
         listed = [asdict(answer) | ({"text": None} if hidden else {}) for answer in answers]
-        display.show_json({"claim": claim, "documents": listed})
+        display.show_json({"claim": claim, "candidates": candidates, "documents": listed})
         return
     rows = [
         [
@@ -111,7 +122,10 @@ def show_answers(claim: str, answers: Sequence[Answer], hidden: bool, json: bool
         ]
         for answer in answers
     ]
-    display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows)
+    caption = f"{len(rows)} of {candidates} candidates of the first stage"
+    if candidates < top:
+        caption = f"Fewer than --top {top}: only {candidates} document(s) share a word with the claim."
+    display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows, caption)
 
 
 def _start(text: str) -> str:

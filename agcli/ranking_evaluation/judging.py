@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from agcli.errors import UsageError
+from agcli.finished_runs import open_all
 from agcli.ranking_evaluation.saved import SavedRanking, matched, open_ranking
-from agcli.retrieval import MEASURES, PROTOCOLS, Protocol, QueryMeasures
+from agcli.retrieval import MEASURES, PROTOCOLS, Protocol, QueryMeasures, below_first_stage
 from agcli.statistics import RESAMPLES, Interval, PairedDifference, mean_intervals, paired_measures
 
 FIRST_STAGE = "first stage"
@@ -77,7 +78,8 @@ class RankingEvaluation:
         seed: seed of the bootstrap and of the randomisation test.
         rankings: in the order given.
         comparisons: each further ranking with the first; a single one with its own first stage.
-        notes: what a reader of the numbers must know: different depths, different first stages, too few queries.
+        notes: what a reader of the numbers must know: different depths, different first stages, too few
+            queries, a re-ranker below its first stage.
     """
 
     dataset: str
@@ -117,7 +119,7 @@ def evaluate_rankings(
         DataError: none that fits, or rankings that were not judged on the same data, queries and judgements.
         RunError: a run that is not finished.
     """
-    opened = [open_ranking(path, split, dataset) for path in paths]
+    opened = open_all(paths, lambda path: open_ranking(path, split, dataset))
     if len({saved.path.resolve() for saved in opened}) < len(opened):
         raise UsageError("the same ranking is given twice", hint="name each ranking once")
     names = _unique_names(opened)
@@ -138,7 +140,7 @@ def evaluate_rankings(
         seed=seed,
         rankings=rankings,
         comparisons=tuple(_compared(sides[0], other, resamples, seed) for other in sides[1:]),
-        notes=tuple(_notes(rankings)),
+        notes=(*_notes(rankings), *_losses(rankings, resamples, seed)),
     )
 
 
@@ -200,6 +202,17 @@ def _one_first_stage(opened: Sequence[SavedRanking]) -> bool:
         and np.array_equal(first.retrieved, saved.first_stage.retrieved)
         for saved in opened[1:]
     )
+
+
+def _losses(rankings: Sequence[JudgedRanking], resamples: int, seed: int) -> Iterator[str]:
+    """The re-rankers that are worse than what they re-rank."""
+    name = MEASURES[0]
+    for ranking in rankings:
+        first, second = (measures.of("all") for measures in (ranking.saved.first_stage, ranking.saved.reranked))
+        interval = mean_intervals(second - first, resamples=resamples, seed=seed)[0]
+        means = (ranking.first_stage["all"].values[name], ranking.reranked["all"].values[name])
+        if sentence := below_first_stage(ranking.name, name, *means, interval.high):
+            yield sentence
 
 
 def _notes(rankings: Sequence[JudgedRanking]) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from agcli.errors import DataError, UsageError
-from agcli.results import open_run, plain
+from agcli.errors import DataError, UsageError, cells_hidden, shortened
+from agcli.results import open_run
 from agcli.retrieval import MEASURES, QueryMeasures, read_qrels
 
 TASK = "ranking"
@@ -36,6 +36,7 @@ class SavedRanking:
         digest: what tells its data from others.
         split: the split that was ranked.
         depth: candidates of a query at most.
+        credentialed: whether no message may show an id.
         first_stage: measures of the candidates' first order.
         reranked: measures of the model's order.
         qrels: query -> document -> relevance.
@@ -47,6 +48,7 @@ class SavedRanking:
     digest: str
     split: str
     depth: int
+    credentialed: bool
     first_stage: QueryMeasures
     reranked: QueryMeasures
     qrels: dict[str, dict[str, int]]
@@ -129,7 +131,8 @@ def _mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
         return f"they judge different queries: {unmatched} are in only one of them", again
     judged = [query for query in reference.reranked.queries if reference.qrels[query] != other.qrels[query]]
     if judged:
-        return f"the relevance judgements of {len(judged)} queries differ, first of {judged[0]!r}", again
+        first = "" if reference.credentialed else f", first of {shortened(judged[0])}"
+        return f"the relevance judgements of {len(judged)} queries differ{first}", again
     if reference.digest != other.digest:
         return f"the data differ: {reference.dataset} and {other.dataset} have different digests", again
     return "", ""
@@ -178,15 +181,16 @@ def _described(folder: Path) -> dict[str, Any]:
         if told["task"] != TASK:
             raise ValueError("its task is not ranking")
         texts = {name: str(told[name]) for name in ("dataset", "digest", "split")}
-        return {**texts, "depth": int(told["depth"])}
+        return {**texts, "depth": int(told["depth"]), "credentialed": bool(told.get("credentialed"))}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"not the metrics of a ranking ({type(error).__name__}: {error})", file=file) from None
 
 
 def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
     file = folder / "per_query.csv"
-    first_stage, reranked = _read_measures(file)
-    qrels = read_qrels(folder / "qrels.trec")
+    with cells_hidden(told["credentialed"]):
+        first_stage, reranked = _read_measures(file)
+        qrels = read_qrels(folder / "qrels.trec")
     judged = {query for query, grades in qrels.items() if any(grade >= 1 for grade in grades.values())}
     unmatched = len(judged ^ set(reranked.queries))
     if unmatched:
@@ -197,7 +201,7 @@ def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
 def _read_measures(file: Path) -> tuple[QueryMeasures, QueryMeasures]:
     """Measures of the first stage and of the model, from `per_query.csv`."""
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             header, *rows = list(csv.reader(stream))
     except FileNotFoundError:
         raise DataError("the ranking lacks this file", file=file, hint="rank again") from None
@@ -231,4 +235,4 @@ def _parsed(cells: Sequence[str], file: Path, row: int) -> tuple[str, bool, list
             numbers.append(np.nan)
         if not 0 <= numbers[-1] <= 1:
             raise DataError("a measure is a number from 0 to 1", file=file, row=row, column=column, value=cell)
-    return plain(cells[0]), _TRUTH[cells[1]], numbers
+    return cells[0], _TRUTH[cells[1]], numbers

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from agcli import interruption
 from agcli.atomic import write_bytes, writing
 from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import InterruptedRunError, UsageError
+from agcli.errors import InterruptedRunError, UsageError, cells_hidden
 from agcli.reranking.ranker import Claim, Ranker
 from agcli.results import RunFolder
+from agcli.text_pairs import cut_note
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
@@ -136,15 +137,25 @@ class RankJob:
 
         Raises:
             UsageError: deeper than the data were prepared.
-            DataError: no such split, or a claim that leaves no room for a document.
+            DataError: no such split, or a claim that leaves no room for a document and must not be cut.
         """
         if self.depth > self.dataset.depth:
             raise UsageError(
                 f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
                 hint=f"ag prepare ... --depth {self.depth} --overwrite",
             )
-        for start in range(0, len(self.rows), CHUNK_PAIRS):
-            self.ranker.check_room(self.claims(self.rows[start : start + CHUNK_PAIRS]))
+        _ = self.claims_cut
+
+    @cached_property
+    def claims_cut(self) -> int:
+        """Claims that are cut because they leave no room for a document.
+
+        Raises:
+            DataError: there are some, and they must not be cut.
+        """
+        starts = range(0, len(self.rows), CHUNK_PAIRS)
+        with cells_hidden(self.dataset.credentialed):
+            return sum(self.ranker.with_room(self.claims(self.rows[at : at + CHUNK_PAIRS]))[1] for at in starts)
 
     def scores_of(self, chunk: Chunk) -> NDArray[np.float32] | None:
         """The saved scores of a chunk, or None."""
@@ -204,6 +215,8 @@ def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> N
     scored = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None}
     done = sum(scored.values())
     watch.start(done, job.num_pairs)
+    if job.claims_cut:
+        watch.message(cut_note(job.claims_cut, len(job.rows), job.ranker.max_length))
     if done:
         watch.message(f"going on after {done} pairs.")
 

@@ -13,13 +13,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from agcli.errors import DivergedError, UsageError
+from agcli.errors import DivergedError
+from agcli.finished_runs import open_ranker_run
 from agcli.models import load_model
 from agcli.precision import keep_freed_memory, precision_here
-from agcli.results import RunFolder, open_run
+from agcli.results import RunFolder
 from agcli.scoring import BATCH_TOKENS, score_logits
 from agcli.tasks import relevance_scores
-from agcli.text_pairs import PairTemplate, TextPairs, Tokens, check_room, pair_template, text_tokens
+from agcli.text_pairs import PairTemplate, TextPairs, Tokens, pair_template, text_tokens, with_room
 
 KEPT_DOCUMENTS = 200_000
 """Documents whose tokens are kept for later claims: 200 MB at 256 tokens. Beyond it they are tokenised again."""
@@ -42,10 +43,11 @@ class Ranker:
         model: the encoder with its output layer, on its device.
         tokenizer: the encoder's.
         weights_sha256: hash of the model's weights.
-        max_length: longest pair in tokens; only the document is cut.
+        max_length: longest pair in tokens; the document is cut, and a claim only where it leaves it no room.
         precision: `fp32` or `bf16`.
         batch_tokens: tokens in a batch, padding included.
         device: where the model is.
+        cut_claims: whether such a claim is cut; else it is an error.
     """
 
     folder: RunFolder
@@ -56,6 +58,7 @@ class Ranker:
     precision: str
     batch_tokens: int
     device: torch.device
+    cut_claims: bool = True
     _documents: dict[int, Tokens] = field(default_factory=dict)
     _corpus: pa.Table | None = None
 
@@ -78,12 +81,12 @@ class Ranker:
             Shape (num_pairs,), in the order of `pairs`; higher is more relevant.
 
         Raises:
-            DataError: a claim that leaves no room for a document.
-            RunError: a score that is not a number; claim and document are named.
+            DataError: a claim that leaves no room for a document and must not be cut.
+            RunError: a score that is not a number.
         """
         if not len(pairs):
             return np.empty(0, dtype=np.float32)
-        tokens = self.check_room(claims)
+        tokens, _ = self.with_room(claims)
         documents = self._tokens_of(corpus, np.unique(pairs[:, 1]))
         together = TextPairs(self._template, dict(enumerate(tokens)), documents, pairs, self.max_length)
         examples = together.examples(self.tokenizer, [""] * len(pairs), np.zeros(len(pairs), np.int64))
@@ -96,26 +99,24 @@ class Ranker:
             on_batch=on_batch,
         )
         scores = relevance_scores(logits)
-        broken = np.flatnonzero(~np.isfinite(scores))
-        if len(broken):
-            claim, document = pairs[broken[0]]
+        broken = int((~np.isfinite(scores)).sum())
+        if broken:
             raise DivergedError(
-                f"the score of document {corpus.column('id')[int(document)].as_py()!r} for claim "
-                f"{claims[claim].id!r} is {scores[broken[0]]}.",
+                f"{broken} of {len(scores)} scores are not a number.",
                 hint="--precision fp32 may help; else the run's weights are broken",
             )
         return scores
 
-    def check_room(self, claims: Sequence[Claim]) -> list[Tokens]:
-        """Tokens of the claims, each of which leaves room for a document.
+    def with_room(self, claims: Sequence[Claim]) -> tuple[list[Tokens], int]:
+        """Tokens of the claims, each of which leaves room for a document, and how many were cut for that.
 
         Raises:
-            DataError: one does not.
+            DataError: one leaves none and must not be cut.
         """
         tokens = text_tokens(self.tokenizer, [claim.text for claim in claims], self.max_length)
-        hint = f"the run was trained at --max-length {self.max_length}: shorten the claim, or train at a larger one"
-        check_room([claim.id for claim in claims], tokens, self._template, self.max_length, hint)
-        return tokens
+        hint = f"--long-claims cut; or train at a --max-length above {self.max_length}"
+        names = [claim.id for claim in claims]
+        return with_room(names, tokens, self._template, self.max_length, self.cut_claims, hint)
 
     @cached_property
     def _template(self) -> PairTemplate:
@@ -132,7 +133,12 @@ class Ranker:
 
 
 def open_ranker(
-    run: Path, *, precision: str = "auto", batch_tokens: int | None = None, offline: bool = False
+    run: Path,
+    *,
+    precision: str = "auto",
+    batch_tokens: int | None = None,
+    cut_claims: bool = True,
+    offline: bool = False,
 ) -> Ranker:
     """The model of a finished run that was trained to rank.
 
@@ -141,12 +147,7 @@ def open_ranker(
         RunError: an unfinished run.
         UsageError: a run that was trained to classify, or a precision that this hardware lacks.
     """
-    folder = open_run(run)
-    if "RR" not in folder.metrics.get("dev", {}):
-        raise UsageError(
-            f"{run}: this run classifies pairs; it does not rank documents.",
-            hint="ag finetune --dataset NAME, where NAME was prepared with: ag prepare --task ranking",
-        )
+    folder = open_ranker_run(run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         keep_freed_memory()
@@ -161,4 +162,5 @@ def open_ranker(
         precision=chosen,
         batch_tokens=batch_tokens or BATCH_TOKENS[device.type],
         device=device,
+        cut_claims=cut_claims,
     )

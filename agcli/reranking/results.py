@@ -48,7 +48,7 @@ def write_results(job: RankJob, resamples: int, seed: int) -> None:
         files["ranking.csv"].write(csv_text([_CANDIDATE_COLUMNS]))
         for chunk in job.chunks():
             measured.append(_write_chunk(job, chunk, files))
-    metrics = dict(job.settings)
+    metrics = {**job.settings, "claims_cut": job.claims_cut, "credentialed": job.dataset.credentialed}
     if job.judged:
         first, second = (joined([pair[side] for pair in measured]) for side in (0, 1))
         write_text(job.output / "per_query.csv", csv_text(_per_query(first, second)))

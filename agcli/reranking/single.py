@@ -29,8 +29,8 @@ class Answer:
     first_stage_score: float
 
 
-def answer_from_dataset(ranker: Ranker, text: str, dataset: RankingDataset, depth: int) -> list[Answer]:
-    """The best of `depth` candidates in prepared data, best first.
+def answer_from_dataset(ranker: Ranker, text: str, dataset: RankingDataset, depth: int) -> tuple[list[Answer], bool]:
+    """The best of `depth` candidates in prepared data, best first, and whether the claim was cut.
 
     Raises:
         DataError: the index is missing or damaged, or no document shares a word with the claim.
@@ -41,7 +41,7 @@ def answer_from_dataset(ranker: Ranker, text: str, dataset: RankingDataset, dept
 
 def answer_from_corpus(
     ranker: Ranker, text: str, corpus: Path, analysis: tuple[str | None, str | None], depth: int
-) -> list[Answer]:
+) -> tuple[list[Answer], bool]:
     """The same in a file of documents, which is indexed first and in passing.
 
     Raises:
@@ -55,15 +55,18 @@ def answer_from_corpus(
 
 def _answers(
     ranker: Ranker, text: str, documents: pa.Table, ids: list[str], stage: FirstStage, depth: int
-) -> list[Answer]:
+) -> tuple[list[Answer], bool]:
     rows, first_scores = stage.search(text, depth)
     if not len(rows):
         raise DataError("no document shares a word with this claim")
     pairs = np.stack([np.zeros(len(rows), dtype=np.int32), rows], axis=1)
-    scores = ranker.scores([Claim("claim", text)], documents, pairs)
+    claim = Claim("claim", text)
+    _, cut = ranker.with_room([claim])
+    scores = ranker.scores([claim], documents, pairs)
     names = [ids[row] for row in rows]
     texts = documents.column("text").take(pa.array(rows)).to_pylist()
-    return [
+    answers = [
         Answer(names[i], texts[i], rank, float(scores[i]), int(i) + 1, float(first_scores[i]))
         for rank, i in enumerate(descending(names, scores), start=1)
     ]
+    return answers, bool(cut)

@@ -1,7 +1,7 @@
 """Retrieval: the first stage, the one order of a ranking, the files of the field, and the measures."""
 
 from agcli.retrieval.bm25 import STOPWORDS, Analysis, FirstStage, Method, Parameters, build, open_index
-from agcli.retrieval.measures import MEASURES, PROTOCOLS, Protocol, QueryMeasures, joined, measure
+from agcli.retrieval.measures import MEASURES, PROTOCOLS, Protocol, QueryMeasures, below_first_stage, joined, measure
 from agcli.retrieval.order import descending, strictly_decreasing
 from agcli.retrieval.trec import check_id, qrels_lines, read_qrels, read_run, run_lines
 
@@ -15,6 +15,7 @@ __all__ = [
     "Parameters",
     "Protocol",
     "QueryMeasures",
+    "below_first_stage",
     "build",
     "check_id",
     "descending",

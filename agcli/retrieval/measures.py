@@ -83,6 +83,24 @@ def joined(parts: Sequence[QueryMeasures]) -> QueryMeasures:
     return QueryMeasures(queries, values, np.concatenate([np.empty(0, np.bool_), *(part.retrieved for part in parts)]))
 
 
+def below_first_stage(name: str, measure: str, first_stage: float, reranked: float, high: float) -> str:
+    """A sentence for a re-ranker that makes its candidates' order worse; empty for every other.
+
+    Args:
+        name: of the re-ranker, as the sentence begins.
+        measure: one of `MEASURES`.
+        first_stage: mean of the measure over the candidates' first order.
+        reranked: mean over the re-ranker's.
+        high: upper end of the interval of their difference.
+    """
+    if high >= 0:
+        return ""
+    return (
+        f"{name} is worse than its first stage: {measure} {reranked:.4f} against {first_stage:.4f}, and the whole "
+        "interval of the difference lies below 0. The candidates in their first order are the better ranking."
+    )
+
+
 def _relevant(grades: Mapping[str, int]) -> set[str]:
     return {document for document, grade in grades.items() if grade >= RELEVANT}
 

@@ -66,8 +66,7 @@ def run_lines(query: str, documents: Sequence[str], scores: NDArray[np.float32],
         check_id(identifier)
     kept = np.asarray(scores, dtype=np.float32)
     if not np.isfinite(kept).all():
-        at = int(np.flatnonzero(~np.isfinite(kept))[0])
-        raise RunError(f"the score of query {query!r} and document {documents[at]!r} is {kept[at]}.")
+        raise RunError(f"{int((~np.isfinite(kept)).sum())} of {len(kept)} scores of a query are not a number.")
     ranked = enumerate(zip(documents, kept, strict=True), start=1)
     # numpy's str of a float32 is the shortest decimal that reads back to it
     return "".join(f"{query} Q0 {document} {rank} {score!s} {tag}\n" for rank, (document, score) in ranked)

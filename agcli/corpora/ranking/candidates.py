@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agcli.corpora.files import SourceFile
 from agcli.corpora.ranking.checks import relevant_documents
 from agcli.corpora.ranking.collection import Claim, Documents, RankingSplit
-from agcli.errors import DataError
+from agcli.errors import DataError, shortened
 from agcli.retrieval.bm25 import Analysis, FirstStage, build
 from agcli.retrieval.trec import read_run
 
@@ -73,10 +73,13 @@ def read_runs(files: Iterable[SourceFile], documents: Documents, depth: int, dro
             places = np.array([documents.places.get(name, -1) for name in names], dtype=np.int32)
             here = places >= 0
             if not here.all() and not drop:
-                problem = f"claim {claim} has {int((~here).sum())} candidate(s) that the corpus lacks"
-                absent = names[int(np.flatnonzero(~here)[0])]
-                hint = "--drop-missing leaves such candidates out, and counts them"
-                raise DataError(problem, file=file.name, value=absent, hint=hint)
+                raise DataError(
+                    f"a claim has {int((~here).sum())} candidate(s) that the corpus lacks",
+                    detail=f"It is claim {shortened(claim)}.",
+                    file=file.name,
+                    value=names[int(np.flatnonzero(~here)[0])],
+                    hint="--drop-missing leaves such candidates out, and counts them",
+                )
             dropped += int((~here).sum())
             cut += max(int(here.sum()) - depth, 0)
             found[claim] = (places[here][:depth], scores[here][:depth])

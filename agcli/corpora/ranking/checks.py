@@ -12,6 +12,7 @@ from itertools import combinations
 
 from agcli.corpora.checks import ordered
 from agcli.corpora.ranking.collection import Documents, Judgement, RankingSplit, check_cells
+from agcli.corpora.ranking.request import NegativeGrades
 from agcli.errors import DataError
 
 Splits = dict[str, RankingSplit]
@@ -29,6 +30,11 @@ class Shared:
     shared: int
     of: int
     example: str
+
+    @property
+    def named(self) -> str:
+        """The first case as an aside; nothing where it must not be shown."""
+        return f" ({self.example})" if self.example else ""
 
 
 def check_claims(splits: Splits) -> None:
@@ -50,6 +56,33 @@ def check_claims(splits: Splits) -> None:
                 )
                 raise DataError(problem, file=split.file, row=claim.row, value=claim.id)
             seen[claim.id] = (name, split.file, claim.row)
+
+
+def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[RankingSplit, int]:
+    """The split with grades from 0 alone, and how many of its grades are below.
+
+    Some collections mark junk by -1 or -2. All measures here take such a document for one that is not relevant.
+
+    Raises:
+        DataError: there is one, and `negative` is `refuse`.
+    """
+    below = [judgement for judgement in split.judgements if judgement.relevance < 0]
+    if not below:
+        return split, 0
+    if negative == "refuse":
+        raise DataError(
+            f"{len(below)} grade(s) below 0",
+            file=split.qrels_file,
+            row=below[0].row,
+            column="relevance",
+            value=below[0].relevance,
+            allowed=["a whole number from 0 (0: judged, not relevant)"],
+            hint="--negative-grades as-zero takes them for not relevant, --negative-grades drop leaves them out",
+        )
+    kept = [each._replace(relevance=max(each.relevance, 0)) for each in split.judgements]
+    if negative == "drop":
+        kept = [each for each in split.judgements if each.relevance >= 0]
+    return replace(split, judgements=kept), len(below)
 
 
 def check_judgements(
@@ -78,9 +111,13 @@ def check_judgements(
         elif first is None:
             found[judgement.claim, judgement.document] = judgement
         elif first.relevance != judgement.relevance:
-            problem = f"judged {judgement.relevance}, and {first.relevance} in row {first.row}"
-            pair = f"{judgement.claim} {judgement.document}"
-            raise DataError(problem, file=split.qrels_file, row=judgement.row, value=pair)
+            raise DataError(
+                f"judged otherwise than in row {first.row}",
+                detail=f"Judged {judgement.relevance} here, {first.relevance} there.",
+                file=split.qrels_file,
+                row=judgement.row,
+                value=f"{judgement.claim} {judgement.document}",
+            )
         else:
             dropped[TWICE] += 1
     if wrong and not drop:
@@ -101,10 +138,10 @@ def _refusal(file: str, wrong: Mapping[str, Sequence[Judgement]]) -> DataError:
     """The error for the first kind of judgement that cannot be kept, with the first five of them."""
     problem, judgements = next(iter(wrong.items()))
     first = judgements[0]
-    named = "; ".join(f"row {each.row}: {each.claim} {each.document}" for each in judgements[:_NAMED])
+    named = [f"row {each.row}: {each.claim:.40} {each.document:.40}" for each in judgements[:_NAMED]]
     return DataError(
-        f"{problem}: {len(judgements)} relevant (claim, document): {named}"
-        + ("; ..." if len(judgements) > _NAMED else ""),
+        f"{problem}: {len(judgements)} relevant (claim, document)",
+        detail="; ".join(named) + ("; ..." if len(judgements) > _NAMED else "."),
         file=file,
         row=first.row,
         value=first.claim if problem == NO_CLAIM else first.document,
@@ -152,8 +189,9 @@ def _shared(holders: Mapping[str, Mapping[str, str]], what: str) -> dict[str, Sh
     for earlier, later in combinations(ordered(holders), 2):
         both = [value for value in holders[later] if value in holders[earlier]]
         if both:
-            claims = f"claim {holders[earlier][both[0]]} of {earlier} and claim {holders[later][both[0]]} of {later}"
-            example = claims + (f" share {what} {both[0]}" if what else "")
+            one, other = holders[earlier][both[0]], holders[later][both[0]]
+            example = f"claim {one:.40} of {earlier} and claim {other:.40} of {later}"
+            example += f" share {what} {both[0]:.40}" if what else ""
             found[f"{earlier}/{later}"] = Shared(len(both), len(holders[later]), example)
     return found
 
@@ -169,11 +207,11 @@ def shared_warnings(documents: Mapping[str, Shared], texts: Mapping[str, Shared]
         earlier, later = names.split("/")
         message = f"{count.shared} of {count.of} relevant documents of {later} are relevant in {earlier} too"
         if disjoint:
-            raise DataError(f"leak between splits: {message} ({count.example}); {disjoint}")
+            raise DataError(f"leak between splits: {message}; {disjoint}", detail=count.named)
         messages.append(message)
     for names, count in texts.items():
         earlier, later = names.split("/")
         messages.append(
-            f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier} ({count.example})"
+            f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier}{count.named}"
         )
     return messages

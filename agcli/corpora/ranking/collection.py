@@ -194,7 +194,7 @@ def _key(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row
     found = next((key for key in keys if key in record), None)
     if found is None:
         near = did_you_mean(keys[0], record)
-        raise DataError(f"no such column.{near}", file=source.name, row=row, column=keys[0], allowed=keys)
+        raise DataError("no such column", detail=near, file=source.name, row=row, column=keys[0], allowed=keys)
     return found
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from agcli.corpora.files import SourceFile, disk_file, json_records
 from agcli.corpora.prepared import MANIFEST, read_manifest
 from agcli.corpora.ranking.candidates import Progress, build_index, search
-from agcli.corpora.ranking.checks import check_claims, check_judgements
+from agcli.corpora.ranking.checks import check_claims, check_grades, check_judgements
 from agcli.corpora.ranking.collection import (
     Claim,
     Documents,
@@ -27,7 +27,8 @@ from agcli.corpora.ranking.collection import (
 from agcli.corpora.ranking.contents import RankingContents, write_ranking
 from agcli.corpora.ranking.prepared import RankingDataset, load_ranking
 from agcli.corpora.ranking.qrels import read_judgements
-from agcli.errors import DataError
+from agcli.corpora.ranking.request import NegativeGrades
+from agcli.errors import DataError, cells_hidden
 from agcli.retrieval import Analysis
 
 SPLIT = "test"
@@ -46,11 +47,15 @@ class LooseFiles:
         corpus: documents: JSON lines with `_id` (`doc_id`, `id`), `text` (`abstract`) and perhaps `title`, or
             `id<TAB>text`.
         qrels: judgements in TREC's four columns or BEIR's three, or None.
+        negative_grades: what becomes of judgements with a grade below 0.
+        credentialed: no cell may be shown.
     """
 
     queries: Path
     corpus: Path
     qrels: Path | None = None
+    negative_grades: NegativeGrades = "refuse"
+    credentialed: bool = False
 
     def sources(self) -> dict[str, str]:
         """Hash of each file, by its name.
@@ -79,11 +84,11 @@ def collect(
         RunError: the disk refuses.
     """
     made_from = {"sources": files.sources(), "depth": depth, "analysis": [analysis.stemmer, analysis.stopwords]}
+    made_from |= {"negative_grades": files.negative_grades, "credentialed": files.credentialed}
     if (folder / MANIFEST).is_file() and read_manifest(folder).get("made_from") == made_from:
         return load_ranking(folder)
-    documents, split = read_documents(files.corpus), _split(files)
-    check_claims({SPLIT: split})
-    split, _ = check_judgements(SPLIT, split, documents, drop=False)
+    with cells_hidden(files.credentialed):
+        documents, split = _checked(files)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
         index = Path(aside)
@@ -104,8 +109,17 @@ def collect(
             "made_from": made_from,
             "splits": {SPLIT: {"queries": len(split.claims)}},
             "depth": depth,
+            "credentialed": files.credentialed,
         }
         return write_ranking(folder, contents, manifest, overwrite=True)
+
+
+def _checked(files: LooseFiles) -> tuple[Documents, RankingSplit]:
+    documents, split = read_documents(files.corpus), _split(files)
+    check_claims({SPLIT: split})
+    split, _ = check_grades(split, files.negative_grades)
+    split, _ = check_judgements(SPLIT, split, documents, drop=False)
+    return documents, split
 
 
 def read_documents(path: Path) -> Documents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from agcli.corpora.ranking.negatives import Pool, Rows, Sampling, refuse_small, 
 from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.corpora.ranking.request import RankingRequest
 from agcli.corpora.request import DEV_FRACTION
-from agcli.errors import DataError
+from agcli.errors import DataError, cells_hidden
 from agcli.retrieval.bm25 import Analysis
 
 
@@ -46,6 +46,7 @@ class _Checked:
     splits: checks.Splits
     roles: dict[str, str]
     dropped: dict[str, Counter[str]]
+    negative: dict[str, int]
     dev_cut: RankingCut | None
     documents_shared: dict[str, checks.Shared]
     texts_shared: dict[str, checks.Shared]
@@ -64,7 +65,11 @@ def prepare_ranking(request: RankingRequest, progress: Progress | None = None) -
         DataError: data that cannot be read or must not be used.
         RunError: the disk refuses.
     """
-    progress = progress or (lambda what, done, total: None)
+    with cells_hidden(request.credentialed):
+        return _prepared(request, progress or (lambda what, done, total: None))
+
+
+def _prepared(request: RankingRequest, progress: Progress) -> RankingDataset:
     check_target(request.output, request.overwrite)
     analysis = Analysis(request.stemmer, request.stopwords)
     collection = read_ranking(request)
@@ -112,14 +117,18 @@ def _move(folder: Path, target: Path) -> None:
 def _checked(collection: RankingCollection, request: RankingRequest) -> _Checked:
     checks.check_claims(collection.splits)
     documents = collection.documents
+    graded = {name: checks.check_grades(split, request.negative_grades) for name, split in collection.splits.items()}
     kept = {
         name: checks.check_judgements(name, split, documents, request.drop_missing)
-        for name, split in collection.splits.items()
+        for name, (split, _) in graded.items()
     }
     splits, roles = _with_roles({name: split for name, (split, _) in kept.items()})
     dropped = {roles.get(name, name): counts for name, (_, counts) in kept.items()}
     warnings = [f"{split}: {n} dropped ({why})" for split, counts in dropped.items() for why, n in counts.items()]
-    shared = checks.shared_documents(splits), checks.shared_texts(splits)
+    negative = {roles.get(name, name): count for name, (_, count) in graded.items() if count}
+    fate = {"as-zero": "taken for 0", "drop": "dropped"}.get(request.negative_grades)
+    warnings += [f"{split}: {count} grade(s) below 0 {fate}" for split, count in negative.items()]
+    shared = _shared(checks.shared_documents(splits), request), _shared(checks.shared_texts(splits), request)
     disjoint = "--strict-splits forbids that" if request.strict_splits else ""
     if collection.disjoint:
         disjoint = "no two splits of this data set share an abstract: is this a copy of it with splits of your own?"
@@ -135,7 +144,12 @@ def _checked(collection: RankingCollection, request: RankingRequest) -> _Checked
         warnings += checks.claim_warnings(name, split)
     blank = len(documents.blank)
     warnings += [f"{documents.file}: {blank} of {len(documents.places)} documents have no text"] if blank else []
-    return _Checked(splits, roles, dropped, dev_cut, *shared, warnings)
+    return _Checked(splits, roles, dropped, negative, dev_cut, *shared, warnings)
+
+
+def _shared(found: dict[str, checks.Shared], request: RankingRequest) -> dict[str, checks.Shared]:
+    """Of credentialed data the counts alone."""
+    return {names: replace(each, example="") for names, each in found.items()} if request.credentialed else found
 
 
 def _with_roles(splits: checks.Splits) -> tuple[checks.Splits, dict[str, str]]:
@@ -200,6 +214,7 @@ def _contents(
         },
         "roles": checked.roles,
         "dropped": {split: dict(counts) for split, counts in checked.dropped.items() if counts},
+        "negative_grades": checked.negative,
         "dev_cut": checked.dev_cut.recorded() if checked.dev_cut else None,
         "documents_shared": {names: asdict(count) for names, count in checked.documents_shared.items()},
         "texts_shared": {names: asdict(count) for names, count in checked.texts_shared.items()},

@@ -10,14 +10,14 @@ from agcli.corpora.ranking.collection import Judgement
 from agcli.errors import DataError, did_you_mean
 
 _BEIR = ("query-id", "corpus-id", "score")
-_WHOLE = re.compile(r"[+-]?\d{1,9}", re.ASCII)
+_WHOLE = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)  # tables that were read as numbers say 1.0
 
 
 def read_judgements(source: SourceFile) -> list[Judgement]:
     """The judgements in source order; which form it is, the first row says.
 
     Raises:
-        DataError: a wrong number of columns, or a relevance that is no whole number from 0.
+        DataError: a wrong number of columns, or a relevance that is no whole number.
     """
     rows = ((row, line) for row, line in text_lines(source) if line.strip())
     first_row, first = next(rows, (1, ""))
@@ -28,7 +28,8 @@ def read_judgements(source: SourceFile) -> list[Judgement]:
     if not set(_BEIR) <= set(header):
         near = "".join(did_you_mean(name, header) for name in _BEIR if name not in header)
         raise DataError(
-            f"{len(fields)} column(s), and no header of BEIR's.{near}",
+            f"{len(fields)} column(s), and no header of BEIR's",
+            detail=near,
             file=source.name,
             row=first_row,
             allowed=["4 columns (claim, iteration, document, relevance)", "a header with " + ", ".join(_BEIR)],
@@ -54,12 +55,13 @@ def _beir(rows: Iterator[tuple[int, str]], header: list[str], source: SourceFile
 
 
 def relevance(text: str, source: SourceFile, row: int, column: str) -> int:
-    """A relevance: a whole number from 0.
+    """A relevance: a whole number; what becomes of one below 0, `checks.check_grades` says.
 
     Raises:
         DataError: anything else.
     """
-    if not _WHOLE.fullmatch(text) or int(text) < 0:
+    number = _WHOLE.fullmatch(text)
+    if not number:
         allowed = ["a whole number from 0 (0: judged, not relevant)"]
         raise DataError("not a relevance", file=source.name, row=row, column=column, value=text, allowed=allowed)
-    return int(text)
+    return int(number[1])

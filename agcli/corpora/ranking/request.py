@@ -12,6 +12,7 @@ from agcli.errors import UsageError, did_you_mean
 
 NegativesFrom = Literal["bm25", "random", "mixed"]
 NEGATIVES_FROM: tuple[str, ...] = get_args(NegativesFrom)
+NegativeGrades = Literal["refuse", "as-zero", "drop"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RankingRequest:
         dev_fraction: part of the training claims that becomes dev where there is no dev; None: 0.1.
         strict_splits: relevant documents shared between splits are an error, whatever the layout.
         drop_missing: judgements of absent or empty documents and of absent claims are dropped and counted.
+        negative_grades: what becomes of judgements with a grade below 0.
         license: licence line; None takes the known one.
         credentialed: the text must stay out of everything that is shown.
         overwrite: replace an existing prepared data set.
@@ -50,6 +52,7 @@ class RankingRequest:
     dev_fraction: float | None = None
     strict_splits: bool = False
     drop_missing: bool = False
+    negative_grades: NegativeGrades = "refuse"
     license: str | None = None
     credentialed: bool = False
     overwrite: bool = False

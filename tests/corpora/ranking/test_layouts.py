@@ -136,7 +136,7 @@ def test_a_run_file_gives_the_candidates(tmp_path: Path, prepare_claims: Prepare
     with pytest.raises(DataError, match=r"another run file has results for this claim too.*c8"):
         prepare_claims(folder)
     (folder / "run.trec").write_text("c0 Q0 nowhere 1 1.0 tag\nc0 Q0 d5 2 0.5 tag\n")
-    with pytest.raises(DataError, match=r"claim c0 has 1 candidate\(s\) that the corpus lacks.*nowhere"):
+    with pytest.raises(DataError, match=r"a claim has 1 candidate\(s\) that the corpus lacks.*'c0'.*nowhere"):
         prepare_claims(folder)
     dropped = prepare_claims(folder, drop_missing=True)
     assert found(dropped)["c0"] == [("d5", 0.5)]

@@ -36,7 +36,7 @@ def test_a_leak_of_cross_genre_ir_is_named(tmp_path: Path, prepare_claims: Prepa
     refused(
         prepare_claims,
         write_cross_genre_ir(tmp_path / "x", made),
-        r"leak between splits: 1 of 2 relevant documents of test are relevant in train too "
+        r"leak between splits: 1 of 2 relevant documents of test are relevant in train too; .*"
         r"\(claim train-3 of train and claim test-2 of test share document d2\)",
     )
 
@@ -164,7 +164,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "negative relevance": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td1\t-1"),
-        r"qrels/test\.tsv, row 4, column 'score': not a relevance.*'-1'.*whole number from 0",
+        r"qrels/test\.tsv, row 4, column 'relevance': 1 grade\(s\) below 0\. Found -1\..*whole number from 0",
     ),
     "relevance that is no whole number": (
         lambda x: add(x / "qrels" / "dev.tsv", "c7\td1\t0.5"),
@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "contradictory judgements": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td9\t0"),
-        r"qrels/test\.tsv, row 4: judged 0, and 1 in row 3.*'c9 d9'",
+        r"qrels/test\.tsv, row 4: judged otherwise than in row 3\. Judged 0 here, 1 there.*'c9 d9'",
     ),
     "columns": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td9"),
@@ -215,7 +215,7 @@ def test_faults_are_named_by_file_and_row(tmp_path: Path, prepare_claims: Prepar
         ("queries.test.tsv", "c99\ttext\tmore", r"queries\.test\.tsv, row 3: 3 column\(s\).*id and text"),
         ("collection.tsv", "alone", r"collection\.tsv, row 13: 1 column\(s\)"),
         ("qrels.test.txt", "c9 d9 1", r"qrels\.test\.txt, row 3: 3 column\(s\).*4 columns"),
-        ("qrels.test.txt", "c9 0 d5 1.0", r"qrels\.test\.txt, row 3, column 'relevance': not a relevance"),
+        ("qrels.test.txt", "c9 0 d5 1.5", r"qrels\.test\.txt, row 3, column 'relevance': not a relevance"),
         (
             "queries.test.tsv",
             "c0\tCould it?",
@@ -228,6 +228,87 @@ def test_faults_of_trec_files(tmp_path: Path, prepare_claims: Prepare, file: str
     folder = write_trec(tmp_path / "x", small())
     add(folder / file, line)
     refused(prepare_claims, folder, match)
+
+
+@pytest.mark.parametrize(("how", "grades"), [("as-zero", [0, 1]), ("drop", [1])])
+def test_grades_below_0_are_counted_and_taken_as_said(
+    tmp_path: Path, prepare_claims: Prepare, how: str, grades: list[int]
+) -> None:
+    made = small()
+    made.qrels["test"].insert(0, ("c8", "d1", -2))
+    folder = write_beir(tmp_path / "x", made)
+    assert "--negative-grades as-zero" in str(refused(prepare_claims, folder, "row 2, .* 1 grade").hint)
+    prepared = prepare_claims(folder, negative_grades=how)
+    assert list(prepared.judgements["c8"].values()) == grades
+    assert prepared.manifest["negative_grades"] == {"test": 1}
+    fate = {"as-zero": "taken for 0", "drop": "dropped"}[how]
+    assert f"test: 1 grade(s) below 0 {fate}" in prepared.manifest["warnings"]
+
+
+def test_grades_may_be_whole_numbers_with_a_point(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    made.qrels["test"] = [(claim, document, "2.0") for claim, document, _ in made.qrels["test"]]
+    assert prepare_claims(write_trec(tmp_path / "x", made)).judgements["c8"] == {"d8": 2}
+
+
+SECRET = "SECRET"
+SPILLS: dict[str, Change] = {
+    "text for a claim id": lambda x: add(x / "queries.test.tsv", f"{SECRET} of a patient\tc99"),
+    "text for a document id": lambda x: add(x / "collection.tsv", f"{SECRET} of a patient\td99"),
+    "a document id twice": lambda x: add(x / "collection.tsv", f"{SECRET}\tone", f"{SECRET}\ttwo"),
+    "a claim id twice": lambda x: add(x / "queries.test.tsv", f"{SECRET}\tone", f"{SECRET}\ttwo"),
+    "a claim without text": lambda x: add(x / "queries.test.tsv", f"{SECRET}\t "),
+    "text for a grade": lambda x: add(x / "qrels.test.txt", f"c9 0 d9 {SECRET}"),
+    "text for the header": lambda x: (x / "qrels.test.txt").write_text(f"query-id-{SECRET}\tcorpus-id\n") and None,
+    "an absent document": lambda x: add(x / "qrels.test.txt", f"c9 0 {SECRET} 1"),
+    "contradictory grades": lambda x: add(
+        x / "qrels.test.txt", f"{SECRET} 0 d1 1", f"{SECRET} 0 d1 0"
+    ) or add(x / "queries.test.tsv", f"{SECRET}\tone"),
+    "a candidate that the corpus lacks": lambda x: add(x / "run.test.txt", f"c9 Q0 {SECRET} 1 1.0 t"),
+    "a score": lambda x: add(x / "run.test.txt", f"c9 Q0 d1 1 {SECRET} t"),
+    "a shared document": lambda x: (
+        add(x / "collection.tsv", f"{SECRET}\tone")
+        or add(x / "qrels.test.txt", f"c9 0 {SECRET} 1")
+        or add(x / "qrels.train.txt", f"c1 0 {SECRET} 1")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spill", SPILLS)
+def test_no_cell_of_credentialed_data_is_in_an_error(tmp_path: Path, prepare_claims: Prepare, spill: str) -> None:
+    folder = write_trec(tmp_path / "x", small())
+    SPILLS[spill](folder)
+    plain = refused(prepare_claims, folder, SECRET, strict_splits=True)
+    hidden = refused(prepare_claims, folder, ":", strict_splits=True, credentialed=True)
+    assert SECRET not in f"{hidden} {hidden.hint} {vars(hidden)} {hidden.__cause__}"
+    assert hidden.__suppress_context__
+    assert (hidden.file, hidden.row, hidden.hint) == (plain.file, plain.row, plain.hint)
+
+
+@pytest.mark.parametrize("key", ["text", "id", "title"])
+def test_no_json_key_of_credentialed_data_is_in_an_error(tmp_path: Path, prepare_claims: Prepare, key: str) -> None:
+    folder = write_beir(tmp_path / "x", small())
+    record = {"_id": "d99", "text": "x", "title": ""}
+    record[f"{key}s {SECRET}"] = record.pop("_id" if key == "id" else key)
+    if key == "title":
+        record["title"] = [SECRET]  # type: ignore[assignment]
+    add(folder / "corpus.jsonl", json.dumps(record))
+    assert SECRET not in str(refused(prepare_claims, folder, ":", credentialed=True))
+
+
+def test_no_member_of_a_credentialed_object_is_in_an_error(tmp_path: Path, prepare_claims: Prepare) -> None:
+    for name, text in (("data_abst_200k_pure", "7"), ("dev_data_claim_pmid_dict", '"d1"')):
+        folder = write_cross_genre_ir(tmp_path / name, small())
+        (folder / f"{name}.json").write_text(f'{{"{SECRET}": {text}}}')
+        assert SECRET not in str(refused(prepare_claims, folder, ":", credentialed=True))
+
+
+def test_what_credentialed_splits_share_is_counted_without_an_example(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    made.claims["test"]["c8"] = made.claims["dev"]["c7"]
+    manifest = prepare_claims(write_beir(tmp_path / "x", made), credentialed=True).manifest
+    assert manifest["warnings"] == ["1 of 2 claims of test have the text of a claim of dev"]
+    assert manifest["texts_shared"]["dev/test"]["example"] == ""
 
 
 def test_a_judgement_given_twice_alike_is_counted(tmp_path: Path, prepare_claims: Prepare) -> None:
