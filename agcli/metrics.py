@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ Ints = NDArray[np.int64]
 
 METRICS = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "ece", "log_loss")
 CALIBRATION_BINS = 15
+PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
+"""The first columns of `predictions.csv`; then `p_LABEL` for each label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,36 @@ class Predictions:
     def correct(self) -> NDArray[np.bool_]:
         """Whether the prediction is the gold label. Shape (n,)."""
         return np.asarray(self.predicted == self.gold)
+
+
+def read_predictions(path: Path, split: str) -> Predictions:
+    """The predictions on one split, from a run's `predictions.csv`.
+
+    Raises:
+        DataError: the file is missing or damaged, or has no such split.
+    """
+    hint = "a spreadsheet may have saved it with other separators or numbers; train again with --overwrite"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet puts a byte order mark before it
+            header, *rows = csv.reader(file)
+    except FileNotFoundError:
+        raise DataError("the run has no predictions", file=path, hint="train again with --overwrite") from None
+    except (ValueError, csv.Error):  # ValueError: no header, or no UTF-8
+        raise DataError("not a predictions file of a run", file=path, hint=hint) from None
+    if header[:4] != PREDICTION_COLUMNS:
+        problem = "not the columns of a run's predictions"
+        raise DataError(problem, file=path, row=1, allowed=[*PREDICTION_COLUMNS, "p_LABEL ..."], hint=hint)
+    labels = tuple(column.removeprefix("p_") for column in header[4:])
+    try:
+        chosen = [row for row in rows if row[0] == split]
+        gold = [labels.index(row[2]) for row in chosen]
+        probabilities = np.array([row[4:] for row in chosen], dtype=np.float64).reshape(len(chosen), -1)
+    except (ValueError, IndexError):
+        problem = "a row with too few cells, a label without a column, or a probability that is no number"
+        raise DataError(problem, file=path, hint=hint) from None
+    if not chosen:
+        raise DataError("no such split", file=path, column="split", value=split)
+    return Predictions(tuple(row[1] for row in chosen), labels, np.asarray(gold, dtype=np.int64), probabilities)
 
 
 @dataclass(frozen=True)

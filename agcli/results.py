@@ -21,15 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from agcli.atomic import clear_leftovers, write_folder, write_text, writing
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
-from agcli.metrics import Predictions
+from agcli.metrics import PREDICTION_COLUMNS, Predictions, read_predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
-PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
 
@@ -191,29 +188,7 @@ class RunFolder:
         Raises:
             DataError: `predictions.csv` is missing or damaged, or has no such split.
         """
-        path = self.path / "predictions.csv"
-        hint = "a spreadsheet may have saved it with other separators or numbers; train again with --overwrite"
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet puts a byte order mark before it
-                header, *rows = csv.reader(file)
-        except FileNotFoundError:
-            raise DataError("the run has no predictions", file=path, hint="train again with --overwrite") from None
-        except (ValueError, csv.Error):  # ValueError: no header, or no UTF-8
-            raise DataError("not a predictions file of a run", file=path, hint=hint) from None
-        if header[:4] != PREDICTION_COLUMNS:
-            problem = "not the columns of a run's predictions"
-            raise DataError(problem, file=path, row=1, allowed=[*PREDICTION_COLUMNS, "p_LABEL ..."], hint=hint)
-        labels = tuple(column.removeprefix("p_") for column in header[4:])
-        try:
-            chosen = [row for row in rows if row[0] == split]
-            gold = [labels.index(row[2]) for row in chosen]
-            probabilities = np.array([row[4:] for row in chosen], dtype=np.float64).reshape(len(chosen), -1)
-        except (ValueError, IndexError):
-            problem = "a row with too few cells, a label without a column, or a probability that is no number"
-            raise DataError(problem, file=path, hint=hint) from None
-        if not chosen:
-            raise DataError("no such split", file=path, column="split", value=split)
-        return Predictions(tuple(row[1] for row in chosen), labels, np.asarray(gold, dtype=np.int64), probabilities)
+        return read_predictions(self.path / "predictions.csv", split)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What a JSON file of the folder holds.

@@ -14,7 +14,7 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 from agcli.batching import collate, tokenise
 from agcli.errors import DataError, ModelError
 from agcli.models import load_tokenizer
-from agcli.text_pairs import TextPairs, check_room, pair_template, text_tokens
+from agcli.text_pairs import TextPairs, pair_template, text_tokens, with_room
 
 CLAIMS = ["Aspirin helps.", "Doctors urge hospitals to reconsider fluids [SEP] for children with sepsis"]
 DOCUMENTS = [
@@ -67,10 +67,14 @@ def test_a_claim_that_fills_the_pair_is_named() -> None:
     tokenizer = load_tokenizer("minilm", offline=True)
     template = pair_template(tokenizer)
     tokens = text_tokens(tokenizer, CLAIMS, 16)
-    check_room(["a"], tokens[:1], template, 16, "")
-    with pytest.raises(DataError, match=r"'b' leaves no room for an abstract: it has more than 12 tokens") as error:
-        check_room(["a", "b"], tokens, template, 16, "a larger one")
+    assert with_room(["a"], tokens[:1], template, 16, False, "") == (tokens[:1], 0)
+    with pytest.raises(DataError, match=r"1 of 2 claims leave no room .* more than 12 tokens.*'b'") as error:
+        with_room(["a", "b"], tokens, template, 16, False, "a larger one")
     assert error.value.hint == "a larger one"
+    fitting, cut = with_room(["a", "b"], tokens, template, 16, True, "")
+    assert (len(fitting[1]), cut) == (6, 1)  # half of what three special tokens leave of 16
+    assert fitting[0] is tokens[0]
+    assert (fitting[1] == tokens[1][:6]).all()
 
 
 def test_a_tokenizer_that_reads_a_pair_otherwise_is_refused(tmp_path: Path) -> None:

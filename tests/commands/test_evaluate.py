@@ -185,11 +185,48 @@ def test_predictions_as_csv_are_exact_and_hold_no_text(tmp_path: Path, plain: Pa
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
-def test_ids_that_a_spreadsheet_would_run_are_neutralised(tmp_path: Path, start: str) -> None:
+def test_ids_with_signs_are_those_of_the_source(tmp_path: Path, start: str) -> None:
     run = saved(tmp_path / "run", {"test": sampled(30, 1, prefix=f"{start}SUM(A1)")})
     file = tmp_path / "rows.csv"
     ag(run, "--predictions", file)
-    assert read_csv(file)[0]["id"] == f"'{start}SUM(A1)0"
+    assert read_csv(file)[0]["id"] == read_csv(run / "predictions.csv")[0]["id"] == f"{start}SUM(A1)0"
+
+
+def test_strays_are_named_together_and_briefly(tmp_path: Path, plain: Path, guided: Path) -> None:
+    note, sweep, empty = tmp_path / "notes.txt", tmp_path / "sweep", tmp_path / "empty"
+    note.touch()
+    (sweep / "cells").mkdir(parents=True)
+    empty.mkdir()
+    half = saved(tmp_path / "half", {"test": sampled(60, 5)}, state="interrupted")
+    shown = ag(plain, note, guided, sweep, empty, half, tmp_path / "none", code=3)
+    assert "5 of 7 paths cannot be evaluated" in shown
+    for part in (
+        f"{note} (a file, no run folder)",
+        f"{sweep} (the folder of a sweep",
+        f"{empty} (no run folder",
+        f"{half} (this run is interrupted, not finished)",
+        f"{tmp_path / 'none'} (no such folder)",
+    ):
+        assert part in shown
+    assert len(ag(plain, *[empty] * 40, code=3)) < 12 * len(str(empty)) + 600
+    assert "a file, no run folder" in ag(plain, note, code=3)
+
+
+def test_re_saved_predictions_are_named_together_and_briefly(plain: Path, guided: Path) -> None:
+    for run in (plain, guided):
+        file = run / "predictions.csv"
+        file.write_text(file.read_text().replace(",", ";"))
+    shown = ag(plain, guided, code=3)
+    assert "2 of 2 paths cannot be evaluated" in shown
+    assert "x1" not in shown
+    assert len(shown) < 2 * len(str(plain)) + 400
+
+
+def test_the_name_of_the_data_is_in_the_file(tmp_path: Path, plain: Path) -> None:
+    (plain / "environment.json").write_text('{"data": {"name": "health"}}')
+    ag(plain, "--csv", tmp_path / "m.csv")
+    assert {row["dataset"] for row in read_csv(tmp_path / "m.csv")} == {"health"}
+    assert json.loads(ag(plain, "--json"))["runs"][0]["dataset"] == "health"
 
 
 def test_resamples_and_seed_reach_the_bootstrap(plain: Path) -> None:

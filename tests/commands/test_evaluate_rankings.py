@@ -203,10 +203,37 @@ def test_rows_in_another_order_are_matched_by_id(tmp_path: Path, plain: Path) ->
     assert comparison["conditional"]["RR"]["t_p"] == 1.0
 
 
-def test_ids_that_csv_text_neutralises_are_read_back(tmp_path: Path) -> None:
+def test_ids_with_signs_are_read_back(tmp_path: Path) -> None:
     ranking = saved(tmp_path / "one", drawn(1), drawn(2), prefix="=q")
-    assert "'=q0," in (ranking / "per_query.csv").read_text()
+    assert "\n=q0," in (ranking / "per_query.csv").read_text()
     assert told(ranking)["queries"] == QUERIES
+
+
+def test_a_re_ranker_below_its_first_stage_is_said(tmp_path: Path) -> None:
+    worse = saved(tmp_path / "worse", [1] * QUERIES, [DEPTH] * QUERIES)
+    better = saved(tmp_path / "better", [DEPTH] * QUERIES, [1] * QUERIES)
+    [note] = [note for note in told(worse, better)["notes"] if "first stage:" in note]
+    assert note.startswith(f"worse is worse than its first stage: RR {1 / DEPTH:.4f} against 1.0000")
+    assert "worse than its first stage" in ag(worse)
+
+
+def test_no_id_of_credentialed_data_is_in_an_error(tmp_path: Path) -> None:
+    first, other = (
+        saved(tmp_path / name, drawn(1), drawn(2), prefix="SECRET", credentialed=True) for name in ("one", "two")
+    )
+    edit(other / "qrels.trec", lambda text: text.replace("SECRET7 0 d7 1", "SECRET7 0 d7 2"))
+    shown = ag(first, other, code=3)
+    assert "judgements of 1 queries differ" in shown
+    assert "SECRET" not in shown
+    edit(other / "qrels.trec", lambda text: text + "SECRET7 0 d7 SECRET\n")
+    assert "SECRET" not in ag(other, code=3)
+
+
+def test_strays_among_rankings_are_named_together(tmp_path: Path, plain: Path) -> None:
+    note = tmp_path / "notes.txt"
+    note.touch()
+    shown = ag(plain, note, tmp_path / "none", code=3)
+    assert f"{note} (a file, no run folder); {tmp_path / 'none'} (no such folder)" in shown
 
 
 class TestConditional:

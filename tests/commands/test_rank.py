@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,12 +82,89 @@ def test_bad_queries_are_named(ag: Ag, run: Path, files: tuple[Path, Path, Path]
     assert "q.tsv, row 2" in shown.stderr
 
 
-@pytest.mark.parametrize("relevance", ["4294967297", "1180591620717411303424", "-1", "1.5"])
+@pytest.mark.parametrize("relevance", ["4294967297", "1180591620717411303424", "1.5"])
 def test_a_relevance_that_is_none_is_named(ag: Ag, run: Path, files: tuple[Path, Path, Path], relevance: str) -> None:
     queries, corpus, qrels = files
     qrels.write_text(f"q0 0 d0 {relevance}\n")
     shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline", code=3)
     assert "qrels.txt, row 1, column 'relevance': not a relevance" in shown.stderr
+
+
+def test_grades_below_0_have_a_way_through(ag: Ag, run: Path, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    queries, corpus, qrels = files
+    qrels.write_text("q0 0 d0 1\nq0 0 d1 -1\n")
+    words = ["rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline"]
+    words += ["--output", tmp_path / "out"]
+    refused = ag(*words, code=3).stderr
+    assert "qrels.txt, row 2, column 'relevance': 1 grade(s) below 0" in refused
+    assert "--negative-grades as-zero" in refused
+    ag(*words, "--negative-grades", "as-zero")
+    assert "q0 0 d1 0" in (tmp_path / "out" / "qrels.trec").read_text()
+
+
+def test_no_cell_of_credentialed_files_is_in_an_error(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
+    queries, corpus, _ = files
+    queries.write_text("q0\tfirst\nSECRET of a patient\tq1\n")
+    words = ["rank", run, "--queries", queries, "--corpus", corpus, "--offline"]
+    assert "SECRET" in ag(*words, code=3).stderr
+    hidden = ag(*words, "--credentialed", code=3).stderr
+    assert "SECRET" not in hidden
+    assert "q.tsv, row 2" in hidden
+
+
+def test_a_run_on_credentialed_data_makes_files_credentialed(
+    ag: Ag, encoder: Path, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    claims = write_ranking_dataset(tmp_path / "claims", credentialed=True)
+    options = short_options(claims.folder, encoder) | {"max_length": 24, "epochs": 1, "train_limit": 2}
+    run = finetune(make_config(options), tmp_path / "ranker").path
+    files[0].write_text("SECRET of a patient\tq1\n")
+    hidden = ag("rank", run, "--queries", files[0], "--corpus", files[1], "--offline", code=3).stderr
+    assert "cannot stand in a TREC file" in hidden
+    assert "SECRET" not in hidden
+
+
+def test_fewer_documents_than_wanted_are_explained(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
+    files[1].write_text('{"_id": "d1", "text": "garlic"}\n{"_id": "d2", "text": "tea"}\n')
+    words = ["rank", run, "--text", "Does garlic help?", "--corpus", files[1], "--offline", "--top"]
+    shown = " ".join(ag(*words, 2).stdout.split())
+    assert "Fewer than --top 2: only 1 document(s) share a word with the claim." in shown
+    assert json.loads(ag(*words, 2, "--json").stdout)["candidates"] == 1
+    assert "1 of 1 candidates" in ag(*words, 1).stdout
+
+
+def test_a_claim_that_leaves_no_room_is_cut(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:
+    words = ["rank", run, "--text", f"{claim(1)} " * 20, "--corpus", files[1], "--offline"]
+    assert "cut to half" in ag(*words).stderr
+    assert "--long-claims cut" in ag(*words, "--long-claims", "error", code=3).stderr
+
+
+def test_a_classifier_is_refused_without_torch(config: Callable[..., object], tmp_path: Path) -> None:
+    pairs = finetune(config(train_limit=8, epochs=1), tmp_path / "pairs").path  # type: ignore[arg-type]
+    code = (
+        "import sys; from agcli.commands.app import app\n"
+        f"try: app(['rank', {str(pairs)!r}], standalone_mode=False)\n"
+        "except BaseException as error: print(error)\n"
+        "print('torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "this run classifies pairs" in shown.stderr
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
+def test_a_re_ranker_below_its_first_stage_is_said(ag: Ag, run: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken, ignore=shutil.ignore_patterns("rankings"))
+    ag("rank", broken, "--offline")
+    metrics = broken / "rankings" / "claims-test" / "metrics.json"
+    found = json.loads(metrics.read_text())
+    for side, value in (("first_stage", 0.6), ("reranked", 0.2)):
+        found[side]["all"]["RR"]["value"] = value
+    found["difference"]["all"]["RR"] |= {"value": -0.4, "low": -0.5, "high": -0.3}
+    metrics.write_text(json.dumps(found))
+    assert "worse than its first stage: RR 0.2000 against 0.6000" in " ".join(
+        ag("rank", broken, "--offline").stderr.split()
+    )
 
 
 def test_the_place_is_looked_at_before_files_are_indexed(

@@ -178,12 +178,10 @@ rank(RankJob(ranker, dataset, "test", {DEPTH}, Path({str(tmp_path / "killed")!r}
     assert found["per_query.csv"] == contents(folder)["per_query.csv"]
 
 
-def test_a_score_that_is_not_a_number_names_claim_and_document(
-    ranker: Ranker, claims: RankingDataset, tmp_path: Path
-) -> None:
+def test_scores_that_are_not_a_number_are_counted(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
     with torch.no_grad():
         ranker.model.classifier.weight[:] = float("nan")
-    with pytest.raises(RunError, match=r"document 'd\d\d' for claim 'test-0' is nan"):
+    with pytest.raises(RunError, match=r"60 of 60 scores are not a number"):
         ranked(ranker, claims, tmp_path / "broken")
     assert not (tmp_path / "broken" / "run.trec").exists()
 
@@ -237,14 +235,35 @@ def test_a_claim_without_judgement_is_ranked_and_not_measured(ranker: Ranker, tm
     assert (metrics["queries"], metrics["judged"], metrics["reranked"]["all"]["n"]) == (6, 5, 5)
 
 
-def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_path: Path) -> None:
-    made = contents_of_claims(tmp_path / "index")
+def with_long_claim(folder: Path, **manifest: object) -> RankingDataset:
+    made = contents_of_claims(folder / "index")
     made.queries.loc[made.queries["id"] == "test-5", "text"] = "heart " * 40
-    long = write_ranking(tmp_path / "long", made, {"name": "long", "splits": {}, "depth": 12})
-    with pytest.raises(DataError, match="'test-5' leaves no room") as error:
-        ranked(ranker, long, tmp_path / "ranking")
-    assert "trained at --max-length 24" in str(error.value.hint)
+    return write_ranking(folder / "long", made, {"name": "long", "splits": {}, "depth": 12, **manifest})
+
+
+def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_path: Path) -> None:
+    ranker.cut_claims = False
+    with pytest.raises(DataError, match=r"1 of 6 claims leave no room for an abstract.*'test-5'") as error:
+        ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking")
+    assert "train at a --max-length above 24" in str(error.value.hint)
     assert not (tmp_path / "ranking").exists()
+    with pytest.raises(DataError) as hidden:
+        ranked(ranker, with_long_claim(tmp_path / "x", credentialed=True), tmp_path / "ranking")
+    assert "test-5" not in str(hidden.value)
+
+
+def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Listening(RankWatch):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking", watch=Listening())
+    assert RunFolder(tmp_path / "ranking").read_json("metrics.json")["claims_cut"] == 1
+    assert said == ["1 of 6 claims leave no room for an abstract at --max-length 24: they are cut to half of it"]
+    ranked(ranker, claims, tmp_path / "short")
+    assert RunFolder(tmp_path / "short").read_json("metrics.json")["claims_cut"] == 0
 
 
 def test_a_folder_of_other_things_is_left_alone(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
