@@ -96,12 +96,14 @@ def read_predictions(path: Path, split: str) -> Predictions:
     try:
         chosen = [row for row in rows if row[0] == split]
         gold = [labels.index(row[2]) for row in chosen]
-        probabilities = np.array([row[4:] for row in chosen], dtype=np.float64).reshape(len(chosen), -1)
+        probabilities = np.array([row[4:] for row in chosen], dtype=np.float64)
     except (ValueError, IndexError):
-        problem = "a row with too few cells, a label without a column, or a probability that is no number"
+        problem = "not a predictions file of a run: a row lacks cells, a label its column, or a probability its number"
         raise DataError(problem, file=path, hint=hint) from None
     if not chosen:
-        raise DataError("no such split", file=path, column="split", value=split)
+        raise DataError(
+            "no such split", file=path, column="split", value=split, allowed=sorted({row[0] for row in rows})[:3]
+        )
     return Predictions(tuple(row[1] for row in chosen), labels, np.asarray(gold, dtype=np.int64), probabilities)
 
 

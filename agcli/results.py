@@ -243,7 +243,7 @@ def _no_run(path: Path) -> str:
         return "a file, no run folder"
     if (path / "cells").is_dir():
         return "the folder of a sweep, no run folder; its runs lie in cells/"
-    return "no run folder (it has no status.json)" if path.exists() else "no such folder"
+    return "no run folder (it has no status.json)" if path.exists() else "no run folder (there is nothing)"
 
 
 class StepTable:

@@ -57,7 +57,7 @@ def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["split", "id", "label", "prediction", "p_=yes", "p_no", "p_-"]
-    assert [row[1] for row in rows[:4]] == ["'=1+1", "'+2", "'-3", "'@cmd"]
+    assert [row[1] for row in rows[:4]] == ["=1+1", "+2", "-3", "@cmd"]
 
 
 @pytest.mark.parametrize(

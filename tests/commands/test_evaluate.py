@@ -205,7 +205,7 @@ def test_strays_are_named_together_and_briefly(tmp_path: Path, plain: Path, guid
         f"{sweep} (the folder of a sweep",
         f"{empty} (no run folder",
         f"{half} (this run is interrupted, not finished)",
-        f"{tmp_path / 'none'} (no such folder)",
+        f"{tmp_path / 'none'} (no run folder (there is nothing))",
     ):
         assert part in shown
     assert len(ag(plain, *[empty] * 40, code=3)) < 12 * len(str(empty)) + 600

@@ -233,7 +233,7 @@ def test_strays_among_rankings_are_named_together(tmp_path: Path, plain: Path) -
     note = tmp_path / "notes.txt"
     note.touch()
     shown = ag(plain, note, tmp_path / "none", code=3)
-    assert f"{note} (a file, no run folder); {tmp_path / 'none'} (no such folder)" in shown
+    assert f"{note} (a file, no run folder); {tmp_path / 'none'} (no run folder (there is nothing))" in shown
 
 
 class TestConditional:
