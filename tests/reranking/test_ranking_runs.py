@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from ir_measures import AP, RR, R, calc_aggregate, nDCG
-from tiny_rankings import NEGATIVES
+from tiny_rankings import NEGATIVES, contents
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from agcli.assembly import Assembly
 from agcli.config import make_config
+from agcli.corpora.ranking.contents import write_ranking
 from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.errors import UsageError
+from agcli.errors import DataError, UsageError
 from agcli.results import RunFolder
 from agcli.runs import finetune
 
@@ -53,6 +54,22 @@ def test_dev_is_bounded_and_the_same_for_every_seed(ranking_options: dict[str, A
     assert dev[0] == dev[1]
     assert len({identifier.split()[0] for identifier in dev[0]}) == 3
     assert len(dev[0]) == 12
+
+
+def test_long_claims_are_cut_and_counted_or_an_error(ranking_options: dict[str, Any], tmp_path: Path) -> None:
+    made = contents(tmp_path / "index")
+    made.queries.loc[[1, 9], "text"] = "SECRET " * 40  # one of train, one of dev
+    long = write_ranking(tmp_path / "long", made, {"name": "long", "splits": {}, "depth": 12, "credentialed": True})
+    options = ranking_options | {"dataset": str(long.folder)}
+    plan = Assembly(make_config(options), RunFolder(tmp_path)).plan
+    [note] = [note for note in plan.notes if "leave no room" in note]
+    assert note.startswith("2 of 13 claims leave no room for an abstract at --max-length 24")
+    refusing = make_config(options | {"long_claims": "error"})
+    with pytest.raises(DataError, match="2 of 13 claims leave no room") as caught:
+        _ = Assembly(refusing, RunFolder(tmp_path)).plan
+    assert "--long-claims cut" in str(caught.value.hint)
+    assert "train-1" not in str(caught.value)
+    assert refusing.fingerprint() == make_config(options).fingerprint()
 
 
 def test_a_subset_takes_whole_lists(ranking_options: dict[str, Any], tmp_path: Path) -> None:
