@@ -43,8 +43,9 @@ def test_equal_arms_are_no_nan(tmp_path: Path) -> None:
 
 
 def test_long_claims_are_cut_and_counted(tmp_path: Path) -> None:
+    """The second call finds the folder of the first, which now succeeds."""
     shown = run_case("35-long-claims", tmp_path)
-    for line in ("prepare rc 0", "finetune 128 rc 0", "finetune 256 rc 0", "finetune 512 rc 0", "rank --text rc 0"):
+    for line in ("prepare rc 0", "finetune 128 rc 0", "finetune 512 rc 0", "rank --text rc 0"):
         assert line in shown.output
     assert "claims leave no room for an abstract at --max-length 128" in " ".join(shown.errors.split())
 
