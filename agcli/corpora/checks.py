@@ -12,7 +12,7 @@ from itertools import combinations
 
 from agcli.corpora.labels import unknown_label
 from agcli.corpora.lengths import percentiles
-from agcli.corpora.pairs import Pair, SourceSplit
+from agcli.corpora.pairs import UNLABELLED, Pair, SourceSplit
 from agcli.corpora.prepared import SPLITS
 from agcli.errors import DataError
 
@@ -177,6 +177,7 @@ def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str
                 file=files[split],
                 value=next(iter(present), None),
                 allowed=["at least two of " + ", ".join(labels)],
+                hint=None if present else UNLABELLED,
             )
         absent = [label for label in labels if label not in present]
         if len(present) == 1:

@@ -121,7 +121,7 @@ def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, Sour
         DataError: no labels at all, or nothing held out and no `--dev-fraction`.
     """
     sources = corpus.splits
-    if not sources:
+    if all(pair.label is None for source in sources.values() for pair in source.pairs):
         raise DataError(f"no pair has a gold label; {UNLABELLED}", file=request.source, hint="--train FILE --test FILE")
     if "train" not in sources and request.dev_fraction is not None:
         raise DataError(
@@ -132,7 +132,8 @@ def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, Sour
             "only training data: at least train and a held-out file are needed",
             file=sources["train"].file,
             hint=(
-                "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, or --dev-fraction 0.1 to cut dev from train "
+                "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, "
+                "or --dev-fraction 0.1 to cut dev from train "
                 "(a run then has no test metrics)"
             ),
         )

@@ -56,7 +56,7 @@ def test_minus_one_among_words_or_alone_beside_one_is_a_class(tmp_path: Path, ma
 
 
 def test_a_split_without_any_gold_label_is_left_alone(tmp_path: Path, make: Make) -> None:
-    write(tmp_path, "train", [0, 1] * 20)
+    write(tmp_path, "train", [0, 1] * 60)
     write(tmp_path, "dev", [0, 1, 0])
     write(tmp_path, "test", [-1] * 5)
     assert make(name="own", source=str(tmp_path)).manifest["not_used"] == {"test.csv": "no labels"}
@@ -106,12 +106,18 @@ def test_a_test_set_alone(tmp_path: Path, make: Make, labels: list[str]) -> None
 
 
 def test_pairs_without_labels_are_refused_as_such(tmp_path: Path, make: Make) -> None:
-    for file in (
-        write(tmp_path, "bare", ["-"] * 4),
-        write(tmp_path, "none", [""] * 4, header=("premise", "hypothesis", "x")),
+    marks = write(tmp_path, "marks", ["-"] * 4)
+    column = write(tmp_path, "no-column", [""] * 4, header=("premise", "hypothesis", "x"))
+    labelled = write(tmp_path, "labelled", ["yes", "no"] * 60)
+    for files in (
+        {"train": marks, "test": marks},
+        {"train": column},
+        {"test": marks},
+        {"source": str(column)},
+        {"train": labelled, "test": marks},
     ):
         with pytest.raises(DataError) as caught:
-            make(name="own", train=file, test=file)
+            make(name="own", **files)
         assert "pairs without labels are not supported yet" in f"{caught.value} {caught.value.hint}"
 
 
@@ -162,7 +168,7 @@ def test_ids_that_restart_can_be_left_alone(tmp_path: Path, make: Make, form: st
     with pytest.raises(UsageError, match="exclude each other"):
         make(name=form, source=str(tmp_path), no_ids=True, id="id")
     with pytest.raises(DataError) as caught:
-        make(name=form, source=str(tmp_path), format="tabular", id="none")
+        make(name=form, source=str(tmp_path), output=tmp_path / "other", format="tabular", id="none")
     assert "--no-ids" in str(caught.value.hint)
 
 

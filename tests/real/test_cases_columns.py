@@ -44,14 +44,14 @@ def test_ids_that_restart(tmp_path: Path) -> None:
 
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
-    outcome = run_case("11-column-typo", tmp_path)
+    outcome = run_case("11-column-typo", tmp_path, tracebacks=1)
     assert "right rc 3" in outcome.output
     assert "typo rc 3" in outcome.output
     assert "Did you mean 'pair_id'" in " ".join(outcome.errors.split())
 
 
 def test_keys_of_all_records(tmp_path: Path) -> None:
-    outcome = run_case("12-first-record-short", tmp_path)
+    outcome = run_case("12-first-record-short", tmp_path, tracebacks=1)
     message = " ".join(outcome.errors.split())
     assert outcome.output.count("rc 3") == 2
     assert "documents of" in message
@@ -61,4 +61,4 @@ def test_keys_of_all_records(tmp_path: Path) -> None:
 def test_no_cell_of_credentialed_pairs(tmp_path: Path) -> None:
     outcome = run_case("44-credentialed-headerless", tmp_path)
     assert "SECRET-NOTE" not in outcome.everything
-    assert "patient" not in outcome.everything.replace("patients' sentences", "")
+    assert "was seen in clinic" not in outcome.everything
