@@ -18,21 +18,8 @@ if TYPE_CHECKING:
 _SOURCE, _COLUMNS, _SPLITS, _OUTPUT = "Source", "Columns", "Splits", "Output"
 _RANKING = "Ranking"
 _FOR_PAIRS_ONLY = frozenset(
-    {
-        "train",
-        "dev",
-        "test",
-        "hub_config",
-        "offline",
-        "text_a",
-        "text_b",
-        "label",
-        "id_column",
-        "no_ids",
-        "document",
-        "labels",
-    }
-    | {"label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer"}
+    {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "no_ids", "document"}
+    | {"labels", "label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer"}
 )
 _FOR_RANKING_ONLY = frozenset(
     {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "credentialed"}

@@ -20,7 +20,7 @@ COLUMNS = Columns(
     text_b=("sentence2",),
     label=("gold_label", "label"),
     id=("pairID",),
-    hint="the first row names the columns; --format tabular --text-a COLUMN --text-b COLUMN --label COLUMN reads any table",
+    hint="the first row names the columns; to read others: --format tabular --text-a A --text-b B --label LABEL",
 )
 SUFFIXES = (*DELIMITERS, *JSON_LINES)
 _HEAD = 100  # rows that a recognition looks at
