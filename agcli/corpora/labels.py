@@ -33,7 +33,7 @@ def parse_label_map(texts: Iterable[str]) -> dict[str, str]:
 
 
 def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Collection[str]) -> Corpus:
-    """The corpus with its labels renamed, and None where a label means "no gold label".
+    """The corpus with its labels (its format's set too) renamed, and None where a label means "no gold label".
 
     `-` means that in every source (SNLI, MultiNLI), and -1 where the other labels are whole numbers from 0 (the hub's
     habit), unless the user names it in `--labels` or `--label-map`.
@@ -55,7 +55,8 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
         return replace(pair, label=changed[pair.label]) if pair.label in changed else pair
 
     splits = {name: replace(each, pairs=list(map(renamed, each.pairs))) for name, each in corpus.splits.items()}
-    return replace(corpus, splits=splits)
+    of_format = corpus.labels and tuple(dict.fromkeys(label_map.get(label, label) for label in corpus.labels))
+    return replace(corpus, splits=splits, labels=of_format)
 
 
 def _no_gold(present: Collection[str]) -> set[str]:
