@@ -5,7 +5,8 @@ Only `agcli.commands.app` turns them into a message and an exit code; everything
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -57,17 +58,17 @@ class MissingExtraError(UsageError):
 class DataError(AgError):
     """Data that cannot be read or must not be used (exit code 3).
 
-    Whatever may come out of the data goes into `column`, `value`, `allowed` or `suggestion`, never into the message
+    Whatever may come out of the data goes into `detail`, `value` or `allowed`, never into the message
     itself: there it is cut, so that no cell floods a terminal, and `without_cells` can leave it out.
 
     Args:
         message: what is wrong, without the place.
+        detail: a sentence after it that quotes the data, such as `did_you_mean`'s; `without_cells` leaves it out.
         file: the file at fault.
         row: 1-based line of a text file (the header is line 1) or 1-based record of a parquet file.
         column: the column at fault.
         value: the value at fault; leave it out for credentialed text.
         allowed: the values that would have been right.
-        suggestion: what `did_you_mean` found.
     """
 
     exit_code = 3
@@ -76,19 +77,20 @@ class DataError(AgError):
         self,
         message: str,
         *,
+        detail: str = "",
         file: object = None,
         row: int | None = None,
         column: str | None = None,
         value: object = None,
         allowed: Iterable[object] | None = None,
         hint: str | None = None,
-        suggestion: str = "",
     ) -> None:
         place = [str(file)] if file is not None else []
         place += [f"row {row}"] if row is not None else []
         place += [f"column {shortened(column)}"] if column is not None else []
         sentence = message if message.endswith((".", "?", "!")) else f"{message}."
-        parts = [f"{', '.join(place)}: {sentence}{suggestion}" if place else f"{sentence}{suggestion}"]
+        parts = [f"{', '.join(place)}: {sentence}" if place else sentence]
+        parts += [detail.strip()] if detail else []
         if value is not None:
             parts.append(f"Found {shortened(value)}.")
         if allowed is not None:
@@ -97,8 +99,19 @@ class DataError(AgError):
         self.message, self.file, self.row, self.column, self.value = message, file, row, column, value
 
     def without_cells(self) -> DataError:
-        """The same error for data that must not be quoted: no value, no allowed values, no suggestion."""
+        """The same error for data that must not be quoted: no detail, no value, no allowed values."""
         return DataError(self.message, file=self.file, row=self.row, column=self.column, hint=self.hint)
+
+
+@contextmanager
+def cells_hidden(hidden: bool) -> Iterator[None]:
+    """Where `hidden`, an error of data leaves the block without cells: for credentialed data."""
+    try:
+        yield
+    except DataError as error:
+        if not hidden:
+            raise
+        raise error.without_cells() from None
 
 
 class InterruptedRunError(AgError):

@@ -15,7 +15,7 @@ def test_every_quoted_cell_is_cut() -> None:
         column=LONG,
         value=LONG,
         allowed=[LONG] * 50,
-        suggestion=did_you_mean("a sentence", [LONG[:36], LONG]),
+        detail=did_you_mean("a sentence", [LONG[:36], LONG]),
     )
     assert len(str(error)) < 1000
     assert "(47 more)" in str(error)
@@ -30,7 +30,7 @@ def test_lists_are_cut_by_number_and_length_and_stay_on_one_line() -> None:
 
 def test_without_cells_keeps_the_place_and_what_to_do() -> None:
     error = DataError(
-        "no such column", file="t", row=3, column="q", value="S1", allowed=["S2"], hint="do", suggestion=" S3?"
+        "no such column", file="t", row=3, column="q", value="S1", allowed=["S2"], hint="do", detail=" S3?"
     ).without_cells()
     assert str(error) == "t, row 3, column 'q': no such column."
     assert (error.hint, error.row, error.value) == ("do", 3, None)

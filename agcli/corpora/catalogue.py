@@ -17,7 +17,7 @@ from agcli.corpora.ranking.request import RankingRequest, ranking_files
 from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
 from agcli.corpora.sample import sample_folder
 from agcli.corpora.tables import SUFFIXES
-from agcli.errors import DataError, UsageError, did_you_mean
+from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
 
 FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
     "multinli": multinli.read,
@@ -89,10 +89,8 @@ def read_corpus(request: PrepareRequest) -> Corpus:
             f"--id {request.id}: ids are written to files and messages, and this data set is credentialed.",
             hint="leave --id out: ids then come from pairID, or from split and row",
         )
-    try:
+    with cells_hidden(secret):
         corpus = FORMATS[format_name](request)
-    except DataError as error:
-        raise (error.without_cells() if secret else error) from None
     return replace(corpus, format=format_name, credentialed=secret)
 
 

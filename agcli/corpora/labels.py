@@ -70,7 +70,7 @@ def _no_such_label(old: str, corpus: Corpus, present: Collection[str]) -> DataEr
         f"--label-map: no row is labelled {old!r}",
         file=next((source.file for source in corpus.splits.values()), None),
         allowed=sorted(present),
-        suggestion=did_you_mean(old, present),
+        detail=did_you_mean(old, present),
     )
     return error.without_cells() if corpus.credentialed else error
 
@@ -147,7 +147,7 @@ def unknown_label(pair: Pair, source: SourceSplit, labels: Sequence[str], secret
         column=source.label_column,
         value=None if secret else label,
         allowed=labels,
-        suggestion="" if secret else did_you_mean(label, labels),
+        detail="" if secret else did_you_mean(label, labels),
         hint=(
             "--label-map OLD=NEW renames labels; --labels fixes set and order; "
             "--format tabular --label COLUMN reads another column"

@@ -113,7 +113,7 @@ def _label(evidence: Any, source: SourceFile, row: int) -> str:
 def _cell(record: Mapping[str, Any], key: str, kind: Any, source: SourceFile, row: int) -> Any:
     if key not in record:
         near = did_you_mean(key, record)
-        raise DataError("no such column", file=source.name, row=row, column=key, allowed=record, suggestion=near)
+        raise DataError("no such column", file=source.name, row=row, column=key, allowed=record, detail=near)
     if not isinstance(record[key], kind):
         problem = f"a value of type {type(record[key]).__name__}"
         allowed = [getattr(kind, "__name__", "text or a whole number")]

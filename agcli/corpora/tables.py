@@ -203,7 +203,7 @@ def _missing_column(table: Table, role: str, columns: Columns) -> DataError:
         row=1,
         column=wanted,
         allowed=there,
-        suggestion=did_you_mean(wanted, there),
+        detail=did_you_mean(wanted, there),
         hint=hints.get(role, columns.hint),
     )
 
