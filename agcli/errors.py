@@ -58,9 +58,12 @@ class MissingExtraError(UsageError):
 class DataError(AgError):
     """Data that cannot be read or must not be used (exit code 3).
 
+    Whatever may come out of the data goes into `detail`, `value` or `allowed`, never into the message
+    itself: there it is cut, so that no cell floods a terminal, and `without_cells` can leave it out.
+
     Args:
         message: what is wrong, without the place.
-        detail: a sentence after it that quotes the data; `without_cells` leaves it out.
+        detail: a sentence after it that quotes the data, such as `did_you_mean`'s; `without_cells` leaves it out.
         file: the file at fault.
         row: 1-based line of a text file (the header is line 1) or 1-based record of a parquet file.
         column: the column at fault.
@@ -84,21 +87,20 @@ class DataError(AgError):
     ) -> None:
         place = [str(file)] if file is not None else []
         place += [f"row {row}"] if row is not None else []
-        place += [f"column {column!r}"] if column is not None else []
-        message = message if message.endswith((".", "?", "!")) else f"{message}."
-        self.message = message
-        parts = [f"{', '.join(place)}: {message}" if place else message]
+        place += [f"column {shortened(column)}"] if column is not None else []
+        sentence = message if message.endswith((".", "?", "!")) else f"{message}."
+        parts = [f"{', '.join(place)}: {sentence}" if place else sentence]
         parts += [detail.strip()] if detail else []
         if value is not None:
             parts.append(f"Found {shortened(value)}.")
         if allowed is not None:
-            parts.append("Allowed: " + ", ".join(str(item) for item in allowed) + ".")
+            parts.append(f"Allowed: {shortened_list(allowed)}.")
         super().__init__(" ".join(parts), hint=hint)
-        self.file, self.row, self.column, self.value = file, row, column, value
+        self.message, self.file, self.row, self.column, self.value = message, file, row, column, value
 
     def without_cells(self) -> DataError:
-        """The same error with nothing in it that stood in the data, whatever that was taken for."""
-        return DataError(self.message, file=self.file, row=self.row, hint=self.hint)
+        """The same error for data that must not be quoted: no detail, no value, no allowed values."""
+        return DataError(self.message, file=self.file, row=self.row, column=self.column, hint=self.hint)
 
 
 @contextmanager
@@ -124,7 +126,23 @@ def shortened(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def shortened_list(items: Iterable[object], limit: int = 400, item_limit: int = 120) -> str:
+    """Items with commas between them: each cut to `item_limit` characters, all to about `limit`, the rest counted."""
+    shown: list[str] = []
+    rest = 0
+    for item in items:
+        text = str(item) if str(item).isprintable() else repr(item)
+        text = text if len(text) <= item_limit else text[: item_limit - 1] + "…"
+        if rest or (shown and sum(map(len, shown)) + len(text) > limit):
+            rest += 1
+        else:
+            shown.append(text)
+    return ", ".join(shown) + (f", … ({rest} more)" if rest else "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the nearest known word, else an empty string."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """` Did you mean 'x'?` for the nearest known word, whatever its case, else an empty string."""
+    # A cell taken for a name may be a whole file; matching takes the product of both lengths.
+    words = {each.casefold(): each for each in reversed(list(known)) if len(each) <= 200}
+    near = get_close_matches(word.casefold()[:200], words, n=1, cutoff=0.6)
+    return f" Did you mean {shortened(words[near[0]])}?" if near else ""

@@ -54,7 +54,7 @@ def predict_logits(
 
 
 def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
-    """A finished run's model on any prepared data set with the same labels.
+    """A finished run's model on any prepared data set whose labels are among the run's.
 
     Raises:
         DataError: the label sets differ, or the data set has no such split.
@@ -64,15 +64,17 @@ def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool)
     if split not in data.splits:
         raise DataError(f"the data set has no {split} split", file=data.folder, allowed=sorted(data.splits))
     trained = folder.trained_labels
-    if set(trained) != set(data.labels):
+    if not set(data.labels) <= set(trained):
         raise DataError(
             "the labels are not those the model was trained for",
             file=data.folder,
             value=list(data.labels),
             allowed=trained,
+            hint="prepare it with --label-map OLD=NEW, so that its labels are among the model's",
         )
-    loaded = load_model(str(folder.model), labels=data.labels, offline=offline)
-    task = Classification(data.labels)
+    labels = data.labels if len(data.labels) == len(trained) else tuple(trained)
+    loaded = load_model(str(folder.model), labels=labels, offline=offline)
+    task = Classification(labels)
     examples = task.examples(data.splits[split], loaded.tokenizer, int(folder.config["max_length"]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     logits = predict_logits(loaded.model.to(device), examples, batch_size, device)

@@ -406,8 +406,15 @@ def test_a_finished_model_predicts_another_data_set_as_its_own(
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=0, atol=1e-6)
     other = pd.DataFrame(pairs("test", 3)).assign(label="yes")
     data = write_dataset(tmp_path / "data", {"test": other}, labels=["yes"])
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as caught:
         predict(guided.path, str(data), "test", 5, offline=True)
+    assert "--label-map" in str(caught.value.hint)
+    fewer = pairs("test", 6).query("label == 'neutral'")
+    found = predict(
+        guided.path, str(write_dataset(tmp_path / "n", {"test": fewer}, labels=["neutral"])), "test", 5, True
+    )
+    assert found.labels == expected.labels
+    np.testing.assert_allclose(found.probabilities, expected.probabilities[[1, 4]], rtol=0, atol=1e-6)
     with pytest.raises(DataError, match="no tset split"):
         predict(guided.path, str(dataset), "tset", 5, offline=True)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _SOURCE, _COLUMNS, _SPLITS, _OUTPUT = "Source", "Columns", "Splits", "Output"
 _RANKING = "Ranking"
 _FOR_PAIRS_ONLY = frozenset(
-    {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "document", "labels"}
-    | {"quoting", "split_column", "drop_shared_pairs", "tokenizer"}
+    {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "no_ids", "document"}
+    | {"labels", "label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer"}
 )
 _FOR_RANKING_ONLY = frozenset(
     {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "negative_grades", "credentialed"}
@@ -72,12 +72,20 @@ def prepare(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Label column.", rich_help_panel=_COLUMNS)] = None,
     id_column: Annotated[str | None, typer.Option("--id", help="Identifier column.", rich_help_panel=_COLUMNS)] = None,
+    no_ids: Annotated[
+        bool,
+        typer.Option("--no-ids", help="Leave the source's ids; make them of split and row.", rich_help_panel=_COLUMNS),
+    ] = False,
     document: Annotated[
         str | None, typer.Option(help="Column naming each pair's document.", rich_help_panel=_COLUMNS)
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="The label set in its order, separated by commas.", rich_help_panel=_COLUMNS),
+    ] = None,
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(help="Rename labels: OLD=NEW,OLD=NEW; can be repeated.", rich_help_panel=_COLUMNS),
     ] = None,
     quoting: Annotated[
         Literal["auto", "none", "minimal"],
@@ -158,6 +166,7 @@ def prepare(
     from agcli.corpora import PrepareRequest
     from agcli.corpora import prepare as prepare_dataset
     from agcli.corpora.catalogue import RANKING, task_of
+    from agcli.corpora.labels import parse_label_map
     from agcli.corpora.ranking.request import RankingRequest
 
     if _fitting(ctx, task_of(dataset, format_name, source, task)) == RANKING:
@@ -194,9 +203,11 @@ def prepare(
         text_b=text_b,
         label=label,
         id=id_column,
+        no_ids=no_ids,
         document=document,
         split_column=split_column,
         labels=tuple(name.strip() for name in labels.split(",")) if labels is not None else None,
+        label_map=parse_label_map(label_map or ()),
         quoting=quoting,
         strict_splits=strict_splits,
         drop_shared_pairs=drop_shared_pairs,

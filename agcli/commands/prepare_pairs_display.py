@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     )
     if show:
         _show_pairs(prepared, show)
-    display.note(f"next: ag finetune --dataset {prepared.folder}")
+    folder = shlex.quote(str(prepared.folder))
+    display.note(f"next: ag {'finetune' if 'train' in prepared.splits else 'evaluate RUN'} --dataset {folder}")
 
 
 def _split_row(split: str, facts: dict[str, Any]) -> list[object]:
@@ -44,6 +46,7 @@ def _length(facts: dict[str, Any]) -> str:
 
 def _caption(manifest: dict[str, Any]) -> str:
     lines = [f"{source['split']}: {source['file']}" + _quoting(source) for source in manifest["sources"]]
+    lines += [f"the label {old!r} became {new!r}" for old, new in manifest["label_map"].items()]
     lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
     cut = manifest["dev_cut"]
     if cut:

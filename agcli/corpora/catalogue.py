@@ -17,7 +17,7 @@ from agcli.corpora.ranking.request import RankingRequest, ranking_files
 from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
 from agcli.corpora.sample import sample_folder
 from agcli.corpora.tables import SUFFIXES
-from agcli.errors import DataError, UsageError, did_you_mean
+from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
 
 FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
     "multinli": multinli.read,
@@ -83,14 +83,23 @@ def read_corpus(request: PrepareRequest) -> Corpus:
             f"The format {format_name!r} has its own columns; {', '.join(request.column_options)} cannot be used.",
             hint="--format tabular reads any table",
         )
-    corpus = FORMATS[format_name](request)
-    secret = corpus.credentialed or any(is_credentialed(source.file) for source in corpus.sources)
+    secret = _is_credentialed(request, format_name)
     if secret and request.id not in (None, "pairID"):
         raise UsageError(
             f"--id {request.id}: ids are written to files and messages, and this data set is credentialed.",
             hint="leave --id out: ids then come from pairID, or from split and row",
         )
+    with cells_hidden(secret):
+        corpus = FORMATS[format_name](request)
     return replace(corpus, format=format_name, credentialed=secret)
+
+
+def _is_credentialed(request: PrepareRequest, format_name: str) -> bool:
+    """Known before any file is opened: a damaged one may hold text wherever a reader looks for something else."""
+    if "mednli" in (format_name, request.name):
+        return True
+    pointed = format_name != "hub" and (request.source is not None or bool(request.named_files))
+    return pointed and any(is_credentialed(file.name) for file in all_files(request))
 
 
 def task_of(name: str, format_name: str | None, source: str | None, asked: str | None) -> str:

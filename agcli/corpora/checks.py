@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from agcli.corpora.labels import unknown_label
 from agcli.corpora.lengths import percentiles
-from agcli.corpora.pairs import NLI_LABELS, Pair, SourceSplit
+from agcli.corpora.pairs import UNLABELLED, Pair, SourceSplit
 from agcli.corpora.prepared import SPLITS
-from agcli.errors import DataError, did_you_mean
+from agcli.errors import DataError
 
-MOST_LABELS = 100
 OUTSIZED = 20
 NO_GOLD = "no gold label"
 EMPTY_TEXT = "empty text"
@@ -33,28 +33,6 @@ class SharedPair:
     second: Pair
 
 
-def infer_labels(train: SourceSplit, secret: bool) -> tuple[str, ...]:
-    """The labels of the training rows: NLI's order if it is NLI's set, else by number or by alphabet.
-
-    Raises:
-        DataError: more labels than any classification task has: the wrong column was named.
-    """
-    found = {pair.label for pair in train.pairs if pair.label is not None}
-    if len(found) > MOST_LABELS:
-        raise DataError(
-            f"{len(found)} different labels; is this the label column?",
-            file=train.file,
-            column=train.label_column,
-            allowed=[f"up to {MOST_LABELS} labels"],
-        )
-    if "" in found:
-        row = next(pair.row for pair in train.pairs if pair.label == "")
-        raise DataError("a row without a label", file=train.file, row=row, column=train.label_column)
-    if secret or found == set(NLI_LABELS):
-        return NLI_LABELS
-    return tuple(sorted(found, key=lambda label: (int(label), "") if label.isdecimal() else (10**9, label)))
-
-
 def accepted(split: str, source: SourceSplit, labels: Sequence[str], secret: bool) -> tuple[list[Pair], Counter[str]]:
     """The pairs to keep, each with an id, and the number dropped for each reason.
 
@@ -68,25 +46,13 @@ def accepted(split: str, source: SourceSplit, labels: Sequence[str], secret: boo
         if pair.label is None:
             dropped[NO_GOLD] += 1
         elif pair.label not in known:
-            raise _unknown_label(pair.label, pair.row, source, labels, secret)
+            raise unknown_label(pair, source, labels, secret)
         elif not pair.text_a.strip() or not pair.text_b.strip():
             dropped[EMPTY_TEXT] += 1
         else:
             _refuse_lone_surrogates(pair, source)
             kept.append(pair if pair.id else replace(pair, id=f"{split}:{pair.row}"))
     return kept, dropped
-
-
-def _unknown_label(label: str, row: int, source: SourceSplit, labels: Sequence[str], secret: bool) -> DataError:
-    return DataError(
-        "label outside the set" + ("." if secret else f".{did_you_mean(label, labels)}"),
-        file=source.file,
-        row=row,
-        column=source.label_column,
-        value=None if secret else label,
-        allowed=labels,
-        hint="--labels fixes set and order; --format tabular --label COLUMN reads another column",
-    )
 
 
 def _refuse_lone_surrogates(pair: Pair, source: SourceSplit) -> None:
@@ -110,13 +76,17 @@ def check_ids(splits: Splits, files: Mapping[str, str], secret: bool) -> None:
         for pair in pairs:
             if pair.id in seen:
                 other, row = seen[pair.id]
+                elsewhere = "" if files[other] == files[split] else f"{files[other]}, "
                 raise DataError(
-                    f"this id occurs already in {files[other]}, row {row}",
+                    f"this id occurs already in {elsewhere}row {row}",
                     file=files[split],
                     row=pair.row,
                     column="id",
                     value=None if secret else pair.id,
-                    hint="ids are unique over all splits; --format tabular --id COLUMN takes another column",
+                    hint=(
+                        "ids are unique over all splits; --no-ids makes them of split and row, "
+                        "--format tabular --id COLUMN takes another column"
+                    ),
                 )
             seen[pair.id] = (split, pair.row)
 
@@ -152,7 +122,7 @@ def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], 
     )
     raise DataError(
         f"{len(shared)} {'pair is' if len(shared) == 1 else 'pairs are'} shared between splits: {names}",
-        file=f"{files[first.earlier]} and {files[first.later]}",
+        file=" and ".join(dict.fromkeys((files[first.earlier], files[first.later]))),
         hint="--drop-shared-pairs takes them out of the split that is trained or tuned on, and counts them",
     )
 
@@ -193,22 +163,25 @@ def document_warnings(shared: Mapping[str, Mapping[str, int]], strict: bool) -> 
 
 
 def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str]) -> list[str]:
-    """Every split has at least two classes; a missing class is a warning.
+    """Splits to train and choose on have at least two classes; a missing class is a warning, and so is a test of one.
 
     Raises:
-        DataError: an empty split, or one with a single class.
+        DataError: an empty split, or train or dev with a single class.
     """
     messages = []
     for split in sorted(splits, key=("train", "test", "dev").index):  # dev last: it may be cut from a bad train
         present = {pair.label for pair in splits[split]}
-        if len(present) < 2:
+        if len(present) < (1 if split == "test" else 2):
             raise DataError(
                 f"the split {split} has {'one class' if present else 'no rows'} ({len(splits[split])} rows)",
                 file=files[split],
                 value=next(iter(present), None),
                 allowed=["at least two of " + ", ".join(labels)],
+                hint=None if present else UNLABELLED,
             )
         absent = [label for label in labels if label not in present]
+        if len(present) == 1:
+            messages.append(f"the split {split} has one class: a model that gives no other answer is always right")
         messages += [f"the split {split} has no row labelled {', '.join(absent)}"] if absent else []
     return messages
 

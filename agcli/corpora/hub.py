@@ -12,8 +12,8 @@ from typing import Any
 from agcli.corpora.pairs import Corpus, SourceRecord, SourceSplit
 from agcli.corpora.request import PrepareRequest
 from agcli.corpora.splits import split_of
-from agcli.corpora.tables import Table, missing_column, read_pairs
-from agcli.corpora.tabular import CUSTOMARY_LABELS, CUSTOMARY_TEXTS, columns_for
+from agcli.corpora.tables import Columns, Table, label_column, read_pairs
+from agcli.corpora.tabular import columns_for
 from agcli.errors import DataError
 
 
@@ -42,14 +42,15 @@ def read(request: PrepareRequest) -> Corpus:
 
 
 def _split(dataset: Any, file: str, request: PrepareRequest) -> SourceSplit:
-    header = tuple(dataset.column_names)
-    columns = columns_for(request, header)
-    if request.text_a is None and not any(set(pair) <= set(header) for pair in CUSTOMARY_TEXTS):
-        hint = "name them: --text-a COLUMN --text-b COLUMN --label COLUMN"
-        raise DataError("which columns hold the two texts?", file=file, allowed=header, hint=hint)
-    label = _label_column(header, request, file)
-    pairs = list(read_pairs(Table(file, header, _rows(dataset)), columns, _names(dataset, label)))
-    return SourceSplit(file, label, pairs)
+    table, columns, label = _opened(dataset, file, request)
+    return SourceSplit(file, label, list(read_pairs(table, columns, _names(dataset, label))))
+
+
+def _opened(dataset: Any, file: str, request: PrepareRequest) -> tuple[Table, Columns, str]:
+    """The split as a table, its columns by role, and the name of the label column."""
+    table = Table(file, tuple(dataset.column_names), _rows(dataset))
+    columns = columns_for(request, table.header, file)
+    return table, columns, label_column(table, columns)
 
 
 def _rows(dataset: Any) -> Iterator[tuple[int, list[Any]]]:
@@ -60,20 +61,12 @@ def _rows(dataset: Any) -> Iterator[tuple[int, list[Any]]]:
             yield row, list(values)
 
 
-def _label_column(header: tuple[str, ...], request: PrepareRequest, file: str) -> str:
-    wanted = (request.label,) if request.label else CUSTOMARY_LABELS
-    found = next((name for name in wanted if name in header), None)
-    if found is None:
-        raise missing_column(Table(file, header, iter(())), wanted)
-    return found
-
-
 def _names(dataset: Any, label: str) -> list[str] | None:
     return getattr(dataset.features[label], "names", None)
 
 
 def _class_names(dataset: Any, request: PrepareRequest) -> tuple[str, ...] | None:
-    names = _names(dataset, _label_column(tuple(dataset.column_names), request, request.name))
+    names = _names(dataset, _opened(dataset, request.name, request)[2])
     return tuple(names) if names else None
 
 

@@ -1,11 +1,12 @@
 """MultiNLI 1.0 (`.jsonl`, `.txt`), GLUE's MNLI (`.tsv`), SNLI in the same forms, and plain sentence-pair tables.
 
 Source: Williams et al. 2018 (MultiNLI), Bowman et al. 2015 (SNLI), Wang et al. 2019 (GLUE). Columns go by name, since
-their order differs between the forms; `-` in the label column means that the annotators agreed on none.
+their order differs between the forms.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 from agcli.corpora.files import SourceFile
@@ -19,9 +20,10 @@ COLUMNS = Columns(
     text_b=("sentence2",),
     label=("gold_label", "label"),
     id=("pairID",),
-    no_gold=frozenset({"-"}),
+    hint="the first row names the columns; to read others: --format tabular --text-a A --text-b B --label LABEL",
 )
 SUFFIXES = (*DELIMITERS, *JSON_LINES)
+_HEAD = 100  # rows that a recognition looks at
 
 
 def read(request: PrepareRequest) -> Corpus:
@@ -36,12 +38,13 @@ def read(request: PrepareRequest) -> Corpus:
 def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
     """Read chosen files. A test file without labels (GLUE's) is left alone unless the user named it."""
     not_used = dict(files.not_used)
+    columns = replace(COLUMNS, id=()) if request.no_ids else COLUMNS
     parts = {}
     for split, file in files.by_split.items():
         if split == "test" and split not in files.named and not _has_labels(file):
             not_used[file.name] = "no labels"
         else:
-            parts[split] = read_split(file, split, COLUMNS, request.quoting)
+            parts[split] = read_split(file, split, columns, request.quoting)
     return Corpus(
         labels=NLI_LABELS,
         splits={split: part for split, (part, _) in parts.items()},
@@ -52,18 +55,18 @@ def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
 
 
 def _has_labels(file: SourceFile) -> bool:
-    return not set(COLUMNS.label).isdisjoint(open_table(file, "none").header)
+    return not set(COLUMNS.label).isdisjoint(open_table(file, "none", head=_HEAD).header)
 
 
 def recognises(file: SourceFile) -> bool:
     """Whether a file has these columns, and NLI labels in its first rows."""
     if file.suffix not in SUFFIXES:
         return False
-    table = open_table(file)
-    if not {"sentence1", "sentence2"} <= set(table.header) or not _has_labels(file):
+    table = open_table(file, head=_HEAD)
+    if not {"sentence1", "sentence2"} <= set(table.header) or set(COLUMNS.label).isdisjoint(table.header):
         return False
     try:
-        labels = {pair.label for pair in islice(read_pairs(table, COLUMNS), 100)}
+        labels = {pair.label for pair in islice(read_pairs(table, COLUMNS), _HEAD)}
     except DataError:
         return True
-    return labels <= {*NLI_LABELS, None}
+    return labels <= {*NLI_LABELS, "-"}

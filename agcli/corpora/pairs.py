@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
+UNLABELLED = "pairs without labels are not supported yet"
 
 
 @dataclass(frozen=True, slots=True)

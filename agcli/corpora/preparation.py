@@ -12,8 +12,9 @@ import pandas as pd
 import agcli
 from agcli.corpora import checks, lengths
 from agcli.corpora.catalogue import KNOWN, read_corpus
+from agcli.corpora.labels import infer_labels, with_gold_labels
 from agcli.corpora.lengths import TokenCounter
-from agcli.corpora.pairs import Corpus, Pair, SourceSplit
+from agcli.corpora.pairs import UNLABELLED, Corpus, Pair, SourceSplit
 from agcli.corpora.prepared import COLUMNS, FORMAT, PreparedDataset, check_target, data_digest, write_prepared
 from agcli.corpora.request import DEV_FRACTION, PrepareRequest
 from agcli.corpora.splits import DevCut, cut_dev
@@ -46,13 +47,14 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
         DataError: data that cannot be read or must not be used.
     """
     check_target(request.output, request.overwrite)
-    corpus = _labelled(read_corpus(request))
+    corpus = with_gold_labels(read_corpus(request), request.label_map, request.labels or ())
+    corpus = _labelled(corpus)
     checked = _checked(corpus, request)
     frames = {split: _frame(checked.splits[split]) for split in checks.ordered(checked.splits)}
     tokens, tokens_missing = _token_lengths(checked.splits, count_tokens)
     manifest = {
         **_origin(request, corpus),
-        **_contents(checked),
+        **_contents(checked, request.label_map),
         "splits": {
             split: {**_facts(checked.splits[split], checked.labels), "tokens": tokens.get(split)} for split in frames
         },
@@ -67,7 +69,7 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
 def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     secret = corpus.credentialed
     sources, roles = _with_roles(corpus, request)
-    labels = request.labels or corpus.labels or checks.infer_labels(sources["train"], secret)
+    labels = request.labels or corpus.labels or infer_labels(sources, secret)
     kept = {split: checks.accepted(split, source, labels, secret) for split, source in sources.items()}
     splits = {split: pairs for split, (pairs, _) in kept.items()}
     dropped = {split: counts for split, (_, counts) in kept.items()}
@@ -81,7 +83,9 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
         dropped[split][checks.SHARED_PAIR] += count
     warnings = [f"{split}: {n} dropped ({why})" for split, counts in dropped.items() for why, n in counts.items()]
     dev_cut = None
-    if "dev" not in splits:
+    if "train" not in splits:
+        warnings.append("no training data: a model can be judged on this set, but not trained")
+    elif "dev" not in splits:
         splits["train"], splits["dev"], dev_cut = cut_dev(
             splits["train"], request.dev_fraction or DEV_FRACTION, request.seed
         )
@@ -114,18 +118,22 @@ def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, Sour
     """With train and one held-out file, that file is the test set, unless the user named it dev.
 
     Raises:
-        DataError: no train, or nothing held out and no `--dev-fraction`.
+        DataError: no labels at all, or nothing held out and no `--dev-fraction`.
     """
     sources = corpus.splits
-    if "train" not in sources:
-        found = ", ".join(sources) or "nothing with labels"
-        raise DataError(f"no training data: found {found}", file=request.source, hint="name it: --train FILE")
-    if len(sources) == 1 and request.dev_fraction is None:
+    if all(pair.label is None for source in sources.values() for pair in source.pairs):
+        raise DataError(f"no pair has a gold label; {UNLABELLED}", file=request.source, hint="--train FILE --test FILE")
+    if "train" not in sources and request.dev_fraction is not None:
+        raise DataError(
+            "no training data that dev could be cut from", file=request.source, hint="name it: --train FILE"
+        )
+    if set(sources) == {"train"} and request.dev_fraction is None:
         raise DataError(
             "only training data: at least train and a held-out file are needed",
             file=sources["train"].file,
             hint=(
-                "--train FILE --test FILE, or --split-column COLUMN, or --dev-fraction 0.1 to cut dev from train "
+                "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, "
+                "or --dev-fraction 0.1 to cut dev from train "
                 "(a run then has no test metrics)"
             ),
         )
@@ -151,9 +159,10 @@ def _origin(request: PrepareRequest, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _contents(checked: _Checked) -> dict[str, Any]:
+def _contents(checked: _Checked, label_map: Mapping[str, str]) -> dict[str, Any]:
     return {
         "labels": list(checked.labels),
+        "label_map": dict(label_map),
         "roles": checked.roles,
         "dropped": {split: dict(counts) for split, counts in checked.dropped.items() if counts},
         "dev_cut": asdict(checked.dev_cut) if checked.dev_cut else None,

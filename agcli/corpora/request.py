@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agcli.corpora.archives import source_files
@@ -33,8 +33,10 @@ class PrepareRequest:
         label: label column.
         id: identifier column.
         document: document column.
+        no_ids: the source's identifiers are left alone; ids are made of split and row.
         split_column: column that names each row's split (tabular).
         labels: label set and order; None takes the format's own, or the training rows'.
+        label_map: label as written -> the name it gets.
         quoting: how quotation marks are read.
         strict_splits: documents shared between splits are an error.
         drop_shared_pairs: pairs shared between splits leave the split that is trained or tuned on.
@@ -60,7 +62,9 @@ class PrepareRequest:
     id: str | None = None
     document: str | None = None
     split_column: str | None = None
+    no_ids: bool = False
     labels: tuple[str, ...] | None = None
+    label_map: Mapping[str, str] = field(default_factory=dict)
     quoting: Quoting = "auto"
     strict_splits: bool = False
     drop_shared_pairs: bool = False
@@ -80,6 +84,8 @@ class PrepareRequest:
         """
         if self.source is not None and self.named_files:
             raise UsageError("--from and --train/--dev/--test exclude each other.")
+        if self.no_ids and self.id is not None:
+            raise UsageError("--id and --no-ids exclude each other.")
         if self.dev_fraction is not None and not 0 < self.dev_fraction < 1:
             raise UsageError(f"--dev-fraction lies between 0 and 1, not {self.dev_fraction}.")
         if self.labels is not None and (len(set(self.labels)) < 2 or len(set(self.labels)) < len(self.labels)):

@@ -36,7 +36,7 @@ def read(request: PrepareRequest) -> Corpus:
             not_used[file.name] = "no labels"
             continue
         sources.append(source_record(split, file))
-        splits[split] = _claims(file, documents)
+        splits[split] = _claims(file, documents, split if request.no_ids else None)
     return Corpus(CLAIM_LABELS, splits, tuple(sources), not_used, files.named)
 
 
@@ -77,12 +77,13 @@ def _has_evidence(source: SourceFile) -> bool:
     return any("evidence" in record for _, record in json_records(source))
 
 
-def _claims(source: SourceFile, documents: Mapping[str, str]) -> SourceSplit:
+def _claims(source: SourceFile, documents: Mapping[str, str], split: str | None) -> SourceSplit:
+    """A file's pairs; with `split`, ids are made of it and the row in place of the claim's id."""
     pairs: list[Pair] = []
     twice = 0
     for row, record in json_records(source):
         claim = _cell(record, "claim", str, source, row)
-        claim_id = _cell(record, "id", int | str, source, row)
+        claim_id = f"{split}:{row}" if split else _cell(record, "id", int | str, source, row)
         key = next((name for name in _CITED if name in record), _CITED[0])
         cited = [str(document) for document in _cell(record, key, list, source, row)]
         evidence = _cell(record, "evidence", dict, source, row)
@@ -112,7 +113,7 @@ def _label(evidence: Any, source: SourceFile, row: int) -> str:
 def _cell(record: Mapping[str, Any], key: str, kind: Any, source: SourceFile, row: int) -> Any:
     if key not in record:
         near = did_you_mean(key, record)
-        raise DataError(f"no such column.{near}", file=source.name, row=row, column=key, allowed=record)
+        raise DataError("no such column", file=source.name, row=row, column=key, allowed=record, detail=near)
     if not isinstance(record[key], kind):
         problem = f"a value of type {type(record[key]).__name__}"
         allowed = [getattr(kind, "__name__", "text or a whole number")]

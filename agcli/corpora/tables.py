@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from agcli.corpora.files import SourceFile, json_records, text_lines
-from agcli.corpora.pairs import Pair, SourceRecord, SourceSplit
+from agcli.corpora.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit
 from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, plain_fields
-from agcli.errors import DataError, did_you_mean, shortened
+from agcli.errors import DataError, did_you_mean
 
 DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*DELIMITERS, *JSON_LINES, ".parquet")
+NAME_COLUMNS = "name the columns: --text-a COLUMN --text-b COLUMN --label COLUMN"
 _ABSENT = object()
 
 
@@ -27,8 +29,9 @@ class Columns:
         label: label, required.
         id: identifier, optional.
         document: document identifier, optional.
-        split: split name; required where it is given at all.
-        no_gold: label values that mean "no gold label".
+        split: split name, optional.
+        named: roles whose column the user named; they are required.
+        hint: how the user names other columns.
     """
 
     text_a: tuple[str, ...]
@@ -37,7 +40,8 @@ class Columns:
     id: tuple[str, ...] = ()
     document: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
-    no_gold: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
+    hint: str = NAME_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,13 @@ class Table:
     quoting: str | None = None
 
 
-def open_table(source: SourceFile, quoting: Quoting = "auto") -> Table:
+def open_table(source: SourceFile, quoting: Quoting = "auto", head: int | None = None) -> Table:
     """Open a table by its suffix; rows are read as they are asked for.
+
+    Args:
+        source: the file.
+        quoting: how quotation marks are read.
+        head: JSON records whose keys make the header; None takes those of all, in a reading of its own.
 
     Raises:
         DataError: unknown suffix, empty or broken file; while reading rows: a wrong number of columns.
@@ -59,7 +68,7 @@ def open_table(source: SourceFile, quoting: Quoting = "auto") -> Table:
     if source.suffix in DELIMITERS:
         return _open_delimited(source, _delimiter(source), quoting)
     if source.suffix in JSON_LINES:
-        return _open_json_lines(source)
+        return _open_json_lines(source, head)
     if source.suffix == ".parquet":
         return _open_parquet(source)
     raise DataError("unknown kind of file", file=source.name, value=source.suffix, allowed=SUFFIXES)
@@ -104,11 +113,13 @@ def _full_rows(
         yield row, fields
 
 
-def _open_json_lines(source: SourceFile) -> Table:
-    first = next(json_records(source), None)
-    if first is None:
+def _open_json_lines(source: SourceFile, head: int | None) -> Table:
+    keys: dict[str, None] = {}
+    for _, record in islice(json_records(source), head):
+        keys.update(dict.fromkeys(record))
+    header = tuple(keys)
+    if not header:
         raise DataError("the file is empty", file=source.name)
-    header = tuple(first[1])
     rows = ((row, [record.get(key, _ABSENT) for key in header]) for row, record in json_records(source))
     return Table(source.name, header, rows)
 
@@ -149,8 +160,8 @@ def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None
             row,
             text_a,
             text_b,
-            None if label in columns.no_gold else label,
-            *(_word(cells[role], table, row, places[role]) if role in cells else "" for role in _OPTIONAL),
+            label,
+            *(_optional(cells[role], table, row, places[role]) if role in cells else "" for role in _OPTIONAL),
         )
     if row is None:
         raise DataError("a header and no rows", file=table.file)
@@ -168,16 +179,33 @@ def _places(table: Table, columns: Columns) -> dict[str, int]:
         found = next((name for name in wanted if name in table.header), None)
         if found is not None:
             places[role] = table.header.index(found)
-        elif role in _REQUIRED or (role == "split" and wanted):
-            raise missing_column(table, wanted)
+        elif role in _REQUIRED or role in columns.named:
+            raise _missing_column(table, role, columns)
     return places
 
 
-def missing_column(table: Table, wanted: Sequence[str]) -> DataError:
-    """The error for a column that is not there, with the nearest one that is."""
-    named = [name for name in dict.fromkeys(table.header) if name and name != "null"]
-    near = did_you_mean(wanted[0], named)
-    return DataError(f"no such column.{near}", file=table.file, row=1, column=wanted[0], allowed=named)
+def label_column(table: Table, columns: Columns) -> str:
+    """The name of the column that holds the labels.
+
+    Raises:
+        DataError: there is none.
+    """
+    return table.header[_places(table, columns)["label"]]
+
+
+def _missing_column(table: Table, role: str, columns: Columns) -> DataError:
+    wanted: str = getattr(columns, role)[0]
+    there = [name for name in dict.fromkeys(table.header) if name and name != "null"]
+    hints = {"id": "--no-ids makes ids of split and row", "document": None, "split": None}
+    return DataError(
+        "no such column" + (f"; {UNLABELLED}" if role == "label" and role not in columns.named else ""),
+        file=table.file,
+        row=1,
+        column=wanted,
+        allowed=there,
+        detail=did_you_mean(wanted, there),
+        hint=hints.get(role, columns.hint),
+    )
 
 
 def _text(value: Any, table: Table, row: int, place: int) -> str:
@@ -201,6 +229,10 @@ def _word(value: Any, table: Table, row: int, place: int) -> str:
     raise _wrong_cell(value, "text or a whole number", table, row, place)
 
 
+def _optional(value: Any, table: Table, row: int, place: int) -> str:
+    return "" if value is _ABSENT else _word(value, table, row, place)
+
+
 def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> DataError:
     column = table.header[place]
     if value is _ABSENT:
@@ -214,9 +246,8 @@ def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str
 
     def name(value: Any, row: int) -> str | None:
         if value not in known:
-            raise DataError(
-                f"label {shortened(value)} has no name", file=table.file, row=row, allowed=[-1, *range(len(names))]
-            )
+            allowed = [-1, *range(len(names))]
+            raise DataError("this label has no name", file=table.file, row=row, value=value, allowed=allowed)
         return known[value]
 
     return name
@@ -233,8 +264,7 @@ def read_split(
     record = source_record(split, source)
     table = open_table(source, quoting)
     pairs = list(read_pairs(table, columns))
-    label = next(name for name in columns.label if name in table.header)
-    return SourceSplit(source.name, label, pairs), replace(record, quoting=table.quoting)
+    return SourceSplit(source.name, label_column(table, columns), pairs), replace(record, quoting=table.quoting)
 
 
 def source_record(split: str, source: SourceFile) -> SourceRecord:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from agcli.corpora.pairs import Corpus, Pair, SourceRecord, SourceSplit
+from agcli.corpora.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
 from agcli.corpora.request import PrepareRequest, choose_files
 from agcli.corpora.splits import split_of
-from agcli.corpora.tables import SUFFIXES, Columns, open_table, read_split
+from agcli.corpora.tables import NAME_COLUMNS, SUFFIXES, Columns, open_table, read_split
 from agcli.errors import DataError, UsageError
 
 CUSTOMARY_TEXTS = (
@@ -34,7 +34,7 @@ def read(request: PrepareRequest) -> Corpus:
     if request.split_column and len(files.by_split) > 1:
         raise UsageError("--split-column is for one file that holds every split; here are several.")
     first = next(iter(files.by_split.values()))
-    columns = columns_for(request, open_table(first, request.quoting).header)
+    columns = columns_for(request, open_table(first, request.quoting).header, first.name)
     parts = {split: read_split(file, split, columns, request.quoting) for split, file in files.by_split.items()}
     splits = {split: part for split, (part, _) in parts.items()}
     sources = tuple(record for _, record in parts.values())
@@ -43,16 +43,28 @@ def read(request: PrepareRequest) -> Corpus:
     return Corpus(None, splits, sources, files.not_used, files.named)
 
 
-def columns_for(request: PrepareRequest, header: Sequence[str]) -> Columns:
-    """The columns that the request names; for those left open, the first customary ones that the header has."""
-    texts = next((pair for pair in CUSTOMARY_TEXTS if set(pair) <= set(header)), CUSTOMARY_TEXTS[0])
+def columns_for(request: PrepareRequest, header: Sequence[str], file: str) -> Columns:
+    """The columns that the request names; for those left open, the first customary ones that the header has.
+
+    Raises:
+        DataError: texts or label are neither named nor found.
+    """
+    texts = next((pair for pair in CUSTOMARY_TEXTS if set(pair) <= set(header)), None)
+    if texts is None and not (request.text_a and request.text_b):
+        raise DataError("which columns hold the two texts?", file=file, allowed=header, hint=NAME_COLUMNS)
+    if request.label is None and set(CUSTOMARY_LABELS).isdisjoint(header):
+        problem = f"which column holds the label? ({UNLABELLED})"
+        raise DataError(problem, file=file, allowed=header, hint=NAME_COLUMNS)
+    texts = texts or ("", "")
+    by_role = {"id": request.id, "document": request.document, "split": request.split_column, "label": request.label}
     return Columns(
         text_a=(request.text_a or texts[0],),
         text_b=(request.text_b or texts[1],),
         label=(request.label,) if request.label else CUSTOMARY_LABELS,
-        id=(request.id,) if request.id else ("id", "pairID"),
+        id=() if request.no_ids else (request.id,) if request.id else ("id", "pairID"),
         document=(request.document or "document",),
         split=(request.split_column,) if request.split_column else (),
+        named=frozenset(role for role, column in by_role.items() if column),
     )
 
 

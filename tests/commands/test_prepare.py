@@ -104,6 +104,9 @@ def test_options_reach_the_request(run: Run) -> None:
         ("--dataset mine --from files --quoting some", 2, "minimal"),
         ("--dataset some/thing --offline", 3, "without --offline"),
         ("--dataset multinli --from files --labels entailment,neutral", 3, "Allowed: entailment, neutral"),
+        ("--dataset mine --from files --label-map neutral", 2, "--label-map takes OLD=NEW"),
+        ("--dataset mine --from files --label-map neutrl=x", 3, "Did you mean 'neutral'"),
+        ("--dataset mine --from files --no-ids --id pairID", 2, "exclude each other"),
     ],
 )
 def test_wrong_calls(run: Run, line: str, code: int, words: str) -> None:
@@ -111,3 +114,12 @@ def test_wrong_calls(run: Run, line: str, code: int, words: str) -> None:
     assert result.exit_code == code
     assert words in result.stderr
     assert not Path("data").exists()
+
+
+def test_a_set_to_judge_with_in_a_folder_with_a_space(run: Run) -> None:
+    line = "--test files/test.jsonl --no-ids --label-map neutral=no,entailment=yes --label-map contradiction=no"
+    result = run(f"--dataset 'a set' {line} --tokenizer no/such-model")
+    assert result.exit_code == 0, result.output
+    assert "next: ag evaluate RUN --dataset 'data/a set'" in result.stderr
+    assert "no training data" in result.stderr
+    assert "the label 'neutral' became 'no'" in result.stdout

@@ -89,9 +89,26 @@ def test_broken_parquet(tmp_path: Path, make: Callable[..., object]) -> None:
 
 
 def test_one_class_split(tmp_path: Path, make: Callable[..., object]) -> None:
-    train = write_txt(tmp_path / "train.txt", nli_rows(9))
-    test = write_txt(tmp_path / "test.txt", [("a", "b", "neutral"), ("c", "d", "neutral")])
-    assert "test has one class (2 rows)" in str(refused(make, tmp_path, train=train, test=test))
+    train, dev = write_txt(tmp_path / "train.txt", nli_rows(9)), write_txt(tmp_path / "dev.txt", nli_rows(6, "d"))
+    one_class = write_txt(tmp_path / "one.txt", [("a", "b", "neutral"), ("c", "d", "neutral")])
+    assert "dev has one class (2 rows)" in str(refused(make, tmp_path, train=train, dev=one_class, test=dev))
+    prepared = make(train=train, dev=dev, test=one_class)
+    assert any("the split test has one class" in warning for warning in prepared.manifest["warnings"])  # type: ignore[attr-defined]
+
+
+def test_one_file_is_named_once(tmp_path: Path, make: Callable[..., object]) -> None:
+    rows = [(str(n), f"a{n}", "b", "yn"[n % 2], "train" if n < 20 else "test") for n in range(26)]
+    rows.append(("99", "a0", "b", "y", "test"))
+    path = tmp_path / "all.csv"
+    pd.DataFrame(rows, columns=["id", "text_a", "text_b", "label", "part"]).to_csv(path, index=False)
+    shared = refused(make, tmp_path, name="own", source=str(path), split_column="part")
+    assert str(shared).startswith("all.csv: ")
+    pd.DataFrame([*rows[:-1], ("3", "new", "b", "y", "test")], columns=pd.read_csv(path).columns).to_csv(
+        path, index=False
+    )
+    twice = refused(make, tmp_path, name="own", source=str(path), split_column="part")
+    assert "this id occurs already in row 5" in str(twice)
+    assert "--no-ids" in str(twice.hint)
 
 
 def test_shared_pairs_are_named_and_can_be_dropped_from_train(tmp_path: Path, make: Callable[..., object]) -> None:

@@ -99,6 +99,45 @@ def test_no_json_error_shows_text(folder: Path, make: Callable[..., object], lin
     assert SECRET not in str(caught.value)
 
 
+def headerless(suffix: str) -> str:
+    rows = [(f"{SECRET} premise {n}", f"{SECRET} hypothesis {n}", LABELS[n % 3]) for n in range(12)]
+    ends = {".tsv": ("\t", "\n"), ".csv": (",", "\n"), ".txt": ("\t", "\r")}
+    between, end = ends[suffix]
+    return "".join(between.join(row) + end for row in rows)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".txt"])
+@pytest.mark.parametrize(
+    "options",
+    [{"name": "mednli"}, {"format": "tabular"}, {"format": "multinli"}, {"format": "scifact"}]
+    + [{"format": "tabular", each: f"{SECRET[:-1]} premise 0"} for each in ("text_a", "label", "document")]
+    + [{"format": "tabular", "label_map": {"x": "y"}}],
+)
+def test_a_file_without_a_header_stays_unseen(
+    tmp_path: Path, make: Callable[..., object], suffix: str, options: dict[str, str]
+) -> None:
+    train = tmp_path / f"mli_train_v1{suffix}"
+    train.write_text(headerless(suffix), newline="")
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"doc_id": 1, "title": "t", "abstract": ["a"]}) + "\n")
+    with pytest.raises(AgError) as caught:
+        make(**{"name": "own", **options}, train=train, test=train)
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+def test_json_keys_and_renamed_files_stay_unseen(tmp_path: Path, make: Callable[..., object]) -> None:
+    row = json.dumps({SECRET: 1, f"{SECRET} claim": "x"}) + "\n"
+    for name in ("mli_train_v1.jsonl", "renamed.jsonl", "corpus.jsonl"):
+        (tmp_path / name).write_text(row)
+    for name, file, kind in (
+        ("own", "mli_train_v1.jsonl", "scifact"),
+        ("own", "mli_train_v1.jsonl", "tabular"),
+        ("mednli", "renamed.jsonl", "tabular"),
+    ):
+        with pytest.raises(AgError) as caught:
+            make(name, train=tmp_path / file, test=tmp_path / file, format=kind)
+        assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
 def test_text_columns_named_as_labels_or_splits_stay_unseen(folder: Path, make: Callable[..., object]) -> None:
     train = folder / "mli_train_v1.jsonl"
     for options in ({"label": "sentence1"}, {"split_column": "sentence2"}):
