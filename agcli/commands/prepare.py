@@ -39,7 +39,9 @@ def prepare(
     ],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="File, folder, zip, or hub:OWNER/NAME.", rich_help_panel=_SOURCE),
+        typer.Option(
+            "--from", help="File (also .gz, .bz2, .xz, .zst), folder, zip, or hub:OWNER/NAME.", rich_help_panel=_SOURCE
+        ),
     ] = None,
     train: Annotated[Path | None, typer.Option(help="Training file.", rich_help_panel=_SOURCE)] = None,
     dev: Annotated[Path | None, typer.Option(help="Dev file.", rich_help_panel=_SOURCE)] = None,
@@ -80,8 +82,11 @@ def prepare(
         typer.Option(help="The label set in its order, separated by commas.", rich_help_panel=_COLUMNS),
     ] = None,
     quoting: Annotated[
-        Literal["auto", "none", "minimal"],
-        typer.Option(help="Quotation marks: decided per file, plain text, CSV rules.", rich_help_panel=_COLUMNS),
+        Literal["auto", "none", "minimal", "backslash"],
+        typer.Option(
+            help="Quotation marks: decided per file, plain text, CSV rules, or CSV with backslashes (Spark, R).",
+            rich_help_panel=_COLUMNS,
+        ),
     ] = "auto",
     split_column: Annotated[
         str | None,

@@ -56,6 +56,8 @@ def test_what_a_csv_writer_writes_is_read_back(rows: list[tuple[str, str]]) -> N
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([("a", "b"), *rows])
     table = open_table(in_memory("f.csv", out.getvalue()), "minimal")
+    while rows and not any(rows[-1]):  # as below a spreadsheet's last row
+        rows.pop()
     assert [tuple(values) for _, values in table.rows] == rows
 
 
