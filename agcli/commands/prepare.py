@@ -43,9 +43,9 @@ def prepare(
             "--from", help="File (also .gz, .bz2, .xz, .zst), folder, zip, or hub:OWNER/NAME.", rich_help_panel=_SOURCE
         ),
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="Training file.", rich_help_panel=_SOURCE)] = None,
-    dev: Annotated[Path | None, typer.Option(help="Dev file.", rich_help_panel=_SOURCE)] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file.", rich_help_panel=_SOURCE)] = None,
+    train: Annotated[Path | None, typer.Option(readable=False, help="Training file.", rich_help_panel=_SOURCE)] = None,
+    dev: Annotated[Path | None, typer.Option(readable=False, help="Dev file.", rich_help_panel=_SOURCE)] = None,
+    test: Annotated[Path | None, typer.Option(readable=False, help="Test file.", rich_help_panel=_SOURCE)] = None,
     format_name: Annotated[
         str | None,
         typer.Option(

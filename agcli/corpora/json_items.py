@@ -20,7 +20,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def json_values(lines: Lines, name: str, path: str) -> Iterator[tuple[int, Any]]:
-    """The value of each line that is not blank, or the items of the one array that begins in the first.
+    """The value of each line that is not blank, or the items, numbered, of the one array that begins in the first.
 
     Args:
         lines: numbered lines.
@@ -36,7 +36,8 @@ def json_values(lines: Lines, name: str, path: str) -> Iterator[tuple[int, Any]]
         return
     whole = chain([first], written)
     if first[1].lstrip().startswith("["):
-        yield from items(whole, name, "[]", read_value)
+        values = items(whole, name, "[]", read_value)
+        yield from ((number, value) for number, (_, value) in enumerate(values, 1))
         return
     for row, line in whole:
         try:
@@ -59,12 +60,12 @@ def one_a_line(path: str) -> str:
 
 def table_to_lines(table: dict[str, Any], path: str) -> str:
     """The command that makes JSON lines of one object that holds a list of rows, or a value for each column."""
-    new = str(Path(path).with_suffix(".jsonl"))
+    old, new = (json.dumps(name, ensure_ascii=False) for name in (path, str(Path(path).with_suffix(".jsonl"))))
     if len(table) == 1 and isinstance(next(iter(table.values())), list):
-        rows = f"next(iter(json.load(open({path!r})).values()))"
-        code = f"import json; open({new!r}, 'w').writelines(json.dumps(row) + '\\n' for row in {rows})"
+        rows = f"next(iter(json.load(open({old})).values()))"
+        code = f'import json; open({new}, "w").writelines(json.dumps(row) + "\\n" for row in {rows})'
     else:
-        code = f"import pandas; pandas.read_json({path!r}, dtype=False).to_json({new!r}, orient='records', lines=True)"
+        code = f'import pandas; pandas.read_json({old}, dtype=False).to_json({new}, orient="records", lines=True)'
     return f"python -c {shlex.quote(code)}"
 
 
