@@ -39,11 +39,13 @@ def prepare(
     ],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="File, folder, zip, or hub:OWNER/NAME.", rich_help_panel=_SOURCE),
+        typer.Option(
+            "--from", help="File (also .gz, .bz2, .xz, .zst), folder, zip, or hub:OWNER/NAME.", rich_help_panel=_SOURCE
+        ),
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="Training file.", rich_help_panel=_SOURCE)] = None,
-    dev: Annotated[Path | None, typer.Option(help="Dev file.", rich_help_panel=_SOURCE)] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file.", rich_help_panel=_SOURCE)] = None,
+    train: Annotated[Path | None, typer.Option(readable=False, help="Training file.", rich_help_panel=_SOURCE)] = None,
+    dev: Annotated[Path | None, typer.Option(readable=False, help="Dev file.", rich_help_panel=_SOURCE)] = None,
+    test: Annotated[Path | None, typer.Option(readable=False, help="Test file.", rich_help_panel=_SOURCE)] = None,
     format_name: Annotated[
         str | None,
         typer.Option(
@@ -88,8 +90,11 @@ def prepare(
         typer.Option(help="Rename labels: OLD=NEW,OLD=NEW; can be repeated.", rich_help_panel=_COLUMNS),
     ] = None,
     quoting: Annotated[
-        Literal["auto", "none", "minimal"],
-        typer.Option(help="Quotation marks: decided per file, plain text, CSV rules.", rich_help_panel=_COLUMNS),
+        Literal["auto", "none", "minimal", "backslash"],
+        typer.Option(
+            help="Quotation marks: decided per file, plain text, CSV rules, or CSV with backslashes (Spark, R).",
+            rich_help_panel=_COLUMNS,
+        ),
     ] = "auto",
     split_column: Annotated[
         str | None,

@@ -38,14 +38,18 @@ def rank(
         ),
     ] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="Claims: id<TAB>text, or JSON lines.", rich_help_panel=_FILES)
+        Path | None, typer.Option(readable=False, help="Claims: id<TAB>text, or JSON lines.", rich_help_panel=_FILES)
     ] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="Documents: JSON lines, or id<TAB>text.", rich_help_panel=_FILES)
+        Path | None, typer.Option(readable=False, help="Documents: JSON lines, or id<TAB>text.", rich_help_panel=_FILES)
     ] = None,
     qrels: Annotated[
         Path | None,
-        typer.Option(help="Judgements, TREC's or BEIR's; without them nothing is measured.", rich_help_panel=_FILES),
+        typer.Option(
+            readable=False,
+            help="Judgements, TREC's or BEIR's; without them nothing is measured.",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
     negative_grades: Annotated[
         Literal["refuse", "as-zero", "drop"],

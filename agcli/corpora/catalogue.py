@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
 from agcli.corpora.archives import source_files
-from agcli.corpora.files import SourceFile, is_credentialed
+from agcli.corpora.files import SourceFile, is_credentialed, mode_of
 from agcli.corpora.pairs import Corpus
 from agcli.corpora.prepared import MANIFEST
 from agcli.corpora.ranking import beir, claims, cross_genre_ir, trec
@@ -117,7 +117,7 @@ def task_of(name: str, format_name: str | None, source: str | None, asked: str |
         raise UsageError(f"--format {format_name} is no format of --task {asked}. Allowed: {', '.join(allowed)}.")
     if asked is not None:
         return asked
-    if format_name is None and name not in KNOWN and source is not None and Path(source).expanduser().exists():
+    if format_name is None and name not in KNOWN and source is not None and mode_of(Path(source).expanduser()):
         files = source_files(Path(source).expanduser())
         of_ranking = any(RANKING_LAYOUTS[layout].recognises(files) for layout in ("cross-genre-ir", "beir", "trec"))
     elif format_name is None and name in KNOWN:
@@ -161,7 +161,7 @@ def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
     hub_id = hub_id or (request.name if "/" in request.name else None)
     if hub_id is None:
         raise UsageError(f"No hub id is known for {request.name!r}.", hint="--from hub:OWNER/NAME")
-    if Path(hub_id).exists():  # `datasets` would read and cache it, past the checks for credentialed files
+    if mode_of(Path(hub_id)):  # `datasets` would read and cache it, past the checks for credentialed files
         raise UsageError(f"{hub_id} is a folder here, not a data set of the hub.", hint=f"--from {hub_id}, no --format")
     return replace(request, source=HUB_PREFIX + hub_id)
 

@@ -30,7 +30,11 @@ def read(request: PrepareRequest) -> Corpus:
     not_used: dict[str, str] = {}
     for name in loaded:
         split, _ = split_of(str(name))
-        if split is None or split in splits:
+        if split in splits:
+            problem = f"two of its splits give {split}: {splits[split].file} and {hub_id}/{name}"
+            hint = "save those that are wanted as files, with `datasets`, and name them: --train FILE --test FILE"
+            raise DataError(problem, file=hub_id, hint=hint)
+        if split is None:
             not_used[f"{hub_id}/{name}"] = "not a split of the task"
             continue
         splits[split] = _split(loaded[name], f"{hub_id}/{name}", request)

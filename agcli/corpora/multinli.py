@@ -1,7 +1,8 @@
-"""MultiNLI 1.0 (`.jsonl`, `.txt`), GLUE's MNLI (`.tsv`), SNLI in the same forms, and plain sentence-pair tables.
+"""MultiNLI 1.0 (`.jsonl`, `.txt`), GLUE's MNLI (`.tsv`), the hub's (`.parquet`), SNLI in the same forms, and plain
+sentence-pair tables.
 
 Source: Williams et al. 2018 (MultiNLI), Bowman et al. 2015 (SNLI), Wang et al. 2019 (GLUE). Columns go by name, since
-their order differs between the forms.
+their order differs between the forms. In parquet files labels are 0, 1, 2 in the order of `NLI_LABELS`, or -1 for none.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from itertools import islice
 from agcli.corpora.files import SourceFile
 from agcli.corpora.pairs import NLI_LABELS, Corpus
 from agcli.corpora.request import ChosenFiles, PrepareRequest, choose_files
-from agcli.corpora.tables import DELIMITERS, JSON_LINES, Columns, open_table, read_pairs, read_split
+from agcli.corpora.tables import DELIMITERS, JSON_LINES, SUFFIXES, Columns, open_table, read_pairs, read_split
 from agcli.errors import DataError
 
 COLUMNS = Columns(
-    text_a=("sentence1",),
-    text_b=("sentence2",),
+    text_a=("sentence1", "premise"),
+    text_b=("sentence2", "hypothesis"),
     label=("gold_label", "label"),
     id=("pairID",),
     hint="the first row names the columns; to read others: --format tabular --text-a A --text-b B --label LABEL",
 )
-SUFFIXES = (*DELIMITERS, *JSON_LINES)
+_TEXT_SUFFIXES = (*DELIMITERS, *JSON_LINES)
 _HEAD = 100  # rows that a recognition looks at
 
 
@@ -44,11 +45,12 @@ def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
         if split == "test" and split not in files.named and not _has_labels(file):
             not_used[file.name] = "no labels"
         else:
-            parts[split] = read_split(file, split, columns, request.quoting)
+            names = NLI_LABELS if file.suffix == ".parquet" else None
+            parts[split] = read_split(file, split, columns, request.quoting, names)
     return Corpus(
         labels=NLI_LABELS,
         splits={split: part for split, (part, _) in parts.items()},
-        sources=tuple(record for _, record in parts.values()),
+        sources=tuple(record for _, records in parts.values() for record in records),
         not_used=not_used,
         named=files.named,
     )
@@ -60,7 +62,7 @@ def _has_labels(file: SourceFile) -> bool:
 
 def recognises(file: SourceFile) -> bool:
     """Whether a file has these columns, and NLI labels in its first rows."""
-    if file.suffix not in SUFFIXES:
+    if file.suffix not in _TEXT_SUFFIXES:
         return False
     table = open_table(file, head=_HEAD)
     if not {"sentence1", "sentence2"} <= set(table.header) or set(COLUMNS.label).isdisjoint(table.header):

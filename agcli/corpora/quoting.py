@@ -1,8 +1,8 @@
-"""Whether a delimited file is CSV-quoted: decided per file, by evidence, so that no row is ever eaten.
+r"""Whether a delimited file is CSV-quoted: decided per file, by evidence, so that no row is ever eaten.
 
 MultiNLI and GLUE files are not quoted, and their fields may start with a lone quotation mark: read as CSV, such a
 field swallows the rows up to the next mark. Other copies of the same formats were written by a CSV writer, and read
-plainly they keep doubled quotation marks in the text.
+plainly they keep doubled quotation marks in the text; Spark, R and MySQL write `\"` where CSV has `""`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from agcli.corpora.files import SourceFile, text_lines
 from agcli.errors import DataError
 
-Quoting = Literal["auto", "none", "minimal"]
+Quoting = Literal["auto", "none", "minimal", "backslash"]
 _WRAPPED = re.compile(r'"(?:[^"]|"")*+"')
+_ESCAPED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_ESCAPE = re.compile(r'\\(["\\])')
+_SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class _Evidence:
         bare: some field holds a mark that CSV quoting would have wrapped or doubled.
         doubled: some wrapped field holds a doubled mark.
         header: every field of the header is wrapped.
+        escapes: some field holds a mark behind a backslash.
+        unescaped: some field with marks is not one that a writer wrapped and filled with backslashes.
     """
 
     lines: int
@@ -40,56 +46,65 @@ class _Evidence:
     bare: bool
     doubled: bool
     header: bool
+    escapes: bool
+    unescaped: bool
 
 
 def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
-    """`minimal` (CSV rules) or `none` (a quotation mark is a character like any other).
+    r"""`minimal` (CSV rules), `backslash` (CSV with `\"` for a mark) or `none` (a mark is a character like any other).
 
-    - No mark at all: `none`; both readings agree.
+    - No mark at all: `none`; all readings agree.
     - Plain reading gives every line its columns. Tab: quoted if every mark is one that a CSV writer writes and some
-      are doubled, or the header is wrapped. Comma: quoted if CSV reading finds the same rows.
-    - Plain reading gives uneven lines: quoted if CSV reading is even; else the delimiter's custom decides, and the
-      reader reports the first bad row.
+      are doubled, or the header is wrapped. Comma: quoted if CSV reading finds the same rows. Else `backslash` if
+      every field with marks is wrapped and holds others behind backslashes only.
+    - Plain reading gives uneven lines: the first of CSV reading and `backslash` (if there are any) that is even; else
+      the delimiter's custom decides, and the reader reports the first bad row.
     """
     plain = _plain_reading(source, delimiter)
     if not plain.marks:
         return "none"
-    if not plain.even:
-        return "minimal" if delimiter != "\t" or _csv_rows(source, delimiter) is not None else "none"
-    if delimiter != "\t":
-        return "minimal" if _csv_rows(source, delimiter) == plain.lines else "none"
-    return "minimal" if not plain.bare and (plain.doubled or plain.header) else "none"
+    if plain.even:
+        if delimiter == "\t":
+            quoted = not plain.bare and (plain.doubled or plain.header)
+        else:
+            quoted = _csv_rows(source, delimiter, "minimal") == plain.lines
+        return "minimal" if quoted else "none" if plain.unescaped or not plain.escapes else "backslash"
+    candidates: tuple[Quoting, ...] = ("minimal", "backslash") if plain.escapes else ("minimal",)
+    even = (each for each in candidates if _csv_rows(source, delimiter, each) is not None)
+    return next(even, "none" if delimiter == "\t" else "minimal")
 
 
 def _plain_reading(source: SourceFile, delimiter: str) -> _Evidence:
     columns = blank = lines = 0
     even = True
-    marks = bare = doubled = header = False
-    for row, line in text_lines(source):
+    marks = bare = doubled = header = escapes = unescaped = False
+    for _, line in table_lines(source):
         if not line:
             blank += 1
             continue
         even, blank, lines = even and not blank, 0, lines + 1
-        if row == 1:
+        if lines == 1:
             columns = line.count(delimiter)
         even = even and line.count(delimiter) == columns
         if '"' not in line:
             continue
         marks = True
         fields = line.split(delimiter)
-        header = header or (row == 1 and all(map(_WRAPPED.fullmatch, fields)))
+        header = header or (lines == 1 and all(map(_WRAPPED.fullmatch, fields)))
+        marked = [field for field in fields if '"' in field]
+        escapes = escapes or '\\"' in line
+        unescaped = unescaped or not all(map(_ESCAPED.fullmatch, marked))
         if not bare:
-            marked = [field for field in fields if '"' in field]
             bare = not all(map(_WRAPPED.fullmatch, marked))
             doubled = doubled or any('""' in field[1:-1] for field in marked)
-    return _Evidence(lines, even, marks, bare, doubled, header)
+    return _Evidence(lines, even, marks, bare, doubled, header, escapes, unescaped)
 
 
-def _csv_rows(source: SourceFile, delimiter: str) -> int | None:
+def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | None:
     """Rows that strict CSV reading finds; None where it fails or a row differs from the header in columns."""
     rows = columns = 0
     try:
-        for _, fields in csv_fields(source, delimiter):
+        for _, fields in csv_fields(source, delimiter, quoting):
             columns = columns or len(fields)
             if fields and len(fields) != columns:
                 return None
@@ -99,27 +114,49 @@ def _csv_rows(source: SourceFile, delimiter: str) -> int | None:
     return rows
 
 
-def csv_fields(source: SourceFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal") -> Iterator[tuple[int, list[str]]]:
     """Fields by CSV rules, each row with the number of its first line.
 
     Raises:
         DataError: a quoted field that never ends, or text after its end.
     """
     csv.field_size_limit(sys.maxsize)  # the default of 131,072 characters is below some full texts
-    reader = csv.reader((line + "\n" for _, line in text_lines(source)), delimiter=delimiter, strict=True)
+    lines = table_lines(source)
+    first, line = next(lines, (1, ""))
+    rest = (line for _, line in lines)
+    text = (_doubled(line) + "\n" if quoting == "backslash" else line + "\n" for line in chain([line], rest))
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     while True:
-        row = reader.line_num + 1
+        row = reader.line_num + first
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            hint = "if a quotation mark is plain text in this file: --quoting none"
+            hint = 'if a quotation mark is plain text here: --quoting none; if \\" stands for one: --quoting backslash'
             raise DataError(f"broken quoting ({error})", file=source.name, row=row, hint=hint) from None
         yield row, fields
 
 
+def _doubled(line: str) -> str:
+    r"""A line with `\"` as CSV writes it; `csv`'s own `escapechar` would take `\n` and the like apart, too."""
+    return _ESCAPE.sub(lambda found: '""' if found[1] == '"' else "\\", line) if '"' in line else line
+
+
 def plain_fields(source: SourceFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Fields with no quoting rules at all."""
-    for row, line in text_lines(source):
+    for row, line in table_lines(source):
         yield row, line.split(delimiter) if line else []
+
+
+def named_delimiter(source: SourceFile) -> str | None:
+    """The delimiter that the first line names: `sep=;`."""
+    found = _SEPARATOR_LINE.fullmatch(next(text_lines(source), (1, ""))[1])
+    return found[1] if found else None
+
+
+def table_lines(source: SourceFile) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a table, without a first line that names the delimiter."""
+    for row, line in text_lines(source):
+        if row > 1 or not _SEPARATOR_LINE.fullmatch(line):
+            yield row, line

@@ -8,13 +8,12 @@ claim and cited abstract: its evidence's label, or NEI (not enough information) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from agcli.corpora.files import SourceFile, disk_file, json_records
 from agcli.corpora.pairs import CLAIM_LABELS, Corpus, Pair, SourceSplit
 from agcli.corpora.request import PrepareRequest, all_files, choose_files
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError, did_you_mean
 
 CORPUS = "corpus.jsonl"
@@ -30,28 +29,26 @@ def read(request: PrepareRequest) -> Corpus:
     files = choose_files(request, (".jsonl",))
     corpus_file = _corpus_file(request)
     documents = _documents(corpus_file)
-    splits, sources, not_used = {}, [source_record("corpus", corpus_file)], dict(files.not_used)
+    splits, sources, not_used = {}, list(source_records("corpus", corpus_file)), dict(files.not_used)
     for split, file in files.by_split.items():
         if split not in files.named and not _has_evidence(file):
             not_used[file.name] = "no labels"
             continue
-        sources.append(source_record(split, file))
+        sources += source_records(split, file)
         splits[split] = _claims(file, documents, split if request.no_ids else None)
     return Corpus(CLAIM_LABELS, splits, tuple(sources), not_used, files.named)
 
 
 def recognises(files: list[SourceFile]) -> bool:
     """Whether these files are a corpus with claims."""
-    return CORPUS in {PurePosixPath(file.name).name for file in files} and any(
-        file.stem.startswith("claims") for file in files
-    )
+    return CORPUS in {file.plain_name for file in files} and any(file.stem.startswith("claims") for file in files)
 
 
 def _corpus_file(request: PrepareRequest) -> SourceFile:
     if request.named_files:
         return disk_file(next(iter(request.named_files.values())).parent / CORPUS)
     for file in all_files(request):
-        if PurePosixPath(file.name).name == CORPUS:
+        if file.plain_name == CORPUS:
             return file
     raise DataError(f"no {CORPUS} here: the abstracts are missing", file=request.source)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from agcli.corpora.files import SourceFile, json_records, text_lines
+from agcli.corpora.files import SourceFile, json_records
 from agcli.corpora.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit
-from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, plain_fields
+from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, named_delimiter, plain_fields, table_lines
 from agcli.errors import DataError, did_you_mean
 
 DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
@@ -17,6 +17,7 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*DELIMITERS, *JSON_LINES, ".parquet")
 NAME_COLUMNS = "name the columns: --text-a COLUMN --text-b COLUMN --label COLUMN"
 _ABSENT = object()
+_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,42 @@ def open_table(source: SourceFile, quoting: Quoting = "auto", head: int | None =
 
 
 def _delimiter(source: SourceFile) -> str:
-    """The suffix's own; a `.csv` whose header has no comma is a spreadsheet's of another language: `;` or tab."""
+    """The suffix's own; a `.csv` whose header has no comma is a spreadsheet's of another language: `;` or tab.
+
+    A first line `sep=;`, as Excel reads and other programs write it, says it outright.
+
+    Raises:
+        DataError: shards whose headers differ.
+    """
     usual = DELIMITERS[source.suffix]
-    _, header = next(text_lines(source), (1, ""))
-    if source.suffix != ".csv" or usual in header:
-        return usual
+    _, header = next(table_lines(source), (1, ""))
+    for shard in source.shards:
+        if next(table_lines(shard), (1, ""))[1] != header:
+            raise DataError(f"its header is not that of {source.shards[0].name}", file=shard.name, row=1)
+    named = named_delimiter(source)
+    if named or source.suffix != ".csv" or usual in header:
+        return named or usual
     return next((each for each in (";", "\t") if each in header), usual)
 
 
 def _open_delimited(source: SourceFile, delimiter: str, quoting: Quoting) -> Table:
     decided = detect_quoting(source, delimiter) if quoting == "auto" else quoting
-    rows = (csv_fields if decided == "minimal" else plain_fields)(source, delimiter)
+    rows = plain_fields(source, delimiter) if decided == "none" else csv_fields(source, delimiter, decided)
     header = next((fields for _, fields in rows), [])
     if not header:
         raise DataError("the file is empty", file=source.name)
-    return Table(source.name, tuple(header), _full_rows(rows, len(header), source.name, decided), decided)
+    whole = _full_rows(rows, len(header), source.name, decided)
+    if len(header) > 1 and all(name.startswith(" ") for name in header[1:]):  # written with ", " between the cells
+        header = [name.lstrip(" ") for name in header]
+        whole = ((row, [cell.lstrip(" ") for cell in cells]) for row, cells in whole)
+    return Table(source.name, tuple(header), whole, decided)
 
 
 def _full_rows(
     rows: Iterator[tuple[int, list[str]]], columns: int, name: str, quoting: str
 ) -> Iterator[tuple[int, Sequence[str]]]:
     blank = None
+    bare: list[tuple[int, Sequence[str]]] = []  # spreadsheets leave rows of delimiters alone below their last
     for row, fields in rows:
         if not fields:
             blank = blank or row
@@ -108,9 +124,12 @@ def _full_rows(
                 file=name,
                 row=row,
                 allowed=[f"{columns} columns"],
-                hint="if quotation marks were misread: --quoting none or --quoting minimal",
+                hint="if quotation marks were misread: --quoting none, minimal or backslash",
             )
-        yield row, fields
+        bare.append((row, fields))
+        if any(fields):
+            yield from bare
+            bare.clear()
 
 
 def _open_json_lines(source: SourceFile, head: int | None) -> Table:
@@ -126,15 +145,32 @@ def _open_json_lines(source: SourceFile, head: int | None) -> Table:
 
 def _open_parquet(source: SourceFile) -> Table:
     import pyarrow
-    import pyarrow.parquet
 
+    tables = [_parquet_table(file) for file in source.files]
+    for file, table in zip(source.files, tables, strict=True):
+        if table.column_names != tables[0].column_names:
+            raise DataError(f"its columns are not those of {source.files[0].name}", file=file.name)
     try:
-        with source.open() as handle:
-            table = pyarrow.parquet.read_table(pyarrow.BufferReader(handle.read()))
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"not a readable parquet file ({type(error).__name__})", file=source.name) from None
+        table = pyarrow.concat_tables(tables, promote_options="permissive")
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise DataError(f"the columns of its shards have different types ({error})", file=source.name) from None
     cells = [column.to_pylist() for column in table.columns]
     return Table(source.name, tuple(table.column_names), iter(list(enumerate(zip(*cells, strict=True), 1))))
+
+
+def _parquet_table(file: SourceFile) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    with file.open() as handle:
+        content = handle.read()
+    try:
+        return pyarrow.parquet.read_table(pyarrow.BufferReader(content))
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        pointer = content.startswith(_LFS_POINTER)
+        hint = "this is a pointer that git-lfs left; in its repository: git lfs pull" if pointer else None
+        problem = f"not a readable parquet file ({type(error).__name__})"
+        raise DataError(problem, file=file.name, hint=hint) from None
 
 
 def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None = None) -> Iterator[Pair]:
@@ -242,7 +278,7 @@ def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> 
 
 
 def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str | None]:
-    known: Mapping[Any, str | None] = {None: None, -1: None, **dict(enumerate(names))}
+    known: Mapping[Any, str | None] = {None: None, -1: None, **dict(enumerate(names)), **{name: name for name in names}}
 
     def name(value: Any, row: int) -> str | None:
         if value not in known:
@@ -254,20 +290,24 @@ def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str
 
 
 def read_split(
-    source: SourceFile, split: str, columns: Columns, quoting: Quoting = "auto"
-) -> tuple[SourceSplit, SourceRecord]:
-    """One whole file as one split, and its record for the manifest.
+    source: SourceFile,
+    split: str,
+    columns: Columns,
+    quoting: Quoting = "auto",
+    label_names: Sequence[str] | None = None,
+) -> tuple[SourceSplit, tuple[SourceRecord, ...]]:
+    """One whole file, or all its shards, as one split, and the records for the manifest.
 
     Raises:
         DataError: see `open_table` and `read_pairs`.
     """
-    record = source_record(split, source)
+    records = source_records(split, source)
     table = open_table(source, quoting)
-    pairs = list(read_pairs(table, columns))
-    return SourceSplit(source.name, label_column(table, columns), pairs), replace(record, quoting=table.quoting)
+    pairs = list(read_pairs(table, columns, label_names))
+    sources = tuple(replace(each, quoting=table.quoting) for each in records)
+    return SourceSplit(source.name, label_column(table, columns), pairs), sources
 
 
-def source_record(split: str, source: SourceFile) -> SourceRecord:
-    """Hash and size of a source file; an archive's damaged member shows here, before any row is read."""
-    sha256, size = source.sha256_and_bytes()
-    return SourceRecord(split, source.name, sha256, size)
+def source_records(split: str, source: SourceFile) -> tuple[SourceRecord, ...]:
+    """Hash and size of each file of a source; an archive's damaged member shows here, before any row is read."""
+    return tuple(SourceRecord(split, file.name, *file.sha256_and_bytes()) for file in source.files)

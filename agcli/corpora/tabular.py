@@ -37,7 +37,7 @@ def read(request: PrepareRequest) -> Corpus:
     columns = columns_for(request, open_table(first, request.quoting).header, first.name)
     parts = {split: read_split(file, split, columns, request.quoting) for split, file in files.by_split.items()}
     splits = {split: part for split, (part, _) in parts.items()}
-    sources = tuple(record for _, record in parts.values())
+    sources = tuple(record for _, records in parts.values() for record in records)
     if request.split_column:
         return _by_split_column(splits.popitem()[1], sources, request.split_column)
     return Corpus(None, splits, sources, files.not_used, files.named)

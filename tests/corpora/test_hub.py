@@ -99,3 +99,10 @@ def test_files_through_the_real_loader(make: Make, tmp_path: Path, monkeypatch: 
     assert prepared.labels == ("no", "yes")
     assert len(prepared.splits["test"]) == 6
     assert len(prepared.manifest["sources"][0]["sha256"]) == 64
+
+
+def test_two_splits_of_the_hub_for_one_of_ours_are_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = {"train_r1": split("a", 9), "train_r2": split("b", 9), "test_r1": split("c", 9)}
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(splits))
+    with pytest.raises(DataError, match="give train: x/y/train_r1 and x/y/train_r2"):
+        make("own", source="hub:x/y")

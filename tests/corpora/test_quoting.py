@@ -33,6 +33,12 @@ def in_memory(name: str, text: str) -> SourceFile:
         ('"a"\t"b"\n"x"\t"y"\n', "minimal"),
         ('a\tb\n"x\ttab"\ty\n', "minimal"),
         ('a\tb\n"x\nline"\ty\n', "minimal"),
+        ('a\tb\n"He said \\"yes\\"."\ty\n', "backslash"),
+        ('"a"\t"b"\n"He said \\"yes\\"."\t"y"\n', "backslash"),
+        ('a\tb\n"\\"Yes\\"\tshe said"\ty\n', "backslash"),
+        ('a\tb\nHe said \\"yes\\".\ty\n', "none"),
+        ('a\tb\n"He said \\"yes\\"."\t"lone\n', "none"),
+        ('"a"\t"b"\n"C:\\"\t"y"\n', "minimal"),
     ],
 )
 def test_tab_separated(text: str, expected: str) -> None:
@@ -41,7 +47,15 @@ def test_tab_separated(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a,b\nx,y\n", "none"), ('a,b\n"x",y\n', "minimal"), ('a,b\n"x, z",y\n', "minimal"), ('a,b\n"x,y\n', "none")],
+    [
+        ('a,b\n"\\"Yes\\" he said",y\n', "backslash"),
+        ('a,b\n"\\"Yes, no\\"",y\n', "backslash"),
+        ('a,b\n"C:\\",y\n', "minimal"),
+        ("a,b\nx,y\n", "none"),
+        ('a,b\n"x",y\n', "minimal"),
+        ('a,b\n"x, z",y\n', "minimal"),
+        ('a,b\n"x,y\n', "none"),
+    ],
 )
 def test_comma_separated(text: str, expected: str) -> None:
     assert detect_quoting(in_memory("f.csv", text), ",") == expected
@@ -56,6 +70,8 @@ def test_what_a_csv_writer_writes_is_read_back(rows: list[tuple[str, str]]) -> N
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([("a", "b"), *rows])
     table = open_table(in_memory("f.csv", out.getvalue()), "minimal")
+    while rows and not any(rows[-1]):  # as below a spreadsheet's last row
+        rows.pop()
     assert [tuple(values) for _, values in table.rows] == rows
 
 
@@ -71,3 +87,22 @@ def test_unusual_line_separators_and_marks_stay_text(tmp_path: Path) -> None:
     table = open_table(disk_file(path))
     assert table.header == ("a", "b")
     assert list(table.rows) == [(2, ["one\u0085two", "three\u2028four"]), (3, ["NA", "null"])]
+
+
+_ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
+
+
+@given(st.lists(st.tuples(_ANY, _ANY), min_size=1, max_size=6))
+def test_what_spark_writes_is_read_back(rows: list[tuple[str, str]]) -> None:
+    def cell(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    text = "".join(f"{cell(a)},{cell(b)}x\n".replace('"x\n', 'x"\n') for a, b in [("a", "b"), *rows])
+    table = open_table(in_memory("f.csv", text), "backslash")
+    assert [tuple(values) for _, values in table.rows] == [(a, b + "x") for a, b in rows]
+
+
+def test_no_mark_or_backslash_is_left_in_the_text() -> None:
+    text = 'a,b\n"\\"Tea\\", she said, \\"helps\\" C:\\\\new",y\nplain,z\n'
+    table = open_table(in_memory("f.csv", text))
+    assert list(table.rows) == [(2, ['"Tea", she said, "helps" C:\\new', "y"]), (3, ["plain", "z"])]

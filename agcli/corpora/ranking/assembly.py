@@ -13,7 +13,7 @@ from agcli.corpora.prepared import SPLITS
 from agcli.corpora.ranking.collection import Claim, RankingSplit
 from agcli.corpora.ranking.qrels import read_judgements
 from agcli.corpora.splits import split_of
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
 BySplit = dict[str | None, SourceFile]
@@ -76,7 +76,7 @@ def assembled(files: RankingFiles, read_claims: Callable[[SourceFile], list[Clai
     used = [*((split, file) for split, file in queries.items() if split is None or split in splits), *qrels.items()]
     return Assembled(
         splits,
-        tuple(source_record(split or "queries", file) for split, file in used),
+        tuple(record for split, file in used for record in source_records(split or "queries", file)),
         {file.name: "no judgements" for split, file in queries.items() if split is not None and split not in splits},
         _left_out(claims.get(None, []), splits, queries.get(None)),
     )

@@ -7,7 +7,6 @@ holds the claims of every split; which split a claim belongs to, `qrels/train.ts
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from agcli.corpora.files import SourceFile, json_records
 from agcli.corpora.ranking.assembly import BySplit, RankingFiles, assembled, named
@@ -19,7 +18,7 @@ from agcli.corpora.ranking.collection import (
     json_documents,
     text_of,
 )
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
 CORPUS = "corpus.jsonl"
@@ -45,7 +44,7 @@ def read(files: list[SourceFile]) -> RankingCollection:
     return RankingCollection(
         collect_documents(corpus.name, json_documents(corpus)),
         found.splits,
-        (source_record("corpus", corpus), *found.sources),
+        (*source_records("corpus", corpus), *found.sources),
         not_used=found.not_used,
         warnings=found.warnings,
     )
@@ -58,7 +57,7 @@ def corpus_file(files: list[SourceFile]) -> SourceFile:
         DataError: it is not there.
     """
     for file in files:
-        if PurePosixPath(file.name).name == CORPUS:
+        if file.plain_name == CORPUS:
             return file
     raise DataError(f"no {CORPUS} here: the documents are missing")
 

@@ -63,10 +63,9 @@ def read_runs(files: Iterable[SourceFile], documents: Documents, depth: int, dro
     found: dict[str, Candidates] = {}
     dropped = cut = 0
     for file in files:
-        if file.path is None:
-            raise DataError(
-                "run files are not read inside a zip", file=file.name, hint="unpack it, and pass the folder"
-            )
+        if file.path is None or file.packing:
+            problem = "run files are not read inside a zip, packed or in shards"
+            raise DataError(problem, file=file.name, hint="unpack it, and pass the folder")
         for claim, names, scores in read_run(file.path):
             if claim in found:
                 raise DataError("another run file has results for this claim too", file=file.name, value=claim)

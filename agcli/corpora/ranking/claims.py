@@ -24,7 +24,7 @@ from agcli.corpora.ranking.collection import (
     wrong_type,
 )
 from agcli.corpora.splits import split_files
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
 _CITED = ("cited_doc_ids", "doc_ids")
@@ -52,8 +52,13 @@ def read(files: list[SourceFile]) -> RankingCollection:
         collect_documents(corpus.name, json_documents(corpus)),
         {split: found for split, found in splits.items() if split not in bare},
         (
-            source_record("corpus", corpus),
-            *(source_record(split, file) for split, file in by_split.items() if split not in bare),
+            *source_records("corpus", corpus),
+            *(
+                record
+                for split, file in by_split.items()
+                if split not in bare
+                for record in source_records(split, file)
+            ),
         ),
         not_used=not_used,
     )

@@ -24,7 +24,7 @@ from agcli.corpora.ranking.collection import (
 )
 from agcli.corpora.ranking.json_object import members
 from agcli.corpora.splits import split_of
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
 _CLAIMS = "data_claim_pmid_dict"
@@ -51,9 +51,9 @@ def read(files: list[SourceFile]) -> RankingCollection:
         collect_documents(corpus.name, _abstracts(corpus)),
         splits,
         (
-            source_record("corpus", corpus),
-            *(source_record(split, claims[split]) for split in splits),
-            *(source_record("all", file) for file in union[:1]),
+            *source_records("corpus", corpus),
+            *(record for split in splits for record in source_records(split, claims[split])),
+            *(record for file in union[:1] for record in source_records("all", file)),
         ),
         warnings=tuple(_differences(splits, union[0])) if union else (),
         disjoint=True,

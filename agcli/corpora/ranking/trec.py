@@ -10,7 +10,7 @@ from agcli.corpora.files import SourceFile
 from agcli.corpora.ranking.assembly import BySplit, RankingFiles, assembled, named
 from agcli.corpora.ranking.beir import corpus_file
 from agcli.corpora.ranking.collection import Claim, RankingCollection, collect_documents, json_documents, tab_rows
-from agcli.corpora.tables import source_record
+from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
 _QUERIES = ("queries", "topics")
@@ -38,9 +38,13 @@ def read(files: list[SourceFile]) -> RankingCollection:
         collect_documents(corpus.name, tab_rows(corpus) if table else json_documents(corpus)),
         found.splits,
         (
-            source_record("corpus", corpus),
+            *source_records("corpus", corpus),
             *found.sources,
-            *(source_record(f"run of {split or 'all splits'}", file) for split, file in runs.items()),
+            *(
+                record
+                for split, file in runs.items()
+                for record in source_records(f"run of {split or 'all splits'}", file)
+            ),
         ),
         runs=tuple(runs.values()),
         not_used=found.not_used,
