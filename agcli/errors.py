@@ -99,8 +99,8 @@ class DataError(AgError):
         self.message, self.file, self.row, self.column, self.value = message, file, row, column, value
 
     def without_cells(self) -> DataError:
-        """The same error for data that must not be quoted: no detail, no value, no allowed values."""
-        return DataError(self.message, file=self.file, row=self.row, column=self.column, hint=self.hint)
+        """The same error with nothing in it that stood in the data, whatever it was taken for."""
+        return DataError(self.message, file=self.file, row=self.row, hint=self.hint)
 
 
 @contextmanager

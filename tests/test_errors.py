@@ -32,7 +32,7 @@ def test_without_cells_keeps_the_place_and_what_to_do() -> None:
     error = DataError(
         "no such column", file="t", row=3, column="q", value="S1", allowed=["S2"], hint="do", detail=" S3?"
     ).without_cells()
-    assert str(error) == "t, row 3, column 'q': no such column."
+    assert str(error) == "t, row 3: no such column."
     assert (error.hint, error.row, error.value) == ("do", 3, None)
 
 
