@@ -48,6 +48,9 @@ def _mean_row(part: pd.DataFrame, split: str) -> dict[str, object]:
 def below_baseline(table: pd.DataFrame) -> Iterator[str]:
     """What is to be said of each arm whose mean is not above that of the majority class or of the first stage."""
     reported = table[table["role"] != "select"]
+    finished = reported[reported["state"] == "finished"]
+    if len(finished) and (finished["baseline"] == "").all():
+        yield "No majority class or first stage in these results: the sweep's own command adds it and trains nothing."
     for part, row in zip(_settings(reported), mean_rows(table), strict=True):
         mean, baseline = row["mean"], row["baseline_mean"]
         if not isinstance(mean, float) or not isinstance(baseline, float) or mean > baseline:

@@ -140,6 +140,12 @@ def test_the_majority_class_has_a_row_after_the_arms_of_each_training_set(tmp_pa
     assert "| majority class | accuracy | test |" in text
 
 
+def test_results_without_the_majority_class_say_how_to_get_it(tmp_path: Path, drawn: list[Figure]) -> None:
+    report = write_report(sweep(tmp_path / "sweep", None, [row("none", 1, 0.6)]))
+    assert len(table_of(report, "Means")) == 1
+    assert any("the sweep's own command adds it" in line for line in report.lines)
+
+
 def test_equal_seeds_are_not_estimable(tmp_path: Path, drawn: list[Figure]) -> None:
     found = table_of(write_report(sweep(tmp_path / "sweep", None, [row("none", 1, 0.6), row("none", 2, 0.6)])), "Means")
     assert (found[0]["mean ± sd"], found[0]["95 % t-interval"]) == ("60.00 ± 0.00", "not estimable")
