@@ -15,6 +15,7 @@ from agcli.finished_runs import open_all
 from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, majority_baseline, per_class
 from agcli.results import RunFolder, csv_text, open_run
 from agcli.statistics import (
+    PERMUTATIONS,
     RESAMPLES,
     Bootstrap,
     Comparison,
@@ -127,6 +128,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "split": evaluation.split,
         "dataset": evaluation.dataset,
         "resamples": evaluation.resamples,
+        "permutations": PERMUTATIONS,
         "seed": evaluation.seed,
         "interval": "95 % bootstrap over examples, models fixed; not over seeds",
         "runs": [_run_json(run) for run in evaluation.runs],

@@ -84,7 +84,10 @@ def _by_name(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
 
 
 def _names(config: RunConfig) -> Iterator[Path]:
-    """`runs/mednli-biobert-mdg=0.01-pdg=0.001-seed=1`, then the same with `-2`, `-3`, ..."""
+    """`runs/mednli-biobert-mdg=0.01-pdg=0.001-seed=1`, then the same with `-run=2`, `-run=3`, ...
+
+    Folders of version 0.1.0, which end in `-2`, `-3`, ..., are looked at as well.
+    """
     options = config.guides
     guides = [f"{name}={weight:g}" for name, weight in (("mdg", options.mdg), ("pdg", options.pdg)) if weight > 0]
     dataset, model = (
@@ -94,7 +97,9 @@ def _names(config: RunConfig) -> Iterator[Path]:
     name = "-".join([dataset, model, *(guides or ["unguided"]), f"seed={config.training.seed}"])
     yield Path("runs") / name
     for number in count(2):
-        yield Path("runs") / f"{name}-{number}"
+        if (before := Path("runs") / f"{name}-{number}").exists():
+            yield before
+        yield Path("runs") / f"{name}-run={number}"
 
 
 def _fresh(path: Path, resume: bool) -> Placement:

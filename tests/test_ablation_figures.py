@@ -47,11 +47,11 @@ def labelled(axes: Axes, start: str) -> Line2D:
 
 
 def whiskers(axes: Axes) -> list[tuple[float, float]]:
-    """Ends of the vertical whiskers, from left to right."""
+    """Ends of the vertical whiskers, from left to right; a mean without an interval has none."""
     from matplotlib.collections import LineCollection
 
     (found,) = (each for each in axes.collections if isinstance(each, LineCollection))
-    return [(float(ends[0, 1]), float(ends[-1, 1])) for ends in found.get_segments()]
+    return [(float(ends[0, 1]), float(ends[-1, 1])) for ends in found.get_segments() if len(ends)]
 
 
 def caption(figure: Figure) -> str:
@@ -79,7 +79,7 @@ class TestLayerCurve:
     def test_the_unguided_mean_is_a_line_across_with_its_band(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve(self.rows(), tmp_path)
         for axes in drawn[0].axes:
-            line = labelled(axes, "none: mean, n = 5")
+            line = labelled(axes, "none: mean, 5 seeds")
             assert list(line.get_xdata()) == [-0.5, 1.5]
             assert list(line.get_ydata()) == pytest.approx([MEAN, MEAN])
             band = next(each for each in axes.collections if each.get_label() == "none: 95 % t-interval")
@@ -91,8 +91,8 @@ class TestLayerCurve:
         found = said(drawn[0])
         for label in (
             "minilm on mnli_20k, training size 4,000",
-            "mdg, α = 0.01\nn = 5",
-            "pdg, β = 0.001\nn = 5",
+            "mdg, α = 0.01\n5 seeds",
+            "pdg, β = 0.001\n5 seeds",
             "Test accuracy (%)",
             "Guided layer (0 = first)",
         ):
@@ -124,10 +124,10 @@ class TestLayerCurve:
         layer_curve(rows, tmp_path)
         found = said_lines(drawn[0])
         assert "none: 1 of 5 seeds without a figure (failed: the loss is nan)" in found
-        assert "mdg, layer 0: 1 of n = 5 diverged, and counted" in found
+        assert "mdg, layer 0: 1 of 5 seeds collapsed to one class, and counted" in found
         assert "mdg, layer 1: 1 of 5 seeds without a figure (not run yet)" in found
-        assert "mdg, α = 0.01\nn = 4 to 5" in said(drawn[0])
-        assert "Where n is below 5, no claim can be made; those numbers only describe." in found
+        assert "mdg, α = 0.01\n4 to 5 seeds" in said(drawn[0])
+        assert "Where seeds are fewer than 5, no claim can be made; those numbers only describe." in found
 
     def test_a_seed_that_diverged_and_failed_is_said_once(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([*self.rows(), cell("mdg", 6, None, layers="0", diverged=1)], tmp_path)
@@ -148,8 +148,8 @@ class TestLayerCurve:
 
     def test_one_seed_has_no_interval_and_says_so(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([row for row in self.rows() if row["seed"] == 1], tmp_path)
-        assert "mdg, α = 0.01\nn = 1, no interval" in said(drawn[0])
-        assert "none: mean, n = 1, no interval" in said(drawn[0])
+        assert "mdg, α = 0.01\n1 seed, no interval" in said(drawn[0])
+        assert "none: mean, 1 seed, no interval" in said(drawn[0])
         assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in said_lines(drawn[0])
         assert "t-interval" not in caption(drawn[0])
         assert drawn[0].axes[0].get_ylim()[0] > 0
@@ -172,6 +172,28 @@ class TestLayerCurve:
             "layer_curve_bert_mnli_20k",
         ]
         assert "minilm on mnli_20k, training size 4,000, dropout 0.1" in said(drawn[1])
+
+    def test_the_majority_class_is_a_line_across(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        chance = {"baseline": "majority class", "test:baseline": 0.61}
+        layer_curve([row | chance for row in self.rows()], tmp_path)
+        for axes in drawn[0].axes:
+            line = labelled(axes, "majority class")
+            assert (list(line.get_xdata()), list(line.get_ydata())) == ([-0.5, 1.5], pytest.approx([61, 61]))
+        assert "majority class" in {text.get_text() for text in drawn[0].legends[0].get_texts()}
+
+    def test_a_majority_class_far_below_is_said_and_leaves_the_arms_apart(
+        self, tmp_path: Path, drawn: list[Figure]
+    ) -> None:
+        layer_curve([row | {"baseline": "majority class", "test:baseline": 1 / 3} for row in self.rows()], tmp_path)
+        assert "Below the picture: majority class, 33.33." in said_lines(drawn[0])
+        assert drawn[0].axes[0].get_ylim()[0] > 50
+
+    def test_equal_seeds_have_no_interval_and_say_so(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        equal = five("mdg", [0.62] * 5, layers="2")
+        layer_curve([*self.rows(), *equal], tmp_path)
+        assert len(whiskers(drawn[0].axes[0])) == 2
+        assert "mdg, layer 2: 5 seeds are equal, so that an interval is not estimable" in said_lines(drawn[0])
+        assert "mdg, α = 0.01\n5 seeds; equal seeds: no interval" in said(drawn[0])
 
     def test_fewer_than_two_layers_are_no_curve(self, tmp_path: Path) -> None:
         assert layer_curve([*five("none"), *five("mdg", layers="3"), *five("both")], tmp_path) == []
@@ -207,7 +229,7 @@ class TestSizeCurve:
         written = size_curve(self.rows(), tmp_path)
         assert [path.name for path in written] == [f"size_curve_minilm_mnli_20k.{kind}" for kind in ("png", "svg")]
         (axes,) = drawn[0].axes
-        none, mdg = labelled(axes, "none: mean, n = 5"), labelled(axes, "guided")
+        none, mdg = labelled(axes, "none: mean, 5 seeds"), labelled(axes, "guided")
         assert list(none.get_xdata()) == list(mdg.get_xdata()) == pytest.approx([20, 100])
         assert list(none.get_ydata()) == pytest.approx([MEAN, MEAN + 10])
         assert list(mdg.get_ydata()) == pytest.approx([MEAN + 1, MEAN + 11])
@@ -241,7 +263,7 @@ class TestSizeCurve:
             if row["variant"] == "mdg" and row["size"] == 1.0:
                 row |= {"mdg": 0.1, "learning_rate": 1e-5}
         size_curve(rows, tmp_path)
-        assert "mdg, weights chosen on dev\nn = 5" in said(drawn[0])
+        assert "mdg, weights chosen on dev\n5 seeds" in said(drawn[0])
 
     def test_each_guided_layer_has_the_unguided_line_beside_it(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = self.rows()
@@ -249,6 +271,13 @@ class TestSizeCurve:
         assert len(size_curve(rows, tmp_path)) == 4
         assert all(labelled(figure.axes[0], "none") for figure in drawn)
         assert "minilm on mnli_20k, layer 7" in said(drawn[1])
+
+    def test_the_first_stage_of_each_size_is_a_line(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        rows = [row | {"baseline": "first stage", "test:baseline": 0.6 + row["size"] / 100} for row in self.rows()]
+        size_curve(rows, tmp_path)
+        line = labelled(drawn[0].axes[0], "first stage")
+        assert list(line.get_xdata()) == pytest.approx([20, 100])
+        assert list(line.get_ydata()) == pytest.approx([60.2, 61])
 
     def test_one_size_or_no_rows_are_no_curve(self, tmp_path: Path) -> None:
         assert size_curve(self.rows((1.0,)), tmp_path) == []
@@ -355,7 +384,7 @@ class TestWeightHeatmap:
         assert shades is not None
         assert list(shades[:, 0]) == pytest.approx([61, 62, 71])
         assert math.isnan(float(shades.filled(math.nan)[1, 1])), "nothing was to be run there"
-        assert "Dev accuracy (%), n = 3" in said(drawn[0])
+        assert "Dev accuracy (%), 3 seeds" in said(drawn[0])
 
     def test_what_was_reported_is_framed_and_its_figures_stay_out(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap([*over_weights((0.001, 0.01, 0.1)), *self.chosen()], tmp_path)
@@ -368,7 +397,7 @@ class TestWeightHeatmap:
             if patch.get_linewidth() > 1
         }
         assert frames == bold
-        assert "n = 3" in caption(drawn[0])
+        assert "3 seeds" in caption(drawn[0])
         assert not any(text.startswith("91") for text in self.squares(drawn[0]).values())
 
     def test_the_unguided_corner_is_that_of_the_chosen_learning_rate(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -396,11 +425,11 @@ class TestWeightHeatmap:
         weight_heatmap(rows, tmp_path)
         found = self.squares(drawn[0])
         assert found[2, 2] == "no figure"
-        assert found[2, 1].endswith("\nn = 1")
+        assert found[2, 1].endswith("\n1 seed")
         hatched = [patch for patch in drawn[0].axes[0].patches if patch.get_hatch()]
         assert [(patch.get_x(), patch.get_y()) for patch in hatched] == [(1.5, 1.5)]
         assert "α 0.001, β 0.01: 1 of 2 seeds without a figure (failed: the loss is nan)" in said_lines(drawn[0])
-        assert "Dev accuracy (%), n = 0 to 2" in said(drawn[0])
+        assert "Dev accuracy (%), 0 to 2 seeds" in said(drawn[0])
 
     def test_shades_grow_darker_so_that_grey_print_keeps_their_order(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap(over_weights((0.001, 0.01)), tmp_path)
@@ -435,10 +464,10 @@ class TestForest:
             "minilm, pdg",
             "+1.23 [+0.45, +2.01]",
             "−0.20 [−1.00, +0.60]",
-            "<0.001",
-            "0.001 **",
-            "0.321",
-            "0.654",
+            "0.0004",
+            "0.0012 **",
+            "0.3210",
+            "0.6540",
             "difference [95 %]",
             "p, Holm",
             "Difference (percentage points)\n← unguided better    guided better →",
@@ -452,6 +481,18 @@ class TestForest:
         assert ends == pytest.approx([0.45, 2.01, -1.0, 0.6])
         assert axes.get_xlim()[0] == -axes.get_xlim()[1]
         assert axes.get_xlim()[1] > 2.01
+
+    def test_seeds_that_differ_by_one_amount_are_no_certainty(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        """And their interval of no width does not cut off those of the others."""
+        equal = [contrast(variant, 0.0, low=0.0, high=0.0, p=1.0, n=2) for variant in ("mdg", "pdg")]
+        forest([contrast("both", 0.0, low=-0.05, high=0.05), *equal], tmp_path)
+        found = said(drawn[0])
+        assert found.count("+0.00 [not estimable]") == 2
+        assert "seeds" in found
+        assert "not estimable: all seeds differ by the same amount" in caption(drawn[0])
+        axes = drawn[0].axes[0]
+        ends = [float(line.get_xdata()[0]) for line in axes.get_lines() if line.get_marker() == "|"]
+        assert ends == pytest.approx([-5, 5])
 
     def test_filled_markers_are_significant_after_correction(self, tmp_path: Path, drawn: list[Figure]) -> None:
         forest([contrast("mdg", stars="*"), contrast("both", p=0.01)], tmp_path)
@@ -474,7 +515,7 @@ class TestForest:
         found = said(drawn[0])
         assert "+0.40, no interval" in found
         assert "no figure" in found
-        assert found.count("–") == 4
+        assert found.count("-") == 4
         assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in said_lines(drawn[0])
 
     def test_an_endless_interval_does_not_squash_the_others(self, tmp_path: Path, drawn: list[Figure]) -> None:

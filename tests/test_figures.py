@@ -103,6 +103,15 @@ class TestBars:
         assert axes.get_xlim()[0] == 0
         assert axes.get_xlim()[1] > 2.25
 
+    def test_what_the_ratio_is_and_is_not(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        step_time_bars([row(), row(variant="mdg", step_seconds=0.3, ratio=1.1)], tmp_path)
+        step_time_bars([row()], tmp_path)
+        with_ratio, alone = (" ".join(" ".join(said(figure)).split()) for figure in drawn)
+        words = "geometric mean, over rounds, of the times on the same batches"
+        assert words in with_ratio
+        assert "not the quotient of the bars" in with_ratio
+        assert words not in alone
+
     def test_a_failed_arm_leaves_a_gap_that_says_why(self, tmp_path: Path, drawn: list[Figure]) -> None:
         common = "random weights; synthetic ids"
         rows = [row(notes=common), failed(f"{common}; out of memory", variant="both")]

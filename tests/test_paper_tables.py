@@ -285,7 +285,7 @@ def test_one_seed_has_no_spread() -> None:
     assert "| BERT | ours | 70.00 | 60.00 | 50.00 | 40.00 | 1 |" in markdown(table)
 
 
-def test_lost_and_diverged_seeds_are_said() -> None:
+def test_lost_and_collapsed_seeds_are_said() -> None:
     sweep = plain_sweep().astype({"metric": object})
     sweep.loc[0, ["state", "metric", "test:accuracy", "diverged"]] = ["failed", "", None, 1]
     sweep.loc[1, ["state", "metric", "test:accuracy"]] = ["pending", "", None]
@@ -297,7 +297,7 @@ def test_lost_and_diverged_seeds_are_said() -> None:
     assert found(table, "BERT", "MedNLI", "ACC").n == 3
     told = next(record["notes"] for record in records(table) if record["row"] == "BERT" and record["group"] == "MedNLI")
     assert "failed, without a number: 1 of 5" in told
-    assert "diverged, kept in the mean: 1 of 5" in told
+    assert "collapsed to one class, kept in the mean: 1 of 5" in told
     assert "not run yet: 1 of 5" in told
     assert "[1]" in first_of_ours(table)[2]
 

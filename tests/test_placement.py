@@ -48,35 +48,42 @@ def test_the_default_name_tells_the_settings() -> None:
 def test_a_default_name_never_touches_an_earlier_run() -> None:
     run(DEFAULT, "finished")
     second = place(config())
-    assert second.path == Path(f"{DEFAULT}-2")
+    assert second.path == Path(f"{DEFAULT}-run=2")
     assert "finished" in second.messages[0]
     run(second.path, "running")
     third = place(config())
-    assert third.path == Path(f"{DEFAULT}-3")
+    assert third.path == Path(f"{DEFAULT}-run=3")
     assert "unfinished" in third.messages[0]
 
 
 def test_a_default_name_steps_over_what_is_no_run() -> None:
     DEFAULT.mkdir(parents=True)
     (DEFAULT / "thesis.tex").touch()
-    assert place(config()).path == Path(f"{DEFAULT}-2")
+    assert place(config()).path == Path(f"{DEFAULT}-run=2")
+
+
+def test_names_of_version_0_1_are_still_found() -> None:
+    run(DEFAULT, "finished", epochs=9)
+    run(f"{DEFAULT}-2", "interrupted")
+    assert place(config(), resume=True).path == Path(f"{DEFAULT}-2")
+    assert place(config()).path == Path(f"{DEFAULT}-run=2")
 
 
 def test_resuming_by_name_finds_the_run_with_the_same_settings() -> None:
     run(DEFAULT, "interrupted", epochs=9)
-    run(f"{DEFAULT}-2", "failed")
+    run(f"{DEFAULT}-run=2", "failed")
     found = place(config(), resume=True)
-    assert (found.path, found.finished) == (Path(f"{DEFAULT}-2"), False)
+    assert (found.path, found.finished) == (Path(f"{DEFAULT}-run=2"), False)
     assert place(config(epochs=9), resume=True).path == DEFAULT
     new = place(config(epochs=8), resume=True)
-    assert new.path == Path(f"{DEFAULT}-3")
+    assert new.path == Path(f"{DEFAULT}-run=3")
     assert "nothing to resume" in new.messages[0]
 
 
 def test_overwriting_by_name_takes_the_run_with_the_same_settings() -> None:
     run(DEFAULT, "finished", epochs=9)
-    run(f"{DEFAULT}-2", "finished")
-    assert place(config(), overwrite=True).path == Path(f"{DEFAULT}-2")
+    run(f"{DEFAULT}-run=2", "finished")
+    assert place(config(), overwrite=True).path == Path(f"{DEFAULT}-run=2")
     assert place(config(epochs=9), overwrite=True).path == DEFAULT
 
 
@@ -137,7 +144,7 @@ def test_a_folder_in_which_a_run_was_killed_at_its_start_can_be_used() -> None:
 def test_a_run_without_settings_can_only_be_overwritten() -> None:
     RunFolder(DEFAULT).path.mkdir(parents=True)
     RunFolder(DEFAULT).mark("running")
-    assert place(config()).path == place(config(), resume=True).path == Path(f"{DEFAULT}-2")
+    assert place(config()).path == place(config(), resume=True).path == Path(f"{DEFAULT}-run=2")
     with pytest.raises(UsageError, match="killed at its start"):
         place(config(str(DEFAULT)), resume=True)
     assert place(config(str(DEFAULT)), overwrite=True).path == DEFAULT

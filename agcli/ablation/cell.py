@@ -47,6 +47,7 @@ class CellJob:
         threads: that it computes with.
         tokenised: the folder of tokenised data that cells share.
         reported: whether its test metrics are for anybody to see; where not, the test claims are not ranked.
+        name: the cell in words, for logs.
     """
 
     fingerprint: str
@@ -56,6 +57,7 @@ class CellJob:
     threads: int
     tokenised: str
     reported: bool = True
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,19 @@ def data_digest(dataset: str) -> str:
 
 
 def training_examples(dataset: str) -> int:
-    """Training examples of prepared data; of ranking data, lists."""
+    """Training examples of prepared data; of ranking data, lists.
+
+    Raises:
+        DataError: no such data, or nothing in them to train on.
+    """
     folder = find_dataset(dataset, Path.cwd())
     lists = read_manifest(folder).get("lists")
-    return int(lists["count"]) if lists else len(load_prepared(folder).splits["train"])
+    if lists:
+        return int(lists["count"])
+    splits = load_prepared(folder).splits
+    if "train" not in splits:
+        raise DataError("the data set has no train split", file=folder, allowed=splits)
+    return len(splits["train"])
 
 
 @lru_cache
@@ -200,8 +211,8 @@ def columns(axes: Sequence[str]) -> list[str]:
     return [
         *("cell", "model", "dataset", "variant", "mdg", "pdg", "guide_mode", "layers", "size", "learning_rate"),
         *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
-        *("state", "diverged", "reason", "metric"),
-        *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES)),
+        *("state", "diverged", "collapsed", "reason", "metric", "baseline"),
+        *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES, "baseline")),
     ]
 
 
@@ -227,24 +238,30 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
         **{f"set:{name}": flat[name] for name in cell.axes},
         "state": "failed" if failed else "finished" if record else "pending",
         "diverged": int(failed is not None and failed.diverged),
+        "collapsed": int(failed is None and record is not None and record["degenerate"]),
         "reason": failed.reason if failed else "",
     }
     if record is not None and failed is None:
         metrics, plan = folder.metrics, folder.environment.get("plan", {})
         found |= {name: plan.get(name) for name in ("precision", "device")}
-        found |= {"metric": "RR" if "RR" in metrics["dev"] else "accuracy"}
-        found["diverged"] = int(record["degenerate"])
-        found |= {f"dev:{name}": value for name, value in metrics["dev"].items()}
+        ranked = "RR" in metrics["dev"]
+        metric = "RR" if ranked else "accuracy"
+        found |= {"metric": metric, "baseline": "first stage" if ranked else "majority class"}
+        by_split = {"dev": metrics["dev"]}
         if cell.role != "select":  # what is not reported is not looked at either
-            found |= {f"test:{name}": value for name, value in _test_metrics(folder, metrics).items()}
+            by_split["test"] = _test_metrics(folder, metrics, "reranked")
+        for split, values in by_split.items():
+            baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, {}, "first_stage")
+            found |= {f"{split}:{name}": value for name, value in values.items()}
+            found[f"{split}:baseline"] = baseline.get(metric)
     return found
 
 
-def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics of the test split; of a ranking those over all judged claims, none where none is judged."""
+def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Metrics of the test split; of a ranking's stage those over all judged claims, none where none is judged."""
     ranking = RunFolder(folder.path / "rankings" / "test")
     if (ranking.path / "metrics.json").is_file():
-        found = ranking.read_json("metrics.json").get("reranked", {}).get("all", {})
+        found = ranking.read_json("metrics.json").get(stage, {}).get("all", {})
         return {name: found[name]["value"] for name in MEASURES if name in found}
     return dict(metrics.get("test", {}))
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from agcli.ablation.table import CHOICE, GUIDING, PLACE, Cells, Setting, axes, cells_of, checked, groups, setting_of
+from agcli.ablation.table import (
+    CHOICE,
+    GUIDING,
+    PLACE,
+    Cells,
+    Setting,
+    axes,
+    cells_of,
+    checked,
+    groups,
+    setting_of,
+    split_of,
+)
 from agcli.statistics import Contrast, claim_line, contrast, holm, stars, unpaired_line
 
 
@@ -22,8 +34,8 @@ class ContrastRow:
         unguided: the first arm; None where the sweep has no unguided cell to compare with.
         guided: the second arm.
         contrast: guided minus unguided over the seeds at which both finished; None where there is none.
-        converged: the same over the seeds at which neither diverged, to be read beside it; None where no compared seed
-            diverged, or none is left.
+        converged: the same over the seeds at which neither collapsed to one class, to be read beside it; None where no
+            compared seed collapsed, or none is left.
         holm_p: `contrast.t_p`, corrected over the whole family.
         stars: of the corrected value; none below `FEWEST_SEEDS` seeds, or where diverged seeds have no metric.
         untested: whether the data have no test split.
@@ -48,7 +60,8 @@ class ContrastRow:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must be said beside the numbers: few seeds, seeds without a partner, diverged, failed, not yet run."""
+        """What must be said beside the numbers: few seeds, seeds without a partner, collapsed, failed, not yet run."""
+        unguided, guided = f"{replace(self.setting, layers='').name}, unguided", f"{self.setting.name}, {self.variant}"
         said = [] if self.unguided else ["There are no unguided cells to compare with."]
         said.append(claim_line(self.contrast.n if self.contrast else 0))
         said.append(unpaired_line(self.contrast) if self.contrast else "")
@@ -57,10 +70,11 @@ class ContrastRow:
         if self.lost:
             seeds = ", ".join(map(str, self.lost))
             said.append(
-                f"No metric where training diverged, seed {seeds}: survivors are compared; no claim can be made."
+                f"{guided}: no metric where training diverged, seed {seeds}: survivors are compared; no claim can be "
+                "made."
             )
-        said += _shortfalls("unguided", self.unguided) if self.unguided else []
-        return tuple(line for line in (*said, *_shortfalls(self.variant, self.guided)) if line)
+        said += _shortfalls(unguided, self.unguided) if self.unguided else []
+        return tuple(line for line in (*said, *_shortfalls(guided, self.guided)) if line)
 
 
 def family(results: pd.DataFrame) -> list[ContrastRow]:
@@ -110,10 +124,7 @@ def _partners(unguided: pd.DataFrame, guided: pd.DataFrame) -> pd.DataFrame:
 
 def _is_tested(table: pd.DataFrame, guided: pd.DataFrame) -> bool:
     """Whether the data of a setting have a test split, or nothing of them has finished yet."""
-    row = guided.iloc[0]
-    column, of_data = f"test:{row['metric']}", table["dataset"] == row["dataset"]
-    finished = table[of_data & (table["state"] == "finished") & (table["role"] != "select")]
-    return not len(finished) or (column in finished and bool(finished[column].notna().any()))
+    return split_of(table, guided["dataset"].iloc[0]) != "dev"
 
 
 def _compared(unguided: pd.DataFrame, guided: pd.DataFrame, tested: bool) -> ContrastRow:
@@ -121,7 +132,7 @@ def _compared(unguided: pd.DataFrame, guided: pd.DataFrame, tested: bool) -> Con
     split = "test" if tested else "dev"
     first, second = cells_of(unguided, split) if len(unguided) else None, cells_of(guided, split)
     found = _paired(first, second, set()) if tested else None
-    diverged = {*second.diverged, *(first.diverged if first else ())} & set(found.seeds if found else ())
+    collapsed = {*second.collapsed, *(first.collapsed if first else ())} & set(found.seeds if found else ())
     return ContrastRow(
         setting=setting_of(guided),
         variant=str(guided["variant"].iloc[0]),
@@ -129,7 +140,7 @@ def _compared(unguided: pd.DataFrame, guided: pd.DataFrame, tested: bool) -> Con
         unguided=first,
         guided=second,
         contrast=found,
-        converged=_paired(first, second, diverged) if diverged else None,
+        converged=_paired(first, second, collapsed) if collapsed else None,
         untested=not tested,
     )
 
@@ -148,7 +159,12 @@ def _stars(row: ContrastRow, p: float | None) -> str:
 
 
 def _shortfalls(name: str, cells: Cells) -> list[str]:
-    seeds = {"diverged": cells.diverged, "failed": cells.failed, "not run yet": cells.pending}
+    seeds = {
+        "collapsed to one class": cells.collapsed,
+        "diverged": cells.diverged,
+        "failed": cells.failed,
+        "not run yet": cells.pending,
+    }
     return [f"{name}, {what}: seed {', '.join(map(str, which))}." for what, which in seeds.items() if which]
 
 
@@ -183,6 +199,7 @@ def _numbers(found: Contrast | None) -> dict[str, object]:
 def _counts(arm: str, cells: Cells | None) -> dict[str, object]:
     return {
         f"{arm}_best": cells.best if cells else None,
+        f"{arm}_collapsed": len(cells.collapsed) if cells else 0,
         f"{arm}_diverged": len(cells.diverged) if cells else 0,
         f"{arm}_failed": len(cells.failed) if cells else 0,
         f"{arm}_pending": len(cells.pending) if cells else 0,

@@ -11,6 +11,7 @@ from typing import Any
 
 from agcli.ablation.cell import config_of
 from agcli.ablation.grid import Cell
+from agcli.ablation.naming import duration
 from agcli.ablation.sweep import Sweep
 from agcli.assembly import Assembly
 from agcli.processes import pinned_threads
@@ -42,11 +43,11 @@ class Estimate:
 
     def rows(self) -> list[list[object]]:
         """For a table."""
-        hours = self.seconds / self.workers / 3600
+        time = duration(self.seconds / self.workers)
         return [
             ["cells to run now", self.cells],
             ["optimiser steps", self.steps],
-            [f"training time, {self.workers} at a time", f"{hours:.2f} h (from {MEASURED_STEPS} steps a kind of cell)"],
+            [f"training time, {self.workers} at a time", f"{time} (from {MEASURED_STEPS} steps a kind of cell)"],
             ["not in it", "evaluation, and what workers take from each other"],
             ["disk, at most", f"{self.disk_bytes / 1e9:.1f} GB"],
         ]

@@ -221,8 +221,10 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     """
     name, equals, listed = text.partition("=")
     name = name.strip().replace("-", "_")
-    if not equals or name not in OPTIONS:
-        raise UsageError(f"--set {text}: OPTION=VALUE,VALUE is asked for.{did_you_mean(name, OPTIONS)}")
+    if not equals or not listed.strip():
+        raise UsageError(f"--set {text}: give an option and one or more values.", hint="--set dropout=0.0,0.1")
+    if name not in OPTIONS:
+        raise UsageError(f"--set {text}: there is no option {name!r}.{did_you_mean(name, OPTIONS)}")
     return name, tuple(_value(name, word.strip()) for word in listed.split(","))
 
 

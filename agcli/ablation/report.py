@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from agcli.ablation.contrasts import ContrastRow, family, flat
+from agcli.ablation.means import below_baseline, mean_rows
 from agcli.ablation.plan import read_plan
-from agcli.ablation.selection import Winner, winners
-from agcli.ablation.table import CHOICE, GUIDING, axes, cells_of, checked, groups, read_results
+from agcli.ablation.report_tables import ReportTable, report_tables
+from agcli.ablation.selection import winners
+from agcli.ablation.table import checked, read_results
 from agcli.atomic import write_text, writing
 from agcli.errors import DataError
 from agcli.figures import PaperPoints
@@ -31,17 +33,7 @@ from agcli.paper.notes import given_beside
 from agcli.paper.printed import printed
 from agcli.paper.rendering import markdown, records
 from agcli.results import RunFolder, csv_text
-from agcli.statistics import crossed_bootstrap, power, power_line
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """A table for people."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
+from agcli.statistics import FEWEST_SEEDS, Contrast, Interval, crossed_bootstrap, power, power_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +74,15 @@ def write_report(folder: Path) -> Report:
     """
     plan, results = _plan(folder), read_results(folder / "results.csv")
     table = checked(results)
-    comparisons, chosen = family(results), winners(results)
-    means = [_mean_row(part) for part in _settings(table)]
+    comparisons, chosen, means = family(results), winners(results), mean_rows(table)
     lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
     lines += [note for found in chosen for note in found.notes]
-    lines += list(_arithmetic(results))
+    lines += [*_arithmetic(results), *below_baseline(table)]
     lines += list(_over_examples(folder, comparisons))
     place = folder / "report"
     with writing(place):
         place.mkdir(exist_ok=True)
-    tables = list(_tables(means, comparisons, chosen, results))
+    tables = list(report_tables(means, comparisons, chosen, results))
     asked = plan.get("recipe")
     laid_out = _paper_table(plan, results, comparisons) if asked else None
     report = Report(
@@ -123,118 +114,31 @@ def _arithmetic(results: pd.DataFrame) -> Iterator[str]:
         yield f"Cells ran in different arithmetic ({'; '.join(found)}): a difference between arms may come of that."
 
 
-def _settings(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Cells that are reported, those of one setting and variant together."""
-    return groups(table[table["role"] != "select"], *GUIDING, "variant", *CHOICE)
-
-
-def _mean_row(part: pd.DataFrame) -> dict[str, object]:
-    """Mean, spread and counts of one setting and variant on its primary metric; dev where there is no test."""
-    row = part.iloc[0]
-    metric = str(row["metric"])
-    on_test = f"test:{metric}" in part and bool(part[f"test:{metric}"].notna().any())
-    split = "test" if on_test else "dev"
-    cells = cells_of(part, split) if metric else None
-    found = cells.summary if cells else None
-    return {
-        **{name: row[name] for name in ("model", "dataset", "size", "layers", "guide_mode")},
-        **{name: row[name] for name in axes(part)},
-        **{name: row[name] for name in ("variant", "mdg", "pdg", "learning_rate")},
-        "metric": metric,
-        "split": split,
-        "n": found.n if found else 0,
-        **{name: getattr(found, name, None) for name in ("mean", "sd", "low", "high")},
-        "best": cells.best if cells else None,
-        "diverged": int((part["diverged"] != 0).sum()),
-        **{state: int((part["state"] == state).sum()) for state in ("failed", "pending")},
-    }
-
-
-def _tables(
-    means: Sequence[Mapping[str, object]],
-    comparisons: Sequence[ContrastRow],
-    chosen: Sequence[Winner],
-    results: pd.DataFrame,
-) -> Iterator[ReportTable]:
-    varied = _varied(means)
-    columns = [*varied, "variant", "metric", "split", "n", "mean ± sd", "95 % t-interval", "best", "diverged", "failed"]
-    rows = [[*(row[name] for name in (*varied, "variant", "metric", "split", "n")), *_figures(row)] for row in means]
-    caption = "Over seeds, in percent. best: the best seed, to be read beside the mean only. diverged seeds that "
-    yield ReportTable("Means", columns, rows, caption + "finished are in the mean.")
-    found = flat(comparisons)
-    if found:
-        tests = ["points [95 % t-interval]", "t p", "Holm p", "stars", "Wilcoxon p (least)", "d_z"]
-        yield ReportTable(
-            "Guided minus unguided",
-            [*varied, "variant", "n", *tests],
-            [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
-            "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
-            f"{len(found)} comparisons here; * p < 0.05, ** p < 0.01, on corrected values. The rest is descriptive.",
-        )
-    if chosen:
-        rows = [[*_winner(each)] for each in chosen]
-        yield ReportTable("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
-    failed = results[results["state"] == "failed"]
-    if len(failed):
-        yield ReportTable("Failed cells", ["cell", "variant", "seed", "reason"],
-                          failed[["cell", "variant", "seed", "reason"]].to_numpy().tolist())  # fmt: skip
-
-
-def _varied(means: Sequence[Mapping[str, object]]) -> list[str]:
-    """The columns of settings that differ between rows; model and data set always."""
-    first = means[0] if means else {}
-    names = [name for name in first if name in ("size", "layers", "guide_mode") or name.startswith("set:")]
-    return ["model", "dataset", *(name for name in names if len({str(row[name]) for row in means}) > 1)]
-
-
-def _figures(row: Mapping[str, Any]) -> list[object]:
-    if row["mean"] is None:
-        return [None, None, None, row["diverged"], row["failed"]]
-    spread = f" ± {100 * row['sd']:.2f}" if row["sd"] is not None else ""
-    interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}" if row["low"] is not None else None
-    return [f"{100 * row['mean']:.2f}{spread}", interval, f"{100 * row['best']:.2f}", row["diverged"], row["failed"]]
-
-
-def _tests(row: Mapping[str, Any]) -> list[object]:
-    if row["difference"] is None:
-        return [None] * 6
-    interval = f" [{100 * row['low']:+.2f}, {100 * row['high']:+.2f}]" if row["low"] is not None else ""
-    wilcoxon = f"{row['wilcoxon_p']:.3f} ({row['wilcoxon_least_p']:.3f})" if row["wilcoxon_p"] is not None else None
-    points = f"{100 * row['difference']:+.2f}{interval}"
-    return [points, row["t_p"], row["holm_p"], row["stars"], wilcoxon, row["effect_size"]]
-
-
-def _winner(found: Winner) -> Iterator[object]:
-    yield from (found.setting.model, found.setting.dataset, found.variant)
-    chosen = found.chosen
-    mean = chosen.summary if chosen else None
-    if chosen is None or mean is None:
-        yield from (None, None, len(found.trials))
-        return
-    yield f"mdg={chosen.mdg:g}, pdg={chosen.pdg:g}, learning rate {chosen.learning_rate:g}"
-    yield from (f"{100 * mean.mean:.2f}", len(found.trials))
-
-
 def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
     """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
-    several_sizes = len({row.setting.size for row in comparisons}) > 1
     for row in comparisons:
         if row.contrast is None or row.contrast.n < 2:
             continue
         arms = [dict(arm.marks) for arm in (row.unguided, row.guided) if arm is not None]
         first, second = (_scores([folder / "cells" / arm[seed] for seed in row.contrast.seeds]) for arm in arms)
-        interval = crossed_bootstrap(first, second)
-        where = row.setting
-        apart = [f"size {where.size}"] * several_sizes + [f"layer {where.layers}"] * (where.layers != "all")
-        apart += [f"{option} {value}" for option, value in where.options]
-        name = ", ".join([f"{where.model} on {where.dataset}", row.variant, *apart])
-        yield (
-            f"{name}: {100 * row.contrast.difference:+.2f} points; over seeds and examples both resampled "
-            f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]."
-        )
+        name = f"{row.setting.name}, {row.variant}"
+        if row.contrast.n >= FEWEST_SEEDS:  # of fewer the resampled spread is far too small
+            yield f"{name}: {_crossed_line(row.contrast, crossed_bootstrap(first, second))}"
         found = power(first, second)
         if found is not None:
             yield f"{name}: {power_line(found)}"
+
+
+def _crossed_line(found: Contrast, interval: Interval) -> str:
+    """The interval over seeds and examples, with a caution where it is narrower than the one over seeds alone."""
+    width = (found.high or 0.0) - (found.low or 0.0)
+    caution = ""
+    if interval.high - interval.low < width:
+        caution = " (narrower than the t-interval, since resampled seeds vary too little: go by the wider one)"
+    return (
+        f"{100 * found.difference:+.2f} points; over seeds and examples both resampled "
+        f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]{caution}."
+    )
 
 
 def _scores(cells: Sequence[Path]) -> Floats:

@@ -19,6 +19,7 @@ import pandas as pd
 from agcli import interruption
 from agcli.ablation.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
 from agcli.ablation.grid import Cell, Grid, Winners, first_cells, report_cells
+from agcli.ablation.naming import cell_name, varied_options
 from agcli.ablation.plan import PLAN, read_plan
 from agcli.ablation.selection import winner
 from agcli.ablation.table import CHOICE
@@ -86,6 +87,14 @@ class Sweep:
         winners = self.winners()
         searched = [grid for grid in self.grids if grid.searches] if winners else []
         return self.first + [cell for grid in searched for cell in report_cells(grid, winners or {})]
+
+    @cached_property
+    def _varied(self) -> tuple[str, ...]:
+        return varied_options(self.first)
+
+    def name(self, cell: Cell) -> str:
+        """The cell in words: `both, size 300, seed 1`."""
+        return cell_name(cell, self._varied)
 
     def mark(self, cell: Cell) -> str:
         """The cell's fingerprint."""
@@ -194,7 +203,10 @@ def run_sweep(
                     sweep.note_failure(outcome)
                 sweep.write_results()
                 if outcome.state == "failed" and fail_fast:
-                    raise RunError(f"cell {outcome.fingerprint}: {outcome.reason}", hint="--fail-fast ended the sweep")
+                    name = next(job.name for job in jobs if job.fingerprint == outcome.fingerprint)
+                    raise RunError(
+                        f"{name} (cell {outcome.fingerprint}): {outcome.reason}", hint="--fail-fast ended the sweep"
+                    )
         return pd.DataFrame(sweep.write_results())
 
 
@@ -217,6 +229,7 @@ def _jobs(sweep: Sweep) -> list[CellJob]:
             sweep.threads,
             str(sweep.folder / "tokenised"),
             cell.role != "select",
+            sweep.name(cell),
         )
         for cell in sorted(sweep.cells(), key=lambda cell: cell.options["seed"])
         if not sweep.is_finished(cell) and sweep.mark(cell) not in failures

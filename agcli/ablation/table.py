@@ -44,19 +44,28 @@ class Setting:
     layers: str
     options: tuple[tuple[str, str], ...]
 
+    @property
+    def name(self) -> str:
+        """`minilm on mnli, size 300, layer 3, dropout 0.1`."""
+        size = f"{100 * float(self.size):g} %" if float(self.size) <= 1 else self.size
+        layer = [f"layer {self.layers}"] if self.layers.isdecimal() else []
+        options = [f"{option} {value}" for option, value in self.options]
+        return ", ".join([f"{self.model} on {self.dataset}", f"size {size}", *layer, *options])
+
 
 @dataclass(frozen=True)
 class Cells:
     """The cells of one setting, which differ in their seed only.
 
-    A seed that diverged and yet finished has a metric and takes part everywhere: leaving it out would flatter the arm.
+    A seed that collapsed to one class has a metric and takes part everywhere: leaving it out would flatter the arm.
 
     Attributes:
         mdg: weight of MDG.
         pdg: weight of PDG.
         learning_rate: the peak.
         metrics: (seed, primary metric) of the cells that finished.
-        diverged: seeds flagged as diverged, whether they finished or failed.
+        collapsed: seeds whose answers to all dev examples are one and the same class.
+        diverged: seeds that failed because numbers ceased to be finite in training.
         failed: seeds without a metric because the run failed.
         pending: seeds that have not run.
         marks: (seed, fingerprint) of the finished cells, where the table has fingerprints.
@@ -66,6 +75,7 @@ class Cells:
     pdg: float
     learning_rate: float
     metrics: tuple[tuple[int, float], ...]
+    collapsed: tuple[int, ...]
     diverged: tuple[int, ...]
     failed: tuple[int, ...]
     pending: tuple[int, ...]
@@ -97,14 +107,15 @@ def read_results(path: Path) -> pd.DataFrame:
 def checked(results: pd.DataFrame) -> pd.DataFrame:
     """The table with text as text ("" where empty) and numbers as numbers (NaN where empty).
 
-    A row without the name of its metric, as of a cell that did not finish, takes that of its data set.
+    A row without the name of its metric, as of a cell that did not finish, takes that of its data set. Results without
+    a column `collapsed` count cells that collapsed to one class as diverged, which no cell that finished can have.
 
     Raises:
         DataError: a column is missing, a number is none, a state is unknown, or a data set has two primary metrics.
     """
-    table = results.copy() if "metric" in results else results.assign(metric="")
-    text = [*PLACE, *GUIDING, "variant", "role", "state", "metric", *axes(table)]
-    numbers = [*CHOICE, "seed", "diverged", *_columns(table, "dev:", "test:")]
+    table = results.assign(**{name: "" for name in ("metric", "baseline") if name not in results})
+    text = [*PLACE, *GUIDING, "variant", "role", "state", "metric", "baseline", *axes(table)]
+    numbers = [*CHOICE, "seed", "diverged", *_columns(table, "collapsed", "dev:", "test:")]
     missing = [name for name in (*text, *numbers) if name not in table]
     if missing:
         raise DataError(f"not the results of a sweep: no column {', '.join(missing)}")
@@ -125,7 +136,11 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
     table["size"] = [text if _number(text, "size") <= 1 else f"{float(text):.0f}" for text in table["size"]]
     table["layers"] = [text.removesuffix(".0") for text in table["layers"]]
     table["metric"] = table["dataset"].map(_primary_metrics(table))
-    return table.fillna({"mdg": 0.0, "pdg": 0.0, "diverged": 0.0})
+    table = table.fillna({"mdg": 0.0, "pdg": 0.0, "diverged": 0.0})
+    if "collapsed" not in table:
+        table["collapsed"] = table["diverged"].where(table["state"] == "finished", 0.0)
+        table["diverged"] -= table["collapsed"]
+    return table
 
 
 def _number(value: Any, column: str) -> float:
@@ -160,6 +175,15 @@ def groups(table: pd.DataFrame, *columns: str) -> Iterator[pd.DataFrame]:
         yield part
 
 
+def split_of(table: pd.DataFrame, dataset: str) -> str:
+    """The split that data are reported on: `test`, else `dev`; "" as long as no cell of them has finished."""
+    finished = table[(table["dataset"] == dataset) & (table["state"] == "finished") & (table["role"] != "select")]
+    if not len(finished):
+        return ""
+    column = f"test:{finished['metric'].iloc[0]}"
+    return "test" if column in finished and finished[column].notna().any() else "dev"
+
+
 def setting_of(part: pd.DataFrame) -> Setting:
     """What the rows of a group have in common."""
     row = part.iloc[0]
@@ -191,6 +215,7 @@ def cells_of(part: pd.DataFrame, split: str) -> Cells:
         pdg=float(row["pdg"]),
         learning_rate=float(row["learning_rate"]),
         metrics=tuple(metrics),
+        collapsed=_seeds(part[part["collapsed"] == 1]),
         diverged=_seeds(part[part["diverged"] != 0]),
         failed=_seeds(part[part["state"] == "failed"]),
         pending=_seeds(part[part["state"] == "pending"]),

@@ -145,7 +145,7 @@ def ablate(
     before = read_plan(folder)
     if before is not None and before["grids"] != sweep.plan["grids"]:
         display.note(f"{folder} was begun with another grid: its cells are kept, the results become those of this one.")
-    with SweepProgress(sweep.axes) as watch:
+    with SweepProgress() as watch:
         runner = _runner(engine, workers, address, gpus, watch.started)
         run_sweep(sweep, runner, fail_fast=fail_fast, watch=watch)
     show_report(sweep.folder, json)

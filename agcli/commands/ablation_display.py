@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agcli.ablation.cell import CellJob, Outcome
+from agcli.ablation.naming import duration
 from agcli.ablation.sweep import Sweep, SweepWatch
 from agcli.commands import display
 
@@ -28,8 +29,7 @@ SHOWN = 20
 class SweepProgress(SweepWatch):
     """A live table of what runs; a context manager, so that it is taken away whatever happens."""
 
-    def __init__(self, axes: Sequence[str]) -> None:
-        self.axes = axes
+    def __init__(self) -> None:
         self.console = display.stderr()
         self.live = Live(console=self.console, refresh_per_second=2, transient=True)
         self.total = self.done = self.failed = self.ended_here = 0
@@ -56,17 +56,15 @@ class SweepProgress(SweepWatch):
 
     def ended(self, outcome: Outcome) -> None:
         """A cell has ended; a failure gets a line of its own."""
-        self.running.pop(outcome.fingerprint, None)
+        job, _ = self.running.pop(outcome.fingerprint)
         self.ended_here += 1
         if outcome.state == "failed":
             self.failed += 1
-            display.warn(f"cell {outcome.fingerprint} failed: {outcome.reason}", self.console)
+            display.warn(f"{job.name} (cell {outcome.fingerprint}) failed: {outcome.reason}", self.console)
         else:
             self.done += 1
-            display.note(
-                f"cell {outcome.fingerprint} finished in {outcome.seconds:.0f} s ({self.done} of {self.total})",
-                self.console,
-            )
+            took = f"finished in {outcome.seconds:.0f} s ({self.done} of {self.total})"
+            display.note(f"{job.name} (cell {outcome.fingerprint}) {took}", self.console)
         self._show()
 
     def _show(self) -> None:
@@ -74,12 +72,12 @@ class SweepProgress(SweepWatch):
             return
         left = self.total - self.done - self.failed
         pace = (perf_counter() - self.began) / self.ended_here if self.ended_here else None
-        rest = "" if pace is None else f", about {pace * left / 60:.0f} min left"
+        rest = "" if pace is None else f", about {duration(pace * left)} left"
         table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
         for mark, (job, since) in list(self.running.items())[:SHOWN]:
-            table.add_row(mark, escape(_what(job.options, self.axes)), f"{perf_counter() - since:.0f}")
+            table.add_row(mark, escape(job.name), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
 

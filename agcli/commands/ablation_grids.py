@@ -54,7 +54,7 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
         raise UsageError(f"layers: {own['layers']!r} is neither all nor each.")
     count = _count(own, "seeds", 5)
     picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
-    return room.Grid(
+    grid = room.Grid(
         models=models,
         datasets=datasets,
         variants=room.parse_variants(_joined(own["variants"])) if "variants" in own else room.VARIANTS,
@@ -67,6 +67,22 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
         axes=_distinct(room.parse_axis(text) for text in _axes(own.get("set", ()))),
         options=options,
     )
+    _check_sizes(grid)
+    return grid
+
+
+def _check_sizes(grid: Grid) -> None:
+    """Refuse, before anything runs, a number of training examples that some data have not."""
+    from agcli.ablation.cell import training_examples
+
+    largest = max((size for size in grid.sizes if isinstance(size, int)), default=0)
+    for dataset in grid.datasets if largest else ():
+        available = training_examples(dataset)
+        if largest > available:
+            raise UsageError(
+                f"--sizes {largest}: {dataset} has {available} training examples.",
+                hint=f"--sizes {available} at most, or shares such as 0.5,1.0",
+            )
 
 
 def recipe_of(

@@ -208,11 +208,14 @@ def _interval_caption(found: Evaluation) -> str:
     return (
         f"[low, high]: 95 % bootstrap over examples ({found.resamples} resamples, seed {found.seed}), with the "
         "models fixed. It does not cover the spread over seeds: a claim about guiding needs several seeds. "
-        "ece: 15 equal-width bins of confidence."
+        "ece: 15 equal-width bins of confidence; too high where examples are few; its interval, less the bootstrap's "
+        "bias and cut at 0, is the spread of this estimate and no interval of the true error."
     )
 
 
 def _tests_table(found: Evaluation) -> Table:
+    from agcli.statistics import p_text, permutations_text
+
     first = found.runs[0].name
     columns = ["run", "only first right", "only it right", "McNemar p", "accuracy p", "f1_macro p"]
     rows = [
@@ -220,15 +223,16 @@ def _tests_table(found: Evaluation) -> Table:
             run.name,
             comparison.only_first_right,
             comparison.only_second_right,
-            comparison.mcnemar_p,
-            comparison.permutation_p["accuracy"],
-            comparison.permutation_p["f1_macro"],
+            p_text(comparison.mcnemar_p),
+            p_text(comparison.permutation_p["accuracy"]),
+            p_text(comparison.permutation_p["f1_macro"]),
         ]
         for run, comparison in zip(found.runs[1:], found.comparisons, strict=True)
     ]
+    drawn = permutations_text([comparison.exact for comparison in found.comparisons], found.seed)
     caption = (
-        "Exact McNemar test, and paired permutation tests of accuracy and f1_macro; two-sided, for these fixed "
-        "models: one pair of runs says nothing on other seeds."
+        f"Exact McNemar test, and paired permutation tests of accuracy and f1_macro ({drawn}); two-sided, for these "
+        "fixed models: one pair of runs says nothing on other seeds."
     )
     if len(rows) > 1:
         caption += f" The p-values are not corrected for the {len(rows)} comparisons."

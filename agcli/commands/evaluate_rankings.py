@@ -12,6 +12,7 @@ from agcli.commands.evaluate_tables import Table, show, with_interval
 if TYPE_CHECKING:
     from agcli.ranking_evaluation import Averages, RankingEvaluation
     from agcli.retrieval import Protocol
+    from agcli.statistics import PairedDifference
 
 WIDEST = 3
 """Columns of values that fit a terminal side by side; beyond them a value has a row of its own."""
@@ -116,6 +117,8 @@ def _conditional_caption(found: RankingEvaluation) -> str:
 
 def _tests_table(found: RankingEvaluation, protocol: Protocol) -> Iterator[Table]:
     """The paired tests of one protocol; none where nothing may be compared under it."""
+    from agcli.statistics import p_text, permutations_text
+
     comparisons = [comparison for comparison in found.comparisons if protocol in comparison.differences]
     if not comparisons:
         return
@@ -125,8 +128,8 @@ def _tests_table(found: RankingEvaluation, protocol: Protocol) -> Iterator[Table
             *([comparison.second] if several else []),
             measure,
             with_interval(test.value, test.interval, "+"),
-            test.t_p,
-            test.randomisation_p,
+            p_text(test.t_p),
+            p_text(test.randomisation_p),
             test.better,
             test.equal,
             test.worse,
@@ -147,15 +150,17 @@ def _tests_table(found: RankingEvaluation, protocol: Protocol) -> Iterator[Table
         "worse",
     ]
     against = f"differences from {first}" if several else f"{comparisons[0].second} − {first}"
-    yield Table(f"{_heading(found, protocol)}: {against}", columns, rows, _tests_caption(rows))
+    tests = [test for comparison in comparisons for test in comparison.differences[protocol].values()]
+    drawn = permutations_text([test.exact for test in tests], found.seed)
+    yield Table(f"{_heading(found, protocol)}: {against}", columns, rows, _tests_caption(tests, drawn))
 
 
-def _tests_caption(rows: Sequence[Sequence[object]]) -> str:
+def _tests_caption(tests: Sequence[PairedDifference], drawn: str) -> str:
     caption = (
-        "t p: paired t-test, the paper's; randomisation p: sign flips of the queries' differences; better, equal, "
-        "worse: queries. Two-sided, for these fixed models, one seed each: it says nothing on other seeds. "
-        f"The p-values are not corrected for the {len(rows)} comparisons."
+        f"t p: paired t-test, the paper's; randomisation p: sign flips of the queries' differences ({drawn}); better, "
+        "equal, worse: queries. Two-sided, for these fixed models, one seed each: it says nothing on other seeds. "
+        f"The p-values are not corrected for the {len(tests)} comparisons."
     )
-    if any(cell is None for row in rows for cell in row):
+    if any(test.t_p is None for test in tests):
         caption += " -: no t-test, as one query, or differences without variance, give it nothing to work with."
     return caption

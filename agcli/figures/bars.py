@@ -19,6 +19,10 @@ _LINE = 0.215
 """Inches from one line to the next: 8 pt type with half a line between."""
 _NAME, _REASON = 64, 84
 """Most characters of a model's name and of a reason: what 8 pt leaves room for."""
+_RATIO = (
+    "ratio to none: geometric mean, over rounds, of the times on the same batches, with its 95 % t-interval over "
+    "rounds; not the quotient of the bars, which are medians of single steps."
+)
 _TIME_ENDS, _RATIO_STARTS = 42, 54
 """Points to the right of the axes."""
 
@@ -58,7 +62,8 @@ def _draw(groups: Sequence[list[Arm]], folder: Path, stem: str) -> list[Path]:
     lines = len(arms) + len(groups)
     factor, unit = time_unit(arms)
     with style.house_style():
-        figure = style.new_figure(_LINE * (lines + 1) + 0.7, [said_of_all(arms)])
+        ratio = [_RATIO] if any(arm.ratio is not None and arm.variant != "none" for arm in arms) else []
+        figure = style.new_figure(_LINE * (lines + 1) + 0.7, [*ratio, said_of_all(arms)])
         axes = figure.add_subplot()
         names: dict[int, str] = {}
         heading = 0

@@ -35,11 +35,13 @@ class Cell:
         role: select, report or single.
         axes: other options that the sweep varies, with their values.
         state: finished, failed or pending.
-        diverged: whether training came to nothing.
+        collapsed: whether all dev examples are given one and the same class.
         reason: why there is no figure.
         metric: name of the data set's primary metric; empty where the run did not finish.
         dev: its value on the development set, 0 to 1.
         test: its value on the test set, 0 to 1.
+        baseline: what costs no training, such as `majority class`; empty where the row names none.
+        baseline_test: its value on the test set.
     """
 
     model: str
@@ -55,11 +57,13 @@ class Cell:
     role: str
     axes: tuple[tuple[str, str], ...]
     state: str
-    diverged: bool
+    collapsed: bool
     reason: str
     metric: str
     dev: float | None
     test: float | None
+    baseline: str
+    baseline_test: float | None
 
     @property
     def guided(self) -> bool:
@@ -85,9 +89,10 @@ class Mean:
         n: seeds with a figure.
         value: their mean; None where n is 0.
         sd: standard deviation over them; None where n is 0 or 1.
-        low: lower end of the mean's 95 % t-interval over seeds; None where n is 0 or 1.
+        low: lower end of the mean's 95 % t-interval over seeds; None where n is 0 or 1, and where all seeds are equal,
+            so that nothing can be estimated.
         high: its upper end.
-        diverged: seeds that came to nothing and yet have a figure; it counts.
+        collapsed: seeds that give one class and yet have a figure; it counts.
         lost: why seeds have no figure, one text a seed.
     """
 
@@ -96,7 +101,7 @@ class Mean:
     sd: float | None
     low: float | None
     high: float | None
-    diverged: int
+    collapsed: int
     lost: tuple[str, ...]
 
 
@@ -122,11 +127,14 @@ def _read(row: Row) -> Cell:
         role=_text(row["role"]),
         axes=tuple((name.removeprefix("set:"), _same(row[name])) for name in row if name.startswith("set:")),
         state=_text(row["state"]),
-        diverged=bool(number_of(row["diverged"])),
+        # Rows without `collapsed` call a cell that finished diverged where it collapsed.
+        collapsed=_text(row["state"]) == "finished" and bool(number_of(row.get("collapsed", row["diverged"]))),
         reason=_text(row["reason"]),
         metric=metric,
         dev=number_of(row.get(f"dev:{metric}")),
         test=number_of(row.get(f"test:{metric}")),
+        baseline=_text(row.get("baseline")),
+        baseline_test=number_of(row.get("test:baseline")),
     )
 
 
@@ -168,13 +176,14 @@ def mean_of(cells: Iterable[Cell], part: Part) -> Mean:
             )
     figures = [figure for cell in by_seed.values() if (figure := getattr(cell, part)) is not None]
     found = summary([100 * figure for figure in figures]) if figures else None
+    spread = found if found and found.sd else None
     return Mean(
         n=len(figures),
         value=None if found is None else found.mean,
         sd=None if found is None else found.sd,
-        low=None if found is None else found.low,
-        high=None if found is None else found.high,
-        diverged=sum(cell.diverged for cell in by_seed.values() if getattr(cell, part) is not None),
+        low=None if spread is None else spread.low,
+        high=None if spread is None else spread.high,
+        collapsed=sum(cell.collapsed for cell in by_seed.values() if getattr(cell, part) is not None),
         lost=tuple(_why(cell) for cell in by_seed.values() if getattr(cell, part) is None),
     )
 
@@ -185,19 +194,24 @@ def _why(cell: Cell) -> str:
 
 
 def count(means: Iterable[Mean]) -> str:
-    """`n = 5`, or `n = 3 to 5`."""
+    """`5 seeds`, or `3 to 5 seeds`."""
     known = sorted({mean.n for mean in means}) or [0]
-    return f"n = {known[0]}" if len(known) == 1 else f"n = {known[0]} to {known[-1]}"
+    if known == [1]:
+        return "1 seed"
+    return f"{known[0]} seeds" if len(known) == 1 else f"{known[0]} to {known[-1]} seeds"
 
 
 def count_and_interval(means: Sequence[Mean]) -> str:
-    """As `count`, and that one seed gives no interval."""
-    alone = "" if all(mean.n != 1 for mean in means) else ", no interval"
-    return count(means) + (alone if all(mean.n == 1 for mean in means) else alone and f"; n = 1{alone}")
+    """As `count`, and that one seed, or equal ones, give no interval."""
+    known = [mean for mean in means if mean.n]
+    without = {"1 seed" if mean.n == 1 else "equal seeds" for mean in known if mean.low is None}
+    if all(mean.low is None for mean in known):
+        return count(means) + (", no interval" if without else "")
+    return count(means) + (f"; {' and '.join(sorted(without))}: no interval" if without else "")
 
 
 def shortfalls(means: Mapping[str, Mean]) -> list[str]:
-    """What is to be said of means that lack seeds or hold diverged ones.
+    """What is to be said of means that lack seeds or an interval, or hold collapsed ones.
 
     Args:
         means: by what they are called in the picture.
@@ -213,11 +227,13 @@ def at_most(lines: Iterable[str]) -> list[str]:
 
 def _shortfall(mean: Mean) -> str:
     parts = []
+    if mean.sd == 0:
+        parts.append(f"{mean.n} seeds are equal, so that an interval is not estimable")
     if mean.lost:
         seeds = f"{len(mean.lost)} of {mean.n + len(mean.lost)} seeds without a figure"
         parts.append(f"{seeds} ({'; '.join(dict.fromkeys(mean.lost))})")
-    if mean.diverged:
-        parts.append(f"{mean.diverged} of n = {mean.n} diverged, and counted")
+    if mean.collapsed:
+        parts.append(f"{mean.collapsed} of {count([mean])} collapsed to one class, and counted")
     return ", ".join(parts)
 
 
@@ -228,13 +244,18 @@ def no_claim(seeds: Iterable[int]) -> list[str]:
     known = {n for n in seeds if n}
     if len(known) == 1:
         return [line for line in map(claim_line, known) if line]
-    few = f"Where n is below {FEWEST_SEEDS}, no claim can be made; those numbers only describe."
+    few = f"Where seeds are fewer than {FEWEST_SEEDS}, no claim can be made; those numbers only describe."
     return [few] if known and min(known) < FEWEST_SEEDS else []
 
 
 def metric_of(cells: Iterable[Cell]) -> str:
     """The primary metric, which only finished cells name."""
     return next((cell.metric for cell in cells if cell.metric), "metric")
+
+
+def baseline_name(cells: Iterable[Cell]) -> str:
+    """`majority class` or `first stage`, which only finished cells name."""
+    return next((cell.baseline for cell in cells if cell.baseline), "")
 
 
 def weights_of(cells: Iterable[Cell]) -> dict[str, str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from agcli.figures import style
-from agcli.figures.cells import Cell, Row, mean_of, metric_of, read_cells, weights_of
+from agcli.figures.cells import Cell, Row, baseline_name, mean_of, metric_of, read_cells, weights_of
 from agcli.figures.panels import ALL, Curves, Line, draw
 from agcli.figures.printed import PaperPoints
 
@@ -17,7 +18,7 @@ _APART = 1.5
 
 
 def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
-    """Draw the test metric against the guided layer, with the unguided mean as a line across (the paper's Figure 3).
+    """Draw the test metric against the guided layer, the unguided mean and the chance line across (paper's Figure 3).
 
     One picture for every model, data set and setting in which two layers or more were guided one at a time; a variant
     that was also guided in all layers has that as a point apart.
@@ -40,7 +41,9 @@ def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = N
 
 
 def size_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
-    """Draw the test metric against the number of training examples, guided beside unguided (the paper's Figure 6).
+    """Draw the test metric against the number of training examples, guided beside unguided and the chance line.
+
+    The paper's Figure 6.
 
     One picture for every model, data set, setting and choice of guided layers with two sizes or more.
 
@@ -97,6 +100,8 @@ def _layers(cells: Sequence[Cell], paper: PaperPoints | None) -> Curves | None:
         lines=_lines(guided, lambda cell: place[cell.layers]),
         weights=weights_of(guided),
         where="layer",
+        chance={place: value for value in _chance(cells) for place in (min(ticks) - 0.5, max(ticks) + 0.5)},
+        chance_name=baseline_name(cells),
         paper=paper.placed(guided[0], place) if paper else {},
         paper_said=paper.said(guided[0], "layer {}".format) if paper else "",
     )
@@ -123,9 +128,19 @@ def _sizes(cells: Sequence[Cell], paper: PaperPoints | None) -> Curves | None:
         lines=_lines(guided, lambda cell: cell.size * scale),
         weights=weights_of(guided),
         where="size",
+        chance={
+            size * scale: value for size in sizes for value in _chance(cell for cell in cells if cell.size == size)
+        },
+        chance_name=baseline_name(cells),
         paper=paper.placed(first, places) if paper else {},
         paper_said=paper.said(first, lambda share: f"{100 * float(share):g} %") if paper else "",
     )
+
+
+def _chance(cells: Iterable[Cell]) -> list[float]:
+    """What costs no training, in percent, as a mean over cells; nothing where no cell knows it."""
+    known = [100 * cell.baseline_test for cell in cells if cell.baseline_test is not None]
+    return [fmean(known)] if known else []
 
 
 def _lines(cells: Iterable[Cell], place: Callable[[Cell], float]) -> dict[str, Line]:

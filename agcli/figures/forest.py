@@ -26,7 +26,7 @@ _NAME, _HEADING = 44, 90
 _WIDEST = 4.0
 """Half-widths of the median interval, and at least the largest effect, beyond which an interval is cut off: with two
 seeds the t-interval is 13 standard errors to either side, and would press all others into a line."""
-_COLUMNS = {"difference": (6, "left"), "p": (150, "right"), "p, Holm": (196, "right"), "n": (216, "right")}
+_COLUMNS = {"difference": (6, "left"), "p": (154, "right"), "p, Holm": (206, "right"), "seeds": (234, "right")}
 """Heading -> points to the right of the axes, and which end of the text is there."""
 _EXPLAINED = (
     "Guided minus unguided on the test set: mean over paired seeds with its 95 % t-interval. p: paired t-test. "
@@ -34,6 +34,7 @@ _EXPLAINED = (
 )
 _AXIS = "Difference (percentage points)\n← unguided better    guided better →"
 _CUT = "An arrow: the interval goes on; the column has its ends."
+_EQUAL = "not estimable: all seeds differ by the same amount, which says nothing of the next seed."
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,13 @@ class _Effect:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both ends."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
+        """Both ends; None where there is none, or none can be estimated since all seeds differ by the same amount."""
+        return None if self.low is None or self.high is None or self.equal else (self.low, self.high)
+
+    @property
+    def equal(self) -> bool:
+        """Whether all of several seeds differ by the same amount."""
+        return self.low is not None and self.low == self.high
 
 
 def forest(contrast_rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
@@ -122,8 +128,8 @@ def _said(row: Mapping[str, Any], name: str) -> str:
 
 
 def _lost(row: Mapping[str, Any], arm: str) -> str:
-    """`guided 2 diverged, 1 failed`, where the row counts such seeds; one may be both."""
-    counts = {what: number_of(row.get(f"{arm}_{what}")) for what in ("diverged", "failed", "pending")}
+    """`guided 2 collapsed, 1 failed`, where the row counts such seeds; one may be both."""
+    counts = {what: number_of(row.get(f"{arm}_{what}")) for what in ("collapsed", "diverged", "failed", "pending")}
     said = ", ".join(f"{count:.0f} {what}" for what, count in counts.items() if count)
     return said and f"{arm} {said}"
 
@@ -139,7 +145,7 @@ def _draw(groups: Sequence[list[_Effect]], folder: Path, stem: str) -> list[Path
     lines = len(effects) + len(groups)
     reach = _reach(effects)
     cut = [_CUT] if any(max(map(abs, each.interval)) > reach for each in effects if each.interval) else []
-    few = no_claim(effect.n for effect in effects)
+    few = [*([_EQUAL] if any(effect.equal for effect in effects) else []), *no_claim(effect.n for effect in effects)]
     lost = at_most(f"{effect.name}, seeds: {effect.lost}" for effect in effects if effect.lost)
     with style.house_style():
         figure = style.new_figure(_LINE * (lines + 1) + 0.8, [_EXPLAINED, *cut, *few, *lost])
@@ -209,25 +215,21 @@ def _draw_effect(axes: Axes, line: int, effect: _Effect, reach: float) -> None:
 
 def _write_figures(axes: Axes, line: int, effect: _Effect) -> None:
     """The figures at the right; in place of a difference that there is none."""
+    from agcli.statistics.seeds import p_text  # scipy comes with the first picture
+
     if effect.difference is None:
         said = "no figure"
     elif effect.interval is None:
-        said = f"{_signed(effect.difference)}, no interval"
+        said = f"{_signed(effect.difference)}{' [not estimable]' if effect.equal else ', no interval'}"
     else:
         said = f"{_signed(effect.difference)} [{', '.join(map(_signed, effect.interval))}]"
-    corrected = f"{_p(effect.corrected_p)} {effect.stars}".rstrip()
-    for column, text in zip(_COLUMNS, (said, _p(effect.p), corrected, str(effect.n)), strict=True):
+    corrected = f"{p_text(effect.corrected_p)} {effect.stars}".rstrip()
+    for column, text in zip(_COLUMNS, (said, p_text(effect.p), corrected, str(effect.n)), strict=True):
         _write_beside(axes, line, column, text, style.INK)
 
 
 def _signed(points: float) -> str:
     return f"{points:+.2f}".replace("-", "−")
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _write_beside(axes: Axes, line: int, column: str, text: str, colour: str) -> None:

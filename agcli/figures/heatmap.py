@@ -177,7 +177,7 @@ def _write_mean(axes: Axes, place: tuple[int, int], mean: Mean, *, chosen: bool)
     if chosen:
         look |= {"edgecolor": style.INK, "linewidth": 1.8}
         axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, **look))
-    spread = "n = 1" if mean.sd is None else f"± {mean.sd:.2f}"
+    spread = "1 seed" if mean.sd is None else f"± {mean.sd:.2f}"
     said = "no figure" if mean.value is None else f"{mean.value:.2f}\n{spread}"
     behind = None if mean.n else {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(column, row, said, ha="center", va="center", weight="bold" if chosen else "normal", bbox=behind)

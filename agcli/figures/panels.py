@@ -24,8 +24,11 @@ _HEADING = 100
 _TICK_CHARACTERS = 90
 """Of tick labels across the page, which the panels share; between two labels there is room for two more."""
 _MARKER = "s"
+_CHANCE = (0, (5, 1.5, 1, 1.5))
 _GAP = 0.05
 """Of a panel's height: where the cross of a gap is."""
+_FARTHEST = 2.0
+"""Heights of what the arms cover by which the chance line may lie below them; further down, they would be one line."""
 _READ_WITH = (
     "Intervals are those of each mean over seeds. Whether two of them overlap is no test: differences over paired "
     "seeds are in the forest plot."
@@ -52,6 +55,8 @@ class Curves:
         lines: variant -> guided means.
         weights: variant -> its weights in words.
         where: what to call a place in a sentence.
+        chance: place -> what costs no training, in percent; empty where the rows do not know it.
+        chance_name: `majority class` or `first stage`.
         paper: variant -> place -> what a paper prints; the unguided model has no place where it is a line across.
         paper_said: that in words.
     """
@@ -66,6 +71,8 @@ class Curves:
     lines: dict[str, Line]
     weights: dict[str, str]
     where: str
+    chance: dict[float, float] = field(default_factory=dict)
+    chance_name: str = ""
     paper: Points = field(default_factory=dict)
     paper_said: str = ""
 
@@ -90,6 +97,15 @@ class Curves:
             for place, mean in line.items()
         }
 
+    @property
+    def chance_is_near(self) -> bool:
+        """Whether the chance line is near enough to be drawn without pressing the arms into one line."""
+        ends = [end for mean in self.means.values() for end in (mean.value, mean.low, mean.high) if end is not None]
+        if not ends or not self.chance:
+            return bool(self.chance)
+        height = max(ends) - min(ends)
+        return not height or max(self.chance.values()) >= min(ends) - _FARTHEST * height
+
 
 def draw(curves: Curves, folder: Path, stem: str) -> list[Path]:
     """Draw one picture, a panel a guided variant.
@@ -110,12 +126,18 @@ def draw(curves: Curves, folder: Path, stem: str) -> list[Path]:
     few = no_claim(mean.n for mean in curves.means.values())
     lines = curves.lines or {"none": {}}
     said = [curves.paper_said] if curves.paper_said else []
+    if curves.chance and not curves.chance_is_near:
+        ends = dict.fromkeys(f"{end:.2f}" for end in (min(curves.chance.values()), max(curves.chance.values())))
+        said.append(f"Below the picture: {curves.chance_name}, {' to '.join(ends)}.")
     with style.house_style():
         figure = style.new_figure(_HEIGHT, [*said, *caution, *few, *missing, *shortfalls(curves.means)])
         figure.suptitle(curves.heading, x=style.LEFT, ha="left", weight="bold", size=style.NORMAL)
         panels = figure.subplots(1, len(lines), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (variant, line) in zip(panels, lines.items(), strict=True):
             _draw_baseline(axes, curves)
+            if curves.chance_is_near:
+                places, values = list(curves.chance), list(curves.chance.values())
+                axes.plot(places, values, color=style.QUIET, linestyle=_CHANCE, label=curves.chance_name)
             draw_points(axes, variant, curves.paper, across=None if curves.banded else list(curves.ticks))
             if line:
                 _draw_line(axes, variant, line, curves)

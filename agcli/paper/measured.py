@@ -110,7 +110,7 @@ def told_apart_by(runs: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def values_of(part: pd.DataFrame, metric: str) -> list[float]:
-    """The metric on test of every cell that finished, those that diverged and yet finished too.
+    """The metric on test of every cell that finished, those that collapsed to one class too.
 
     Raises:
         DataError: cells of one setting share a seed, so that one of them would count twice.
@@ -125,12 +125,13 @@ def values_of(part: pd.DataFrame, metric: str) -> list[float]:
 
 
 def shortfalls(part: pd.DataFrame) -> Iterator[str]:
-    """What is to be said of the cells behind a number: those that failed, diverged, or have not run."""
+    """What is to be said of the cells behind a number: those that failed, collapsed, or have not run."""
     planned, states = len(part), part["state"]
-    diverged = part["diverged"] == "1"
+    # Results without a column `collapsed` count what collapsed as diverged, which no cell that finished can have.
+    collapsed = part.get("collapsed", part["diverged"]).map(text) == "1"
     for count, what in (
         ((states == "failed").sum(), "that failed, without a number"),
-        ((diverged & (states == "finished")).sum(), "that diverged, kept in the mean"),
+        ((collapsed & (states == "finished")).sum(), "that collapsed to one class, kept in the mean"),
         ((states == "pending").sum(), "not run yet"),
     ):
         if count:

@@ -23,7 +23,7 @@ from agcli.statistics.predictions import (
     confusion_interval,
     paired_comparison,
 )
-from agcli.statistics.resampling import PERMUTATIONS, RESAMPLES, Interval
+from agcli.statistics.resampling import PERMUTATIONS, RESAMPLES, Interval, permutations_text
 from agcli.statistics.seeds import (
     FEWEST_SEEDS,
     Contrast,
@@ -31,6 +31,7 @@ from agcli.statistics.seeds import (
     claim_line,
     contrast,
     holm,
+    p_text,
     stars,
     summary,
     unpaired_line,
@@ -57,9 +58,11 @@ __all__ = [
     "crossed_bootstrap",
     "holm",
     "mean_intervals",
+    "p_text",
     "paired",
     "paired_comparison",
     "paired_measures",
+    "permutations_text",
     "power",
     "power_line",
     "stars",

@@ -39,7 +39,9 @@ class Power:
         seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide, or at
             `example_sd` where that is larger.
         seeds_high: the same at its upper end.
-        detectable: smallest difference that the observed number of seeds detects with 80 % power.
+        floored: whether `example_sd` took the place of the lower end of that interval.
+        detectable: smallest difference that the observed number of seeds detects with 80 % power; None where no seed
+            differs from another, which says nothing of further seeds.
         undetectable: a smaller difference than this cannot be told from the luck of this test set with 80 % power,
             however many seeds are run.
     """
@@ -54,7 +56,8 @@ class Power:
     seeds_needed: int | None
     seeds_low: int | None
     seeds_high: int | None
-    detectable: float
+    floored: bool
+    detectable: float | None
     undetectable: float
 
 
@@ -113,10 +116,12 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
     by_seed, by_example = rows.mean(axis=1), rows.mean(axis=0)
     rest = rows - by_seed[:, None] - by_example + rows.mean()
     error = float((rest**2).sum()) / ((n - 1) * (examples - 1)) / examples
+    if error < 10.0 ** (-2 * DECIMALS):  # rounding: seeds that answer alike
+        error = 0.0
     sd = float(np.round(by_seed, DECIMALS).std(ddof=1))
     shared = math.sqrt(max(0.0, float(by_example.var(ddof=1)) / examples - error / n))
     expected = max(sd, math.sqrt(error))
-    widest, narrowest = (max(sd * math.sqrt((n - 1) / chi2.ppf(tail, n - 1)), math.sqrt(error)) for tail in TAILS)
+    high, low = (sd * math.sqrt((n - 1) / chi2.ppf(tail, n - 1)) for tail in TAILS)
     return Power(
         n=n,
         examples=examples,
@@ -126,9 +131,10 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
         example_sd=math.sqrt(error),
         shared_sd=shared,
         seeds_needed=_seeds_needed(difference, expected),
-        seeds_low=_seeds_needed(difference, narrowest),
-        seeds_high=_seeds_needed(difference, widest),
-        detectable=expected * _detected_effect(n),
+        seeds_low=_seeds_needed(difference, max(low, math.sqrt(error))),
+        seeds_high=_seeds_needed(difference, max(high, math.sqrt(error))),
+        floored=low < math.sqrt(error),
+        detectable=expected * _detected_effect(n) if expected else None,
         # With seeds without end, the mean difference of each example is known: a t-test over examples is left.
         undetectable=shared * math.sqrt(examples) * _detected_effect(examples),
     )
@@ -136,14 +142,19 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
 
 def power_line(found: Power) -> str:
     """`Power` in words, metrics in points (hundredths)."""
-    seeds = "no number can be given, since no seed differs"
-    if found.seeds_needed is not None:
-        seeds = f"{found.seeds_needed} seeds ({found.seeds_low} to {found.seeds_high} by the uncertainty of that SD)"
     beyond = "The seeds show no difference between examples that they share."
     if found.undetectable:
         beyond = f"Beyond these examples, no number of seeds detects less than {_points(found.undetectable)}."
+    if found.detectable is None:
+        return (
+            f"How many seeds detect {_points(found.difference)} is not estimable: the paired difference is the same at "
+            f"all {found.n} seeds. {beyond}"
+        )
+    floor = "; no SD below the part of the test examples is reckoned with" if found.floored else ""
     return (
-        f"To detect {_points(found.difference)} with {POWER:.0%} power at p < {LEVEL} on this test set: {seeds}. "
+        f"To detect {_points(found.difference)} with {POWER:.0%} power at p < {LEVEL} on this test set: "
+        f"{found.seeds_needed} seeds ({found.seeds_low} to {found.seeds_high} over the 95 % interval of the SD between "
+        f"seeds{floor}). "
         f"SD of the paired difference over {found.n} seeds {_points(found.sd)}: {_points(found.seed_sd)} from "
         f"training, {_points(found.example_sd)} from there being {found.examples:,} test examples; {found.n} seeds "
         f"detect {_points(found.detectable)}. {beyond}"

@@ -46,6 +46,7 @@ class Comparison:
         only_second_right: examples that only the second model got right.
         mcnemar_p: exact two-sided McNemar p-value of these two counts.
         permutation_p: two-sided paired permutation p-value of `accuracy` and of `f1_macro`.
+        exact: whether all permutations were counted; else `PERMUTATIONS` of them were drawn.
     """
 
     n: int
@@ -54,6 +55,7 @@ class Comparison:
     only_second_right: int
     mcnemar_p: float
     permutation_p: dict[str, float]
+    exact: bool
 
 
 def bootstrap_interval(
@@ -106,13 +108,15 @@ def paired_comparison(
     second = aligned(first, second)
     only_first = int((first.correct & ~second.correct).sum())
     only_second = int((second.correct & ~first.correct).sum())
+    permutation_p, exact = _permutation_test(first, second, permutations, seed)
     return Comparison(
         n=len(first.ids),
         differences=_paired_differences(first, second, resamples, seed),
         only_first_right=only_first,
         only_second_right=only_second,
         mcnemar_p=_mcnemar(only_first, only_second),
-        permutation_p=_permutation_test(first, second, permutations, seed),
+        permutation_p=permutation_p,
+        exact=exact,
     )
 
 
@@ -146,7 +150,9 @@ def _interval(metric: str, drawn: Floats, point: Floats | float, lowest: float =
     """The percentile interval of resampled values, cut at `lowest`.
 
     ECE sums absolute gaps: resampling adds noise to each, so resampled values lie above the estimate, often
-    all of them. Their bias is taken off; the interval then shows the spread around the estimate.
+    all of them. Their bias is taken off; the interval then shows the spread around the estimate. The estimate itself
+    lies above the true error for the same reason, the more so the fewer examples there are, and that is left: the
+    interval is no 95 % interval of the true error.
     """
     low, high = np.quantile(drawn, TAILS)
     bias = drawn.mean() - point if metric == "ece" else 0.0
@@ -173,21 +179,27 @@ def _mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
-def _permutation_test(first: Predictions, second: Predictions, permutations: int, seed: int) -> dict[str, float]:
+def _permutation_test(
+    first: Predictions, second: Predictions, permutations: int, seed: int
+) -> tuple[dict[str, float], bool]:
     """Two-sided p-values of accuracy and macro F1, swapping the two models' answers example by example.
 
     Only examples that the models answer differently matter, and those with the same gold label and the same
     two answers are alike: it is enough to know how many of each kind are swapped, which is binomial. All
     cases are enumerated where they are at most `permutations`, else drawn, with the observed one counted in.
+
+    Returns:
+        The p-values, and whether they are exact.
     """
     differ = first.predicted != second.predicted
     answers = np.stack([first.gold, first.predicted, second.predicted], axis=1)
     if not differ.any():
-        return {"accuracy": 1.0, "f1_macro": 1.0}
+        return {"accuracy": 1.0, "f1_macro": 1.0}, True
     kinds, counts = np.unique(answers[differ], axis=0, return_counts=True)
     observed = _swapped_differences(first, second, kinds, np.zeros((1, len(kinds))))
     sizes = [int(count) + 1 for count in counts]
-    if math.prod(sizes) <= permutations:
+    exact = math.prod(sizes) <= permutations
+    if exact:
         swaps = np.indices(sizes).reshape(len(sizes), -1).T
         chance = binom.pmf(swaps, counts, 0.5).prod(axis=1)
         p_values = chance @ _as_extreme(_swapped_differences(first, second, kinds, swaps), observed)
@@ -199,7 +211,7 @@ def _permutation_test(first: Predictions, second: Predictions, permutations: int
         p_values = (extreme + 1) / (permutations + 1)
     # Summed chances may pass 1 by a rounding error.
     accuracy, f1 = (min(1.0, float(p)) for p in p_values)
-    return {"accuracy": accuracy, "f1_macro": f1}
+    return {"accuracy": accuracy, "f1_macro": f1}, exact
 
 
 def _as_extreme(differences: Floats, observed: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,19 @@ class Interval:
 
     low: float
     high: float
+
+
+def permutations_text(exact: Collection[bool], seed: int) -> str:
+    """Of permutation tests: how many permutations they rest on.
+
+    Args:
+        exact: of each test, whether all permutations were counted.
+        seed: what decided the draws.
+    """
+    if all(exact):
+        return "all permutations counted, so that p is exact"
+    few = ", or all counted where they are no more" if any(exact) else ""
+    return f"{PERMUTATIONS:,} permutations drawn with seed {seed}{few}"
 
 
 def blocks(total: int, width: int) -> Iterator[int]:

@@ -151,6 +151,11 @@ def stars(p: float | None) -> str:
     return "" if p is None or p >= LEVEL else "*" if p >= 0.01 else "**"
 
 
+def p_text(p: float | None) -> str:
+    """A p-value as every table and picture writes it: four decimals, `<0.0001` below them, a dash for none."""
+    return "-" if p is None else "<0.0001" if p < 0.00005 else f"{p:.4f}"
+
+
 def claim_line(n: int) -> str:
     """That so few seeds allow no claim; empty from `FEWEST_SEEDS` on."""
     if n >= FEWEST_SEEDS:

@@ -18,7 +18,7 @@ def row(variant: str, seed: int, value: float | None, **changed: Any) -> Row:
         **{"cell": f"{variant}{seed}", "model": "minilm", "dataset": "mnli", "variant": variant},
         **{"mdg": 0.01 if variant in ("mdg", "both") else 0.0, "pdg": 0.001 if variant in ("pdg", "both") else 0.0},
         **{"guide_mode": "paper", "layers": "all", "size": 1.0, "learning_rate": 2e-5, "seed": seed, "role": "single"},
-        **{"state": "finished", "diverged": 0, "reason": "", "metric": "accuracy"},
+        **{"state": "finished", "diverged": 0, "collapsed": 0, "reason": "", "metric": "accuracy"},
         **{"dev:accuracy": 0.5, "dev:f1_macro": 0.4, "test:accuracy": value, "test:f1_macro": 0.1},
     }
     return {**found, **changed}

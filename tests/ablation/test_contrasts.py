@@ -145,22 +145,35 @@ class TestLostSeeds:
         ):
             assert text in said
 
-    def test_a_seed_that_diverged_and_finished_takes_part_and_is_said(self) -> None:
+    def test_a_seed_that_collapsed_takes_part_and_is_said_with_the_training_size(self) -> None:
         """Leaving it out would turn a loss of 5 points into a gain of 2."""
-        bad = row("mdg", 6, 0.33, diverged=1)
-        found = only(compared(*arm("none", [*UNGUIDED, 0.70]), *arm("mdg", MDG), bad))
+        bad = row("mdg", 6, 0.33, collapsed=1, size=300)
+        none, mdg = (arm(*each, size=300) for each in (("none", [*UNGUIDED, 0.70]), ("mdg", MDG)))
+        found = only(compared(*none, *mdg, bad))
         assert found.contrast is not None
         assert found.converged is not None
         assert found.contrast.n == 6
         assert found.contrast.difference == pytest.approx((5 * 0.02 - 0.37) / 6)
         assert (found.converged.n, found.converged.difference) == (5, pytest.approx(0.02))
-        assert found.notes == ("mdg, diverged: seed 6.",)
+        assert found.notes == ("minilm on mnli, size 300, mdg, collapsed to one class: seed 6.",)
 
-    def test_a_diverged_baseline_is_said_too(self) -> None:
-        found = only(compared(*arm("none", UNGUIDED[:4]), row("none", 5, 0.64, diverged=1), *arm("mdg", MDG)))
+    def test_earlier_results_call_what_collapsed_diverged(self) -> None:
+        rows = [{**each, "diverged": each["collapsed"]} for each in (*arm("none", UNGUIDED), *arm("mdg", MDG))]
+        for each in (*rows, gone := failed("mdg", 6)):
+            del each["collapsed"]
+        rows[-1]["diverged"] = 1
+        found = only(compared(*rows, gone))
+        assert (found.guided.collapsed, found.guided.diverged) == ((5,), (6,))
+
+    def test_a_collapsed_baseline_is_said_too_and_once_for_all_layers(self) -> None:
+        bad = row("none", 5, 0.64, collapsed=1)
+        rows = compared(*arm("none", UNGUIDED[:4]), bad, *arm("mdg", MDG, layers="0"), *arm("mdg", MDG, layers="1"))
+        assert {note for each in rows for note in each.notes} == {
+            "minilm on mnli, size 100 %, unguided, collapsed to one class: seed 5."
+        }
+        found = only(compared(*arm("none", UNGUIDED[:4]), bad, *arm("mdg", MDG)))
         assert found.converged is not None
         assert found.converged.n == 4
-        assert found.notes == ("unguided, diverged: seed 5.",)
 
     def test_where_every_seed_failed_the_row_stays(self) -> None:
         found = only(compared(*arm("none", UNGUIDED), *(failed("both", seed) for seed in (1, 2))))
@@ -172,7 +185,7 @@ class TestLostSeeds:
         waiting = failed("mdg", 5, state="pending", diverged=0)
         found = only(compared(*arm("none", UNGUIDED), *arm("mdg", MDG[:4]), waiting))
         assert found.guided.pending == (5,)
-        assert "mdg, not run yet: seed 5." in found.notes
+        assert "minilm on mnli, size 100 %, mdg, not run yet: seed 5." in found.notes
 
     def test_survivors_of_a_divergence_earn_no_star(self) -> None:
         gone = [failed("mdg", seed, diverged=1) for seed in (6, 7)]

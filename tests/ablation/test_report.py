@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import Row, row
+from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
 from test_figures import said
 
 from agcli.ablation.report import Report, write_report
+from agcli.metrics import Predictions
 from agcli.paper.recipes import recipe
 from agcli.paper.settings import weights_tried
+from agcli.results import RunFolder, prediction_rows
 
 BERT = "google-bert/bert-base-uncased"
 
@@ -108,3 +111,100 @@ def test_what_was_given_beside_the_recipe_is_said(
     assert set(expected) <= set(report.paper_table.notes)
     text = (tmp_path / "sweep" / "report" / "report.md").read_text(encoding="utf-8")
     assert text.count("where no option was given") == 1
+
+
+def table_of(report: Report, title: str) -> list[dict[str, object]]:
+    """A table's rows by column."""
+    found = next(each for each in report.tables if each.title == title)
+    return [dict(zip(found.columns, cells, strict=True)) for cells in found.rows]
+
+
+CHANCE = {"baseline": "majority class", "test:baseline": 0.33, "dev:baseline": 0.34}
+
+
+def test_collapsed_and_diverged_seeds_are_counted_apart(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [row("none", 1, 0.3, collapsed=1), row("none", 2, 0.6), failed("none", 3)]
+    report = write_report(sweep(tmp_path / "sweep", None, rows))
+    (found,) = table_of(report, "Means")
+    assert [found[name] for name in ("seeds", "collapsed", "diverged", "failed")] == [2, 1, 1, 1]
+    assert [report.means[0][name] for name in ("n", "collapsed", "diverged", "failed")] == [2, 1, 1, 1]
+
+
+def test_the_majority_class_has_a_row_after_the_arms_of_each_training_set(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [row(variant, 1, 0.6, size=size, **CHANCE) for size in (300, 600) for variant in ("none", "mdg")]
+    found = table_of(write_report(sweep(tmp_path / "sweep", None, rows)), "Means")
+    assert [each["variant"] for each in found] == ["none", "mdg", "majority class"] * 2
+    assert [each["size"] for each in found] == ["300"] * 3 + ["600"] * 3
+    assert [found[2][name] for name in ("mean ± sd", "split", "seeds")] == ["33.00", "test", None]
+    text = (tmp_path / "sweep" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| majority class | accuracy | test |" in text
+
+
+def test_results_without_the_majority_class_say_how_to_get_it(tmp_path: Path, drawn: list[Figure]) -> None:
+    report = write_report(sweep(tmp_path / "sweep", None, [row("none", 1, 0.6)]))
+    assert len(table_of(report, "Means")) == 1
+    assert any("the sweep's own command adds it" in line for line in report.lines)
+
+
+def test_equal_seeds_are_not_estimable(tmp_path: Path, drawn: list[Figure]) -> None:
+    found = table_of(write_report(sweep(tmp_path / "sweep", None, [row("none", 1, 0.6), row("none", 2, 0.6)])), "Means")
+    assert (found[0]["mean ± sd"], found[0]["95 % t-interval"]) == ("60.00 ± 0.00", "not estimable")
+
+
+def test_a_variant_that_waits_is_not_on_dev(tmp_path: Path, drawn: list[Figure]) -> None:
+    waiting = failed("mdg", 1, state="pending", diverged=0, reason="")
+    report = write_report(sweep(tmp_path / "half", None, [row("none", 1, 0.6), waiting]))
+    assert [(row["variant"], row["split"], row["n"]) for row in report.means] == [
+        ("none", "test", 1),
+        ("mdg", "test", 0),
+    ]
+    report = write_report(sweep(tmp_path / "none", None, [waiting]))
+    assert [(each["split"], each["n"]) for each in report.means] == [(None, 0)]
+    on_dev = [row("none", 1, None), waiting]
+    assert write_report(sweep(tmp_path / "dev", None, on_dev)).means[1]["split"] == "dev"
+
+
+def test_a_re_ranker_below_the_first_stage_gets_a_sentence(tmp_path: Path, drawn: list[Figure]) -> None:
+    ranked = {"metric": "RR", "dev:RR": 0.5, "baseline": "first stage", "test:baseline": 0.726}
+    rows = [row("none", 1, 0.0, **{"test:RR": 0.779}, **ranked), row("both", 1, 0.0, **{"test:RR": 0.31}, **ranked)]
+    lines = [line for line in write_report(sweep(tmp_path / "sweep", None, rows)).lines if "first stage" in line]
+    assert lines == [
+        "minilm on mnli, size 100 %, both: RR 31.00 is 41.60 points below the first stage (72.60): re-ranking loses to "
+        "the order it was given, and a difference between such arms says little."
+    ]
+
+
+def test_a_classifier_no_better_than_the_majority_class_gets_one_too(tmp_path: Path, drawn: list[Figure]) -> None:
+    rows = [row("none", 1, 0.33, **CHANCE), row("mdg", 1, 0.34, **CHANCE)]
+    found = [line for line in write_report(sweep(tmp_path / "sweep", None, rows)).lines if "majority" in line]
+    assert len(found) == 1
+    assert found[0].startswith("minilm on mnli, size 100 %, none: accuracy 33.00 is no better than the majority class")
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [(4, False), (5, True)])
+def test_seeds_and_examples_are_resampled_from_five_seeds_on_and_cautioned(
+    tmp_path: Path, drawn: list[Figure], seeds: int, shown: bool
+) -> None:
+    """Every second seed of the guided arm gets all examples right, so that seeds make all of the spread."""
+    folder = sweep(tmp_path / "sweep", None, [])
+    rows = []
+    for seed in range(1, seeds + 1):
+        for variant, right in (("none", 0), ("mdg", 40 * (seed % 2))):
+            save_answers(folder / "cells" / f"{variant}{seed}", right)
+            rows.append(row(variant, seed, right / 40))
+    pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
+    lines = write_report(folder).lines
+    found = [line for line in lines if "over seeds and examples both resampled" in line]
+    assert len(found) == shown
+    assert all("narrower than the t-interval" in line for line in found)
+    assert any("To detect 0.50 points" in line for line in lines)
+
+
+def save_answers(cell: Path, right: int) -> None:
+    """A cell that gets the first so many of 40 test examples right."""
+    cell.mkdir(parents=True)
+    gold = np.zeros(40, dtype=np.int64)
+    answers = np.where(np.arange(40) < right, 0, 1)
+    ids = tuple(map(str, range(40)))
+    found = Predictions(ids, ("yes", "no"), gold, np.eye(2)[answers])
+    RunFolder(cell).write_predictions({"test": prediction_rows(found)})

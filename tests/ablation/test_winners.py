@@ -69,11 +69,11 @@ class TestWinner:
         assert found.trials[0].failed == (92,)
         assert "1 of 2 trials of mdg could not win" in found.notes[0]
 
-    def test_a_seed_that_diverged_and_finished_pulls_its_trial_down(self) -> None:
-        bad = row("mdg", 92, None, role="select", mdg=0.1, diverged=1, **{"dev:accuracy": 0.33})
+    def test_a_seed_that_collapsed_pulls_its_trial_down(self) -> None:
+        bad = row("mdg", 92, None, role="select", mdg=0.1, collapsed=1, **{"dev:accuracy": 0.33})
         found = chosen(*trial("mdg", [0.9], mdg=0.1), bad, *trial("mdg", [0.7, 0.7], mdg=0.01))
         assert found.chosen is not None
-        assert (found.chosen.mdg, found.trials[0].diverged) == (0.01, (92,))
+        assert (found.chosen.mdg, found.trials[0].collapsed) == (0.01, (92,))
 
     def test_no_whole_trial_no_winner(self) -> None:
         found = chosen(failed("mdg", 91, role="select"), *trial("mdg", [], mdg=0.1))

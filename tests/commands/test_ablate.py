@@ -134,3 +134,46 @@ def test_a_sweep_whose_cells_diverge_says_so_and_fails(ag: Ag, flags: list[str],
     assert "1 of the cells failed" in shown.stderr
     means = list(csv.DictReader((tmp_path / "sweep" / "report" / "means.csv").open()))
     assert (means[0]["diverged"], means[0]["failed"], means[0]["n"]) == ("1", "1", "0")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--sizes", "24,5000"], r"--sizes 5000: \S+ has 44 training examples\. next: --sizes 44 at most"),
+        (["--set", "x=1"], r"--set x=1: there is no option 'x'\."),
+        (["--set", "dropout"], r"--set dropout: give an option and one or more values\. next: --set dropout=0\.0,0\.1"),
+        (["--set", "dropout="], r"--set dropout=: give an option"),
+    ],
+)
+def test_the_option_that_was_given_is_the_one_blamed(
+    ag: Ag, flags: list[str], tmp_path: Path, words: list[str], problem: str
+) -> None:
+    errors = " ".join(ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr.split())
+    assert re.search(problem, errors), errors
+    assert "--train-limit" not in errors
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_the_log_names_cells_in_words_and_the_report_shows_the_majority_class(
+    ag: Ag, flags: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "sweep"
+    shown = ag("ablate", *flags, "--variants", "none,both", "--seeds", 1, "--sizes", "24", "--output", folder)
+    (one, two) = (line for line in shown.stderr.splitlines() if " finished in " in line)
+    assert re.fullmatch(r"none, size 24, seed 1 \(cell [0-9a-f]{16}\) finished in \d+ s \(1 of 2\)", one)
+    assert two.startswith("both, size 24, seed 1 (cell ")
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["baseline"] for row in rows} == {"majority class"}
+    for row in rows:
+        metrics = json.loads((folder / "cells" / row["cell"] / "metrics.json").read_text())
+        assert float(row["test:baseline"]) == metrics["baseline"]["test"]["accuracy"]
+        assert float(row["dev:baseline"]) == metrics["baseline"]["dev"]["accuracy"]
+    assert "majority class" in shown.stdout
+
+
+def test_a_cell_that_fails_is_named_in_words(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["--variants", "none", "--seeds", 1, "--set", "learning_rate=1e30,1e-3", "--output", tmp_path / "sweep"]
+    shown = ag("ablate", *flags, *words, "--fail-fast", code=1).stderr
+    assert re.search(r"warning: none, learning_rate 1e\+30, seed 1 \(cell [0-9a-f]{16}\) failed: ", shown)
+    assert re.search(r"error: none, learning_rate 1e\+30, seed 1 \(cell [0-9a-f]{16}\): ", shown)

@@ -339,3 +339,21 @@ def test_an_unfinished_run_and_a_folder_that_is_none_are_refused(tmp_path: Path)
     assert "interrupted, not finished" in ag(unfinished, code=1)
     assert "no run folder" in ag(tmp_path / "nowhere", code=3)
     assert "no run folder" in ag(tmp_path, code=3)
+
+
+def test_p_values_have_one_format_and_the_permutations_are_counted(tmp_path: Path) -> None:
+    """Of two models of which one is always right, the drawn p is the least there is, 1 / 10,001."""
+    gold = np.arange(600) % 3
+    ids = tuple(f"x{number}" for number in range(len(gold)))
+    for name, answers in (("right", gold), ("wrong", (gold + 1 + np.arange(600) // 3 % 2) % 3)):
+        saved(tmp_path / name, {"test": Predictions(ids, LABELS, gold, np.eye(3)[answers] * 0.9 + 0.1 / 3)})
+    shown = " ".join(ag(tmp_path / "wrong", tmp_path / "right").split())
+    assert "│ <0.0001 │ 0.0001 │ 0.0001 │" in shown
+    assert "permutation tests of accuracy and f1_macro (10,000 permutations drawn with seed 0)" in shown
+    assert json.loads(ag(tmp_path / "wrong", tmp_path / "right", "--json"))["permutations"] == 10_000
+
+
+def test_the_ece_interval_says_what_it_is_not(plain: Path) -> None:
+    assert "bias and cut at 0, is the spread of this estimate and no interval of the true error" in " ".join(
+        ag(plain).split()
+    )

@@ -128,12 +128,28 @@ class TestPower:
         # 80 % power at level 0.05: 1.960 + 0.842 standard errors.
         assert found.undetectable == pytest.approx(2.80 * found.shared_sd, rel=0.01)
 
-    def test_seeds_that_do_not_differ_need_no_number(self) -> None:
+    def test_of_seeds_that_do_not_differ_nothing_is_estimable(self) -> None:
         rows = np.tile([0.0, 1.0, 0.0, 0.0], (4, 1))
         found = power(np.zeros_like(rows), rows)
         assert found is not None
         assert (found.sd, found.seeds_needed, found.seeds_low, found.seeds_high) == (0, None, None, None)
-        assert "no number can be given" in power_line(found)
+        assert found.detectable is None
+        line = power_line(found)
+        assert "is not estimable: the paired difference is the same at all 4 seeds" in line
+        assert "Beyond these examples, no number of seeds detects less than" in line
+        assert "4 seeds detect" not in line
+
+    def test_the_range_of_seeds_says_what_its_lower_end_is(self) -> None:
+        """Example noise of 0.8 in 500 examples floors the SD at 3.6 points; without such noise nothing does."""
+        rows = made_up(4, 500, 0.01, 0.6, 0.8)
+        noisy = power(-rows / 2, rows / 2)
+        quiet = power(np.zeros((3, 7)), np.array([[-0.01], [0.0], [0.01]]) + np.zeros((3, 7)))
+        assert noisy is not None
+        assert quiet is not None
+        assert (noisy.floored, quiet.floored) == (True, False)
+        range_words = "over the 95 % interval of the SD between seeds"
+        assert f"{range_words}; no SD below the part of the test examples is reckoned with)" in power_line(noisy)
+        assert f"({quiet.seeds_low} to {quiet.seeds_high} {range_words})" in power_line(quiet)
 
     @pytest.mark.parametrize(
         ("effect", "seeds"), [(11.6, 2), (11.5, 3), (3.27, 3), (3.26, 4), (2.13, 4), (50.0, 2), (1e8, 2), (5.3, 3)]

@@ -17,6 +17,7 @@ from agcli.statistics import (
     bootstrap_interval,
     confusion_interval,
     paired_comparison,
+    permutations_text,
     resampling,
 )
 
@@ -146,6 +147,7 @@ class TestComparison:
         found = paired_comparison(first, second, permutations=40_000)
         assert 0.005 < found.mcnemar_p < 0.5
         assert found.permutation_p["accuracy"] == pytest.approx(found.mcnemar_p, abs=0.01)
+        assert not found.exact
 
     def test_drawn_permutations_agree_with_scipy(self) -> None:
         first, second = noisy(120, 0.6, seed=1), noisy(120, 0.7, seed=2)
@@ -185,6 +187,7 @@ class TestComparison:
         found = paired_comparison(noisy(50, 0.7, seed=1), noisy(50, 0.7, seed=1))
         assert found.mcnemar_p == 1
         assert found.permutation_p == {"accuracy": 1.0, "f1_macro": 1.0}
+        assert found.exact
         assert all(d.value == d.interval.low == d.interval.high == 0 for d in found.differences.values())
 
     def test_swapping_the_models_changes_only_signs(self) -> None:
@@ -226,3 +229,15 @@ class TestAligned:
         reference = Predictions(("a", "b"), ("no", "yes"), np.array([0, 1]), np.eye(2))
         with pytest.raises(DataError, match=problem):
             paired_comparison(reference, Predictions(ids, labels, np.array(gold), np.eye(2)))
+
+
+@pytest.mark.parametrize(
+    ("exact", "text"),
+    [
+        ([True, True], "all permutations counted, so that p is exact"),
+        ([False], "10,000 permutations drawn with seed 3"),
+        ([True, False], "10,000 permutations drawn with seed 3, or all counted where they are no more"),
+    ],
+)
+def test_how_many_permutations_is_said(exact: list[bool], text: str) -> None:
+    assert permutations_text(exact, 3) == text

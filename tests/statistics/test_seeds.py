@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm, ttest_1samp, ttest_rel, wilcoxon
 
 from agcli.errors import DataError
-from agcli.statistics import FEWEST_SEEDS, claim_line, contrast, holm, stars, summary, unpaired_line
+from agcli.statistics import FEWEST_SEEDS, claim_line, contrast, holm, p_text, stars, summary, unpaired_line
 
 UNGUIDED = {1: 0.60, 2: 0.62, 3: 0.61, 4: 0.63, 5: 0.64}
 GUIDED = {1: 0.61, 2: 0.64, 3: 0.64, 4: 0.65, 5: 0.66}
@@ -160,3 +160,11 @@ def test_the_t_test_keeps_its_level() -> None:
 def test_statsmodels_is_loaded_where_it_is_needed_only() -> None:
     program = "import sys, agcli.statistics; assert 'statsmodels' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(9.999e-05, "0.0001"), (0.0005, "0.0005"), (1e-9, "<0.0001"), (0.00005, "0.0001"), (1.0, "1.0000"), (None, "-")],
+)
+def test_p_values_have_one_format(p: float | None, text: str) -> None:
+    assert p_text(p) == text
