@@ -19,6 +19,7 @@ from agcli.corpora.ranking.prepared import load_dataset
 from agcli.engine import Engine, Guiding
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides import MDG, PDG, Guide, text_forms
+from agcli.launcher import ignored_settings
 from agcli.models import LoadedModel, load_model
 from agcli.options import GuideOptions, ModelOptions, flag
 from agcli.precision import make_accelerator, precision_of
@@ -188,7 +189,7 @@ class Assembly:
             device=engine.device.type,
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
-            notes=self.loaded.notes + self.data.notes + self._attention_notes(),
+            notes=self.loaded.notes + self.data.notes + self._attention_notes() + ignored_settings(),
         )
 
     def _attention_notes(self) -> tuple[str, ...]:

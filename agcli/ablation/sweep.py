@@ -24,6 +24,7 @@ from agcli.ablation.selection import winner
 from agcli.ablation.table import CHOICE
 from agcli.atomic import write_text
 from agcli.errors import DataError, RunError, UsageError
+from agcli.launcher import check_launcher
 from agcli.results import RunFolder, csv_text
 
 FAILURES = "failures.json"
@@ -182,6 +183,7 @@ def run_sweep(
         InterruptedRunError: SIGINT or SIGTERM; finished cells are kept, unfinished ones go on next time.
     """
     watch = watch or SweepWatch()
+    check_launcher()
     _check_plan(sweep)
     with RunFolder(sweep.folder).locked(), interruption.watched() as stop:
         write_text(sweep.folder / PLAN, json.dumps(sweep.plan, indent=2, ensure_ascii=False) + "\n")
