@@ -20,7 +20,7 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
     """An accelerator for `auto`, `fp32`, `bf16` or `fp16`. Of the environment it takes processes and device alone.
 
     Raises:
-        UsageError: fp16 without a GPU, bf16 where the hardware has none, or a launcher that wants DeepSpeed or the like.
+        UsageError: fp16 without a GPU, bf16 where the hardware has none, or a launcher with DeepSpeed or the like.
     """
     check_launcher()
     precision = precision_here(precision)

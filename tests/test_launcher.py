@@ -1,4 +1,4 @@
-"""What a launcher's variables and Accelerate's settings in the environment do to a run: nothing that nobody asked for."""
+"""A launcher's variables and Accelerate's settings in the environment do nothing to a run that nobody asked for."""
 
 from __future__ import annotations
 
