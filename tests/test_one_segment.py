@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_rankings import claim, document, write_ranking_dataset
+from tiny_rankings import write_ranking_dataset
 from tiny_runs import as_flags, pairs
 from transformers import (
     AutoModelForSequenceClassification,
@@ -66,7 +66,7 @@ def test_it_trains_is_judged_again_and_works_in_plain_transformers(
         ag("evaluate", tmp_path / "run", "--dataset", options["dataset"], "--split", "dev", "--json").stdout
     )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert again["runs"][0]["metrics"]["accuracy"] == pytest.approx(metrics["dev"]["accuracy"])
+    assert again["runs"][0]["metrics"]["accuracy"]["value"] == metrics["dev"]["accuracy"]
     saved = tmp_path / "run" / "model"
     tokenizer = AutoTokenizer.from_pretrained(saved)
     model = AutoModelForSequenceClassification.from_pretrained(saved).eval()
@@ -80,9 +80,8 @@ def test_it_ranks(one_segment: Path, options: dict[str, Any], ag: Callable[..., 
     data = write_ranking_dataset(tmp_path / "claims")
     flags = options | {"model": str(one_segment), "dataset": str(data.folder), "max_length": 24, "epochs": 1}
     ag("finetune", *as_flags(flags), "--output", tmp_path / "run")
-    ended = ag("rank", tmp_path / "run", "--split", "test", "--output", tmp_path / "ranked")
-    assert "re-ranked" in ended.stdout or "reranked" in ended.stdout
-    assert claim(1) in document(1)
+    ag("rank", tmp_path / "run", "--split", "test", "--output", tmp_path / "ranked")
+    assert (tmp_path / "ranked" / "metrics.json").is_file()
 
 
 def test_two_segments_stay_two(encoder: Path) -> None:
