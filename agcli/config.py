@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean, shortened
+from agcli.home import expanded
 from agcli.options import (
     OPTIONS,
     SECTIONS,
@@ -111,7 +112,7 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
     if value == "" and declared.default != "":
         return f"{flag(name)}: it is empty."
     if isinstance(value, str) and not _has_home(value):
-        return f"{flag(name)}: {shortened(value)} names the home folder of nobody here."
+        return f"{flag(name)}: {shortened(value)} begins with a home folder that is not known here; write it out."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
         nearest = did_you_mean(str(value), declared.spec.choices or ())
         return f"{flag(name)}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
@@ -121,8 +122,8 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
 def _has_home(value: str) -> bool:
     """False where a leading `~` or `~name` stands for no folder."""
     try:
-        Path(value).expanduser()
-    except RuntimeError:
+        expanded(value)
+    except UsageError:
         return False
     return True
 

@@ -133,8 +133,11 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
         """Hold the folder for this process; the lock dies with the process, however it dies.
+
+        Args:
+            warn: called where the file system has no locks, and nothing keeps another process away.
 
         Raises:
             RunError: another process holds it, or it cannot be written.
@@ -148,12 +151,17 @@ class RunFolder:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                clear_leftovers(self.path)
+            except (BlockingIOError, PermissionError):  # EWOULDBLOCK; EACCES where NFS imitates flock
                 raise RunError(
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
+            except OSError as error:
+                warn(
+                    f"the file system of {self.path} has no flock ({error.strerror}): nothing keeps another process "
+                    "from writing there at the same time."
+                )
             try:
-                clear_leftovers(self.path)
                 yield
             finally:
                 (self.path / ".lock").unlink(missing_ok=True)

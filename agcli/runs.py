@@ -57,7 +57,7 @@ def finetune(
     _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
     team = parts.engine.team
     team.wait()
-    with folder.locked(), interruption.watched() as stop:
+    with folder.locked(watch.warning), interruption.watched() as stop:
         if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
         folder.mark("running")

