@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -136,16 +137,15 @@ def _join(ray: Any, address: str | None) -> None:
         return
     named = os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address
     origin = f"RAY_ADDRESS={named}" if named and named != address else f"--address {address}"
+    if str(named).startswith("ray://") and find_spec("grpc") is None:  # Ray would raise whatever its import raises
+        hint = 'pip install "ray[client]"'
+        raise UsageError(f"{origin}: this Ray is installed without its client.", hint=hint)
     try:
         _knock(named)
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="error")
         except ValueError:  # options of a new cluster are refused where there is one to join
             ray.init(address=address, log_to_driver=False, logging_level="error")
-    except ImportError:
-        raise UsageError(
-            f"{origin}: this Ray is installed without its client.", hint='pip install "ray[client]"'
-        ) from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "ray start --head starts one; without --address and RAY_ADDRESS the sweep starts its own"

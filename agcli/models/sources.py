@@ -128,7 +128,7 @@ def _cached(name: str, hub_id: str, entry: ModelEntry | None) -> Source | None:
 
     try:
         folder = Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=["config.json"]))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: no home folder, so no cache in it
         return None
     has_weights = any(any(folder.glob(pattern)) for pattern in (*_SAFETENSORS, *_PICKLES))
     return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry) if has_weights else None

@@ -68,9 +68,8 @@ def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tupl
     names = ", ".join(file.name for file in weights.files)
     cache = conversion_cache()
     if cache is None:
-        return _read_pickles(weights.files), (
-            f"{names} is not kept as safetensors: no HOME; AGCLI_CACHE names a folder",
-        )
+        note = f"{names} is not kept as safetensors: there is no home folder; AGCLI_CACHE may name another"
+        return _read_pickles(weights.files), (note,)
     converted = cache / weights.sha256 / "model.safetensors"
     if converted.is_file():
         try:
