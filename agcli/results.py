@@ -119,8 +119,10 @@ class RunFolder:
         """Record what ended the run."""
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
             self.mark("interrupted", str(error))
-        else:
-            self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+            return
+        while isinstance(error, SystemExit) and error.__context__ is not None:  # a library's way of giving up
+            error = error.__context__
+        self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
     def clear(self) -> None:
         """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
@@ -134,10 +136,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
-        """Hold the folder for this process; the lock dies with the process, however it dies.
-
-        Args:
-            warn: called where the file system has no locks, and nothing keeps another process away.
+        """Hold the folder for this process; the lock dies with the process. `warn` hears of a file system without locks.
 
         Raises:
             RunError: another process holds it, or it cannot be written.
@@ -157,10 +156,8 @@ class RunFolder:
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
             except OSError as error:
-                warn(
-                    f"the file system of {self.path} has no flock ({error.strerror}): nothing keeps another process "
-                    "from writing there at the same time."
-                )
+                why = f"the file system of {self.path} has no flock ({error.strerror})"
+                warn(f"{why}: nothing keeps another process from writing there at the same time.")
             try:
                 yield
             finally:

@@ -18,6 +18,7 @@ from agcli.results import RunFolder
 from agcli.resumption import check_same_arithmetic, check_same_data
 from agcli.run_data import Judgement
 from agcli.step_report import StepReport
+from agcli.tracking import tracker_settings
 from agcli.watch import Watch, share_line
 
 HEAR_STEPS = 8
@@ -302,7 +303,9 @@ class _Training:
         )
 
     def _start_tracking(self, stack: ExitStack) -> None:
-        if self.parts.config.output.track:
+        output = self.parts.config.output
+        if output.track:
             values = {name: value for name, value in self.parts.config.flat().items() if value is not None}
-            self.engine.accelerator.init_trackers("tracking", config=values)
+            project, settings = tracker_settings(output, self.folder.name)
+            self.engine.accelerator.init_trackers(project, config=values, init_kwargs={output.track: settings})
             stack.callback(self.engine.accelerator.end_training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +161,13 @@ def test_the_fingerprint_knows_what_shapes_a_result() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.json", b"{", "not valid json"),
+        ("a.json", b"{", "not valid JSON; a TOML file is named .toml"),
         ("a.json", b"[1]", "holds no table of options"),
         ("a.json", b"\xff\xfe", "cannot read"),
-        ("a.toml", b"epochs =", "not valid toml"),
+        ("a.toml", b"epochs =", "not valid TOML"),
         ("a.json", None, "cannot read"),
+        ("a.yaml", b"epochs: 3", "is YAML, which is not read; write it as TOML"),
+        ("a.YML", b"epochs: 3", "is YAML, which is not read"),
     ],
 )
 def test_config_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, problem: str) -> None:
@@ -200,3 +203,15 @@ def test_offline_keeps_trackers_that_phone_home_out() -> None:
 
 def test_a_section_in_a_config_file_is_named() -> None:
     assert "[training] is a section" in problems(training={"epochs": 2})[0]
+
+
+def test_a_wrong_value_of_a_config_file_is_named_with_the_file(tmp_path: Path, ag: Callable[..., Any]) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"epochs": "three", "seed": -1, "batch_size": "many"}))
+    for command in (["finetune"], ["ablate", "--variants", "none", "--output", tmp_path / "sweep"]):
+        given = [] if command[0] == "ablate" else ["--seed", 3]
+        error = ag(*command, "--config", file, *given, "--batch-size", 8, "--learning-rate", 0, code=2).stderr
+        assert f"{file}: --epochs: 'three' is not a whole number." in error
+        assert "\n--learning-rate: 0.0 is not allowed" in error.replace("error: ", "\n")
+        assert "--batch-size" not in error
+        assert (f"{file}: --seed: -1" in error) == (not given)

@@ -23,7 +23,7 @@ STOREYS: tuple[frozenset[str], ...] = (
     | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset(
         {"config", "statistics", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
-        | {"tokenised"}
+        | {"tokenised", "tracking"}
     ),
     frozenset({"prediction", "finished_runs", "run_data", "team", "figures", "paper"}),
     frozenset({"engine"}),

@@ -196,6 +196,19 @@ def test_an_error_marks_the_run(tmp_path: Path, error: BaseException, state: str
     assert run.read_json("status.json")["reason"] == reason
 
 
+def test_what_made_a_library_give_up_is_the_reason(tmp_path: Path) -> None:
+    """Rich and Click turn a closed pipe into SystemExit."""
+    run = RunFolder(tmp_path)
+    try:
+        try:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        except BrokenPipeError:
+            raise SystemExit(1) from None
+    except SystemExit as error:
+        run.mark_error(error)
+    assert run.read_json("status.json")["reason"] == "BrokenPipeError: [Errno 32] Broken pipe"
+
+
 def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run folder"):
         open_run(tmp_path)
