@@ -136,7 +136,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
-        """Hold the folder for this process; the lock dies with the process. `warn` hears of a file system without locks.
+        """Hold the folder for this process; the lock dies with it. `warn` hears of a file system without locks.
 
         Raises:
             RunError: another process holds it, or it cannot be written.
