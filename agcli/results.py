@@ -120,7 +120,7 @@ class RunFolder:
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
             self.mark("interrupted", str(error))
             return
-        while isinstance(error, SystemExit) and error.__context__ is not None:  # a library's way of giving up
+        while not isinstance(error, Exception) and error.__context__:  # a library's way of giving up: what it met
             error = error.__context__
         self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 

@@ -209,10 +209,10 @@ def test_a_section_in_a_config_file_is_named() -> None:
 
 def test_a_wrong_value_of_a_config_file_is_named_with_the_file(tmp_path: Path, ag: Callable[..., Any]) -> None:
     file = tmp_path / "run.json"
-    file.write_text(json.dumps({"epochs": "three", "data_seed": -1, "batch_size": "many"}))
+    file.write_text(json.dumps({"epochs": "three", "accumulate": -1, "batch_size": "many"}))
     for command in (["finetune"], ["ablate", "--variants", "none", "--output", tmp_path / "sweep"]):
         error = ag(*command, "--config", file, "--batch-size", 8, "--learning-rate", 0, code=2).stderr
         assert f"{file}: --epochs: 'three' is not a whole number." in error
-        assert f"{file}: --data-seed: -1 is not allowed" in error
+        assert f"{file}: --accumulate: -1 is not allowed" in error
         assert "\n--learning-rate: 0.0 is not allowed" in error.replace("error: ", "\n")
         assert "--batch-size" not in error

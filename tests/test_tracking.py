@@ -36,12 +36,13 @@ def test_a_run_hands_them_over(
     seen: list[Any] = []
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [_Named("wandb")])
     monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_: [])
-    monkeypatch.setattr(
-        Accelerator, "init_trackers", lambda _, name, config, init_kwargs: seen.append((name, init_kwargs))
-    )
-    chosen = config(
-        track="wandb", track_project="guiding", track_group="mednli", epochs=1, train_limit=8, offline=False
-    )
+
+    def init_trackers(_: Accelerator, project: str, config: Any, init_kwargs: Any) -> None:
+        seen.append((project, init_kwargs))
+
+    monkeypatch.setattr(Accelerator, "init_trackers", init_trackers)
+    short: dict[str, Any] = {"epochs": 1, "train_limit": 8, "offline": False}
+    chosen = config(track="wandb", track_project="guiding", track_group="mednli", **short)
     finetune(chosen, tmp_path / "first-run")
     assert seen == [("guiding", {"wandb": {"name": "first-run", "group": "mednli"}})]
     assert chosen.fingerprint() == config(**short).fingerprint()
