@@ -87,12 +87,21 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
         with writing(target, hint):
             aside.mkdir(parents=True)
             write(aside)
+            _share(aside)
             for path in (*aside.rglob("*"), aside):
                 sync(path)
             _put_in_place(aside, target, old)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _share(folder: Path) -> None:
+    """Give files the mode that the umask gave the folder: safetensors since 0.8 writes them for their owner alone."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def _put_in_place(aside: Path, target: Path, old: Path) -> None:

@@ -8,12 +8,13 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean, shortened
+from agcli.home import expanded
 from agcli.options import (
     OPTIONS,
     SECTIONS,
@@ -62,17 +63,27 @@ class RunConfig:
         return self.training.seed if self.data.subset_seed is None else self.data.subset_seed
 
 
-def make_config(values: Mapping[str, Any], *, origin: str = "the command line") -> RunConfig:
+COMMAND_LINE = "the command line"
+
+
+def make_config(
+    values: Mapping[str, Any], *, origin: str = COMMAND_LINE, from_command_line: Collection[str] = ()
+) -> RunConfig:
     """Check values and fill in recipe and defaults. Explicit values win over the recipe's.
 
     Args:
         values: option name -> value; only what somebody chose.
         origin: where they come from, for messages.
+        from_command_line: the options that come from there all the same.
 
     Raises:
         UsageError: every problem at once, each naming the flag and what is allowed.
     """
-    problems = [problem for name, value in values.items() if (problem := _problem(name, value, origin)) is not None]
+    problems = [
+        problem
+        for name, value in values.items()
+        if (problem := _problem(name, value, COMMAND_LINE if name in from_command_line else origin)) is not None
+    ]
     if not problems:
         chosen = {**recipe_values(values, values), **values}
         if chosen.get("temperature") is None:
@@ -100,29 +111,29 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
         return f"{origin}: [{name}] is a section; a config file has none, only one option a line."
     if name not in OPTIONS:
         return f"{origin}: unknown option {name!r}.{did_you_mean(name, OPTIONS)}"
-    declared = OPTIONS[name]
+    declared, where = OPTIONS[name], flag(name) if origin == COMMAND_LINE else f"{origin}: {flag(name)}"
     if value is None and declared.optional:
         return None
     fits = isinstance(value, declared.type) and (declared.type is bool or not isinstance(value, bool))
     if declared.type is float and isinstance(value, int) and not isinstance(value, bool):
         fits = abs(value) < 2**1023  # TOML and JSON have whole numbers that no float can hold
     if not fits:
-        return f"{flag(name)}: {shortened(value)} is not {_WORDS[declared.type]}."
+        return f"{where}: {shortened(value)} is not {_WORDS[declared.type]}."
     if value == "" and declared.default != "":
-        return f"{flag(name)}: it is empty."
+        return f"{where}: it is empty."
     if isinstance(value, str) and not _has_home(value):
-        return f"{flag(name)}: {shortened(value)} names the home folder of nobody here."
+        return f"{where}: {shortened(value)} begins with a home folder that is not known here; write it out."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
         nearest = did_you_mean(str(value), declared.spec.choices or ())
-        return f"{flag(name)}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
+        return f"{where}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
     return None
 
 
 def _has_home(value: str) -> bool:
     """False where a leading `~` or `~name` stands for no folder."""
     try:
-        Path(value).expanduser()
-    except RuntimeError:
+        expanded(value)
+    except UsageError:
         return False
     return True
 
@@ -217,10 +228,14 @@ def read_config_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--config: cannot read {path} ({error}).") from None
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise UsageError(f"--config: {path} is YAML, which is not read; write it as TOML (name = value) or JSON.")
+    is_toml = path.suffix.lower() == ".toml"
     try:
-        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        values = tomllib.loads(text) if is_toml else json.loads(text)
     except ValueError as error:
-        raise UsageError(f"--config: {path} is not valid {path.suffix.lstrip('.') or 'JSON'}: {error}.") from None
+        kind = "TOML" if is_toml else "JSON; a TOML file is named .toml"
+        raise UsageError(f"--config: {path} is not valid {kind}: {error}.") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config: {path} holds no table of options.")
     return values

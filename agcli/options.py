@@ -193,6 +193,11 @@ class OutputOptions:
     keep_checkpoints: bool = option(False, "Keep checkpoints/ after the run has finished.", shapes_result=False)
     track: str | None = option(None, "Also log to a tracker.", shapes_result=False,
                                choices=("tensorboard", "wandb", "mlflow", "trackio"))  # fmt: skip
+    track_project: str = option(
+        "agcli", "Tracker's project (mlflow: experiment); tensorboard has none.", shapes_result=False
+    )
+    track_name: str | None = option(None, "Run's name in the tracker; default: the run folder's.", shapes_result=False)
+    track_group: str | None = option(None, "Tracker's group of runs (mlflow: a tag).", shapes_result=False)
 
 
 SECTIONS: dict[str, type[Any]] = {

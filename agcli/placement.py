@@ -11,6 +11,7 @@ from typing import Any
 
 from agcli.config import RunConfig, make_config
 from agcli.errors import UsageError
+from agcli.home import expanded
 from agcli.options import OPTIONS, flag
 from agcli.results import RunFolder
 
@@ -42,7 +43,7 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
         raise UsageError("--resume goes on with a run and --overwrite throws it away: give one of them.")
     if config.output.output is None:
         return _by_name(config, resume, overwrite)
-    folder = RunFolder(Path(config.output.output).expanduser())
+    folder = RunFolder(expanded(config.output.output))
     if folder.state is None:
         if folder.path.exists() and not _is_free(folder.path):
             raise UsageError(f"--output {folder.path} exists and is no run folder; it is left alone.")
@@ -141,7 +142,7 @@ def require_run(output: str) -> None:
     Raises:
         UsageError: no run there.
     """
-    folder = RunFolder(Path(output).expanduser())
+    folder = RunFolder(expanded(output))
     if folder.state is None:
         raise UsageError(f"--resume: there is no run in {folder.path.resolve()}.", hint="check the folder")
 
@@ -150,7 +151,7 @@ def config_of_unfinished(output: Any, resume: bool) -> Path | None:
     """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated."""
     if not resume or output is None:
         return None
-    with suppress(RuntimeError):  # `~nobody`, of which the check of all options tells
-        path = Path(output).expanduser() / "config.json"
+    with suppress(UsageError):  # `~nobody`, of which the check of all options tells
+        path = expanded(output) / "config.json"
         return path if path.is_file() else None
     return None

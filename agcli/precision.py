@@ -10,22 +10,25 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
 
 from agcli.errors import UsageError
-from agcli.launcher import has_launcher
+from agcli.launcher import check_launcher, has_launcher, without_outer_settings
 
 
 def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
-    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`.
+    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`. Of the environment it takes processes and device alone.
 
     Raises:
-        UsageError: fp16 without a GPU, or bf16 where the hardware has none.
+        UsageError: fp16 without a GPU, bf16 where the hardware has none, or a launcher with DeepSpeed or the like.
     """
+    check_launcher()
     precision = precision_here(precision)
     AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
     # Without `cpu`, processes that a launcher started where there is no GPU would know nothing of each other.
-    cpu = has_launcher() and not torch.cuda.is_available()
-    return Accelerator(cpu=cpu, mixed_precision="no" if precision == "fp32" else precision, **kwargs)
+    cpu = has_launcher() and not _has_gpu()
+    with without_outer_settings():
+        return Accelerator(cpu=cpu, mixed_precision="no" if precision == "fp32" else precision, **kwargs)
 
 
 def precision_here(precision: str) -> str:
@@ -34,7 +37,7 @@ def precision_here(precision: str) -> str:
     Raises:
         UsageError: fp16 without a GPU, or bf16 where the GPU has none.
     """
-    has_cuda = torch.cuda.is_available()
+    has_cuda = _has_gpu()
     if precision == "auto":
         return "bf16" if _has_bf16(has_cuda) else "fp32"
     if precision == "fp16" and not has_cuda:
@@ -47,6 +50,11 @@ def precision_here(precision: str) -> str:
 def precision_of(accelerator: Accelerator) -> str:
     """What `auto` became, in the words of `--precision`."""
     return str(accelerator.mixed_precision).replace("no", "fp32")
+
+
+def _has_gpu() -> bool:
+    """Whether there is a GPU that `accelerate launch --cpu` does not forbid."""
+    return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
 
 
 def _has_bf16(has_cuda: bool) -> bool:

@@ -119,8 +119,10 @@ class RunFolder:
         """Record what ended the run."""
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
             self.mark("interrupted", str(error))
-        else:
-            self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+            return
+        while not isinstance(error, Exception) and error.__context__:  # a library's way of giving up: what it met
+            error = error.__context__
+        self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
     def clear(self) -> None:
         """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
@@ -133,8 +135,8 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the lock dies with the process, however it dies.
+    def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Hold the folder for this process; the lock dies with it. `warn` hears of a file system without locks.
 
         Raises:
             RunError: another process holds it, or it cannot be written.
@@ -148,12 +150,15 @@ class RunFolder:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                clear_leftovers(self.path)
+            except (BlockingIOError, PermissionError):  # EWOULDBLOCK; EACCES where NFS imitates flock
                 raise RunError(
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
+            except OSError as error:
+                why = f"the file system of {self.path} has no flock ({error.strerror})"
+                warn(f"{why}: nothing keeps another process from writing there at the same time.")
             try:
-                clear_leftovers(self.path)
                 yield
             finally:
                 (self.path / ".lock").unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from agcli.results import RunFolder
 from agcli.resumption import check_same_arithmetic, check_same_data
 from agcli.run_data import Judgement
 from agcli.step_report import StepReport
+from agcli.tracking import tracker_settings
 from agcli.watch import Watch, share_line
 
 HEAR_STEPS = 8
@@ -57,7 +58,7 @@ def finetune(
     _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
     team = parts.engine.team
     team.wait()
-    with folder.locked(), interruption.watched() as stop:
+    with folder.locked(watch.warning), interruption.watched() as stop:
         if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
         folder.mark("running")
@@ -302,7 +303,9 @@ class _Training:
         )
 
     def _start_tracking(self, stack: ExitStack) -> None:
-        if self.parts.config.output.track:
+        output = self.parts.config.output
+        if output.track:
             values = {name: value for name, value in self.parts.config.flat().items() if value is not None}
-            self.engine.accelerator.init_trackers("tracking", config=values)
+            project, settings = tracker_settings(output, self.folder.name)
+            self.engine.accelerator.init_trackers(project, config=values, init_kwargs={output.track: settings})
             stack.callback(self.engine.accelerator.end_training)

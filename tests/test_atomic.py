@@ -46,3 +46,22 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
         write_folder(target, write)
     assert (target / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_get_their_mode_by_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
+    """Safetensors writes them for their owner alone, whatever the umask."""
+
+    def write(aside: Path) -> None:
+        (aside / "inner").mkdir()
+        for name in ("weights", "inner/weights"):
+            (aside / name).touch(mode=0o600)
+
+    before = os.umask(mask)
+    try:
+        write_folder(tmp_path / "x", write)
+        write_text(tmp_path / "text", "")
+    finally:
+        os.umask(before)
+    files = [tmp_path / "x" / "weights", tmp_path / "x" / "inner" / "weights", tmp_path / "text"]
+    assert [path.stat().st_mode & 0o777 for path in files] == [mode] * 3

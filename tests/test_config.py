@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from agcli.options import OPTIONS, flag
 def problems(**values: Any) -> list[str]:
     """The lines of the error that these values give."""
     with pytest.raises(UsageError) as caught:
-        make_config(values, origin="run.toml")
+        make_config(values)
     return str(caught.value).splitlines()
 
 
@@ -35,7 +36,7 @@ def test_all_problems_are_told_together_each_with_its_flag_and_what_is_allowed()
             ("--epochs: 0", "allowed: at least 1"),
             ("--learning-rate: -1.0", "above 0"),
             ("--precision: 'fp23'", "auto, fp32, bf16, fp16", "Did you mean 'fp32'?"),
-            ("run.toml: unknown option 'mgd'", "Did you mean 'mdg'?"),
+            ("the command line: unknown option 'mgd'", "Did you mean 'mdg'?"),
             ("--seed: True is not a whole number",),
             ("--mdg: 'much' is not a number",),
         ],
@@ -76,7 +77,9 @@ def test_empty_words_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model", "dataset", "output"])
 def test_the_home_of_nobody_is_refused(name: str) -> None:
-    assert problems(**{name: "~nobody-here/x"})[0].startswith(f"{flag(name)}: '~nobody-here/x' names the home folder")
+    assert problems(**{name: "~nobody-here/x"})[0].startswith(
+        f"{flag(name)}: '~nobody-here/x' begins with a home folder"
+    )
     assert make_config({name: "~/x"}).flat()[name] == "~/x"
 
 
@@ -160,11 +163,13 @@ def test_the_fingerprint_knows_what_shapes_a_result() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.json", b"{", "not valid json"),
+        ("a.json", b"{", "not valid JSON; a TOML file is named .toml"),
         ("a.json", b"[1]", "holds no table of options"),
         ("a.json", b"\xff\xfe", "cannot read"),
-        ("a.toml", b"epochs =", "not valid toml"),
+        ("a.toml", b"epochs =", "not valid TOML"),
         ("a.json", None, "cannot read"),
+        ("a.yaml", b"epochs: 3", "is YAML, which is not read; write it as TOML"),
+        ("a.YML", b"epochs: 3", "is YAML, which is not read"),
     ],
 )
 def test_config_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, problem: str) -> None:
@@ -200,3 +205,14 @@ def test_offline_keeps_trackers_that_phone_home_out() -> None:
 
 def test_a_section_in_a_config_file_is_named() -> None:
     assert "[training] is a section" in problems(training={"epochs": 2})[0]
+
+
+def test_a_wrong_value_of_a_config_file_is_named_with_the_file(tmp_path: Path, ag: Callable[..., Any]) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"epochs": "three", "accumulate": -1, "batch_size": "many"}))
+    for command in (["finetune"], ["ablate", "--variants", "none", "--output", tmp_path / "sweep"]):
+        error = ag(*command, "--config", file, "--batch-size", 8, "--learning-rate", 0, code=2).stderr
+        assert f"{file}: --epochs: 'three' is not a whole number." in error
+        assert f"{file}: --accumulate: -1 is not allowed" in error
+        assert "\n--learning-rate: 0.0 is not allowed" in error.replace("error: ", "\n")
+        assert "--batch-size" not in error

@@ -17,13 +17,13 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"atomic", "dropout", "launcher", "stopwatch", "shapes"}),
+    frozenset({"atomic", "dropout", "home", "launcher", "stopwatch", "shapes"}),
     frozenset({"retrieval"}),
     frozenset({"attention", "guides", "batching", "metrics", "models", "corpora"})
     | frozenset({"options", "environment", "interruption", "precision"}),
     frozenset(
         {"config", "statistics", "tasks", "results", "step_report", "trainer", "text_pairs", "scoring", "processes"}
-        | {"tokenised"}
+        | {"tokenised", "tracking"}
     ),
     frozenset({"prediction", "finished_runs", "run_data", "team", "figures", "paper"}),
     frozenset({"engine"}),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +122,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from agcli.results import RunFolder
-with RunFolder(Path(sys.argv[1])).locked():
+with RunFolder(Path(sys.argv[1])).locked(print):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -132,14 +134,30 @@ def test_a_folder_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match="another process is working"), run.locked():
+        with pytest.raises(RunError, match="another process is working"), run.locked(print):
             pass
     finally:
         holder.kill()
         holder.wait()
-    with run.locked():
+    with run.locked(print):
         pass
     assert list(run.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_and_gone_on_with(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (tmp_path / ".metrics.json.77.tmp").touch()  # perhaps of a process that is still at work
+    warnings: list[str] = []
+    with RunFolder(tmp_path).locked(warnings.append):
+        assert listed(tmp_path) == [".lock", ".metrics.json.77.tmp"]
+    assert len(warnings) == 1
+    assert f"has no flock ({os.strerror(number)})" in warnings[0]
 
 
 def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -> None:
@@ -148,13 +166,16 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
     (tmp_path / ".model.77.tmp" / "weights").touch()
     (tmp_path / ".model.77.old").mkdir()
     (tmp_path / "metrics.json").touch()
-    with RunFolder(tmp_path).locked():
+    with RunFolder(tmp_path).locked(print):
         assert listed(tmp_path) == [".lock", "metrics.json"]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"cannot write .*Not a directory"), RunFolder(tmp_path / "file" / "x").locked():
+    with (
+        pytest.raises(RunError, match=r"cannot write .*Not a directory"),
+        RunFolder(tmp_path / "file" / "x").locked(print),
+    ):
         pass
 
 
@@ -173,6 +194,19 @@ def test_an_error_marks_the_run(tmp_path: Path, error: BaseException, state: str
     run.mark_error(error)
     assert run.state == state
     assert run.read_json("status.json")["reason"] == reason
+
+
+def test_what_made_a_library_give_up_is_the_reason(tmp_path: Path) -> None:
+    """Rich and Click turn a closed pipe into SystemExit."""
+    run = RunFolder(tmp_path)
+    try:
+        try:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        except BrokenPipeError:
+            raise SystemExit(1) from None
+    except SystemExit as error:
+        run.mark_error(error)
+    assert run.read_json("status.json")["reason"] == "BrokenPipeError: [Errno 32] Broken pipe"
 
 
 def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:

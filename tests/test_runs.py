@@ -17,7 +17,7 @@ from tiny_runs import LABELS, MARKER, listed, pairs, short_options, write_datase
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from agcli import checkpoint
-from agcli.assembly import Plan
+from agcli.assembly import PROCESS_BYTES, Plan
 from agcli.config import RunConfig, make_config, read_config_file
 from agcli.corpora import load_prepared
 from agcli.errors import DataError, RunError, UsageError
@@ -431,3 +431,9 @@ def test_tensorboard_gets_the_steps_and_the_dev_metrics(config: Make, tmp_path: 
         logged = [(event.step, event.value) for event in events.Scalars(name)]
         assert logged == [(int(row["step"]), pytest.approx(float(row[name]), rel=1e-6)) for row in history]
     assert [event.step for event in events.Scalars("dev/accuracy")] == [6, 12]
+
+
+def test_the_memory_estimate_counts_the_process_and_the_checkpoint_on_a_cpu(config: Callable[..., RunConfig]) -> None:
+    plan = plan_run(config(), Path("run"))
+    assert plan.device == "cpu"
+    assert plan.memory_estimate_bytes > PROCESS_BYTES + 4 * 6 * plan.num_parameters

@@ -6,19 +6,27 @@ with the tasks, and what a cell leaves comes back to the caller, who files it as
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from agcli.ablation.cell import CellJob, Outcome, run_cell
 from agcli.atomic import write_folder
 from agcli.corpora import find_dataset
-from agcli.errors import InterruptedRunError, MissingExtraError, RunError
+from agcli.errors import InterruptedRunError, MissingExtraError, RunError, UsageError
+from agcli.home import expanded
 from agcli.interruption import Interruption
 
 LOOK_SECONDS = 0.2
+LOOKS_AT_NODES = 50
+"""So many looks at the cells for one at the cluster's machines."""
+CONNECT_SECONDS = 10.0
 RETRIES = 2
 """How often Ray runs a cell anew whose worker died."""
 Files = dict[str, bytes]
@@ -46,12 +54,10 @@ def run_on_ray(
     Raises:
         MissingExtraError: Ray is not installed.
         RunError: no cluster at that address.
+        UsageError: no machine of the cluster has room for a cell, or none any more.
         InterruptedRunError: SIGINT or SIGTERM; cells that run are called off.
     """
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise MissingExtraError("ray", "ray", "--engine ray") from None
+    ray = _ray()
     _join(ray, address)
     shipped: dict[str, Any] = {}
     remote = ray.remote(run_shipped)
@@ -63,8 +69,12 @@ def run_on_ray(
             tasks[remote.options(**options).remote(job, *given.values(), names=tuple(given))] = job
             if on_start is not None:
                 on_start(job)
-        while tasks:
+        for look in count(1):
+            if not tasks:
+                break
             done, _ = ray.wait(list(tasks), timeout=LOOK_SECONDS)
+            if not look % LOOKS_AT_NODES:  # a machine may have left the cluster
+                _check_room(ray, jobs[0].threads, gpus)
             if stop.signal is not None:
                 raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
             for task in done:
@@ -101,21 +111,75 @@ def _session_folder() -> Path | None:
         return None
 
 
+def _ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise MissingExtraError("ray", "ray", "--engine ray") from None
+    return ray
+
+
+def join(address: str | None, threads: int, gpus: float) -> None:
+    """Join the cluster, or start one on this machine, where a cell has room.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RunError: no cluster at that address.
+        UsageError: a cell fits on none of its machines, so that it would wait for ever; or Ray has no client.
+    """
+    ray = _ray()
+    _join(ray, address)
+    _check_room(ray, threads, gpus)
+
+
 def _join(ray: Any, address: str | None) -> None:
     if ray.is_initialized():
         return
+    named = os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address
+    origin = f"RAY_ADDRESS={named}" if named and named != address else f"--address {address}"
+    if str(named).startswith("ray://") and find_spec("grpc") is None:  # Ray would raise whatever its import raises
+        hint = 'pip install "ray[client]"'
+        raise UsageError(f"{origin}: this Ray is installed without its client.", hint=hint)
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="error")
-    except ValueError:  # options of a new cluster are refused where there is one to join
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    except ConnectionError as error:
-        raise RunError(f"--address {address}: no Ray cluster there ({error}).", hint="ray start --head") from None
+        _knock(named)
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="error")
+        except ValueError:  # options of a new cluster are refused where there is one to join
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = "ray start --head starts one; without --address and RAY_ADDRESS the sweep starts its own"
+        raise RunError(f"{origin}: no Ray cluster there ({reason}).", hint=hint) from None
+
+
+def _knock(address: str | None) -> None:
+    """See whether anybody listens at HOST:PORT or ray://HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody, within `CONNECT_SECONDS`.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+
+
+def _check_room(ray: Any, threads: int, gpus: float) -> None:
+    """Whether one machine of the cluster has the cores and GPUs of a cell."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(each.get("CPU", 0) >= threads and each.get("GPU", 0) >= gpus for each in machines):
+        return
+    cores, cards = (max((each.get(kind, 0) for each in machines), default=0) for kind in ("CPU", "GPU"))
+    raise UsageError(
+        f"--engine ray: a cell takes {threads} cores (--threads) and {gpus:g} GPUs (--gpus) of one machine; of the "
+        f"cluster's {len(machines)} the largest has {cores:g} cores, and the most GPUs of one are {cards:g}.",
+        hint="give fewer, or start the machine first where the cluster adds machines by itself",
+    )
 
 
 def _folders(job: CellJob) -> dict[str, Path]:
     """The folders that a cell needs: its data, and its model where that is a folder here."""
     found = {"dataset": find_dataset(str(job.options["dataset"]), Path.cwd())}
-    model = Path(str(job.options["model"])).expanduser()
+    model = expanded(str(job.options["model"]))
     return found | ({"model": model} if model.is_dir() else {})
 
 

@@ -25,6 +25,7 @@ from agcli.ablation.selection import winner
 from agcli.ablation.table import CHOICE
 from agcli.atomic import write_text
 from agcli.errors import DataError, RunError, UsageError
+from agcli.launcher import check_launcher
 from agcli.results import RunFolder, csv_text
 
 FAILURES = "failures.json"
@@ -34,6 +35,9 @@ Runner = Callable[[Sequence[CellJob], interruption.Interruption], Iterator[Outco
 
 class SweepWatch:
     """What a caller may want to see of a sweep as it goes. This one looks away."""
+
+    def warning(self, text: str) -> None:
+        """Something the user should know of."""
 
     def planned(self, total: int, done: int) -> None:
         """So many cells are known by now, so many of them finished."""
@@ -191,8 +195,9 @@ def run_sweep(
         InterruptedRunError: SIGINT or SIGTERM; finished cells are kept, unfinished ones go on next time.
     """
     watch = watch or SweepWatch()
+    check_launcher()
     _check_plan(sweep)
-    with RunFolder(sweep.folder).locked(), interruption.watched() as stop:
+    with RunFolder(sweep.folder).locked(watch.warning), interruption.watched() as stop:
         write_text(sweep.folder / PLAN, json.dumps(sweep.plan, indent=2, ensure_ascii=False) + "\n")
         sweep.forget_failures()
         while jobs := _jobs(sweep):

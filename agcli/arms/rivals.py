@@ -17,6 +17,7 @@ from agcli.assembly import checkpoint_activations, make_guiding
 from agcli.attention import Seam
 from agcli.batching import Rows
 from agcli.guides import guide_values
+from agcli.launcher import without_outer_settings
 from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
 from agcli.precision import make_accelerator, precision_of
@@ -36,7 +37,7 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
     attention = "eager" if guided else "sdpa"
     model, options = fresh_model(spec, attention), spec.training
     precision = precision_of(make_accelerator(options.precision))
-    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers(), without_outer_settings():
         trainer = Trainer(
             model=model,
             args=TrainingArguments(

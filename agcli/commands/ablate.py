@@ -11,6 +11,7 @@ import typer
 from agcli.commands import display
 from agcli.commands.ablation_grids import grid_of, recipe_grids, recipe_of
 from agcli.errors import RunError, UsageError
+from agcli.home import expanded
 
 if TYPE_CHECKING:
     from agcli.ablation.grid import Grid
@@ -107,7 +108,7 @@ def ablate(
     if report is not None:
         if given or output is not None:
             raise UsageError("--report reads a sweep that is there: leave out the options of a new one.")
-        show_report(report.expanduser(), json)
+        show_report(expanded(report), json)
         return
     own: dict[str, Any] = {
         "variants": variants,
@@ -123,7 +124,7 @@ def ablate(
     from agcli.ablation.plan import read_plan
     from agcli.ablation.sweep import Sweep, run_sweep
 
-    folder = output.expanduser()
+    folder = expanded(output)
     told: dict[str, Any] | None = None
     grids: tuple[Grid, ...]
     if recipe is None:
@@ -146,7 +147,7 @@ def ablate(
     if before is not None and before["grids"] != sweep.plan["grids"]:
         display.note(f"{folder} was begun with another grid: its cells are kept, the results become those of this one.")
     with SweepProgress() as watch:
-        runner = _runner(engine, workers, address, gpus, watch.started)
+        runner = _runner(engine, workers, sweep.threads, address, gpus, watch.started)
         run_sweep(sweep, runner, fail_fast=fail_fast, watch=watch)
     show_report(sweep.folder, json)
     failed = len(sweep.failures())
@@ -161,11 +162,12 @@ def _threads(folder: Path, workers: int) -> int:
     return threads_begun_with(folder) or max(1, (os.cpu_count() or 1) // workers)
 
 
-def _runner(engine: str, workers: int, address: str | None, gpus: float, on_start: Any) -> Runner:
+def _runner(engine: str, workers: int, threads: int, address: str | None, gpus: float, on_start: Any) -> Runner:
     from agcli.ablation.local import run_local
-    from agcli.ablation.on_ray import run_on_ray
+    from agcli.ablation.on_ray import join, run_on_ray
 
     if engine == "ray":
+        join(address, threads, gpus)  # before anything is written
         return lambda jobs, stop: run_on_ray(jobs, stop, address=address, gpus=gpus, on_start=on_start)
     if address is not None or gpus:
         raise UsageError("--address and --gpus belong to --engine ray.")

@@ -44,6 +44,10 @@ class SweepProgress(SweepWatch):
     def __exit__(self, *_: object) -> None:
         self.live.stop()
 
+    def warning(self, text: str) -> None:
+        """A warning, above the table."""
+        display.warn(text, self.console)
+
     def planned(self, total: int, done: int) -> None:
         """So many cells are known by now."""
         self.total, self.done = total, done

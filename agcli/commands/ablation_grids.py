@@ -26,7 +26,7 @@ _OWN = (*_LISTS, "layers", "seeds", "select_seeds", "set")
 def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Grid:
     """The grid out of a file's options and those of the command line, which win."""
     from agcli.ablation import grid as room
-    from agcli.config import make_config, read_config_file
+    from agcli.config import COMMAND_LINE, make_config, read_config_file
     from agcli.options import OPTIONS, flag
 
     filed = read_config_file(config) if config is not None else {}
@@ -39,7 +39,8 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
     misplaced = [flag(name) for name in NOT_HERE if name in options]
     if misplaced:
         raise UsageError(f"{', '.join(misplaced)}: a sweep decides that itself.", hint="--sizes, --layers, --seeds")
-    make_config({name: value for name, value in options.items() if name not in ("model", "dataset")})  # checks them
+    rest = {name: value for name, value in options.items() if name not in ("model", "dataset")}
+    make_config(rest, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
     models, datasets = (_words(options.pop(name, OPTIONS[name].default)) for name in ("model", "dataset"))
     mdg, pdg = (
         room.parse_weights(_joined(own[f"{name}_grid"]), f"--{name}-grid")

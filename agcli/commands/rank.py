@@ -9,6 +9,7 @@ import typer
 
 from agcli.commands.given import given_among
 from agcli.errors import UsageError
+from agcli.home import expanded
 
 if TYPE_CHECKING:
     from agcli.corpora.ranking.loose_files import LooseFiles
@@ -122,7 +123,7 @@ def rank(
         _answer(ranker, text, data, corpus, analysis, credentialed, depth=depth or DEPTH, top=top, json=json)
         return
     name = f"{data.name}-{split}" if data is not None else queries.stem if queries is not None else ""
-    place = (output or folder.path / "rankings" / name).expanduser()
+    place = expanded(output or folder.path / "rankings" / name)
     if queries is not None and corpus is not None:
         files = LooseFiles(queries, corpus, qrels, negative_grades, credentialed)
         data = _collected(files, place, depth or DEPTH, analysis, overwrite)

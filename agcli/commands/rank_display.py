@@ -61,6 +61,10 @@ class RankProgress(RankWatch):
         """A line of log, above the bar."""
         display.note(text, self.bars.console)
 
+    def warning(self, text: str) -> None:
+        """A warning, likewise."""
+        display.warn(text, self.bars.console)
+
 
 def show_ranking(folder: Path, json: bool) -> None:
     """What a finished ranking found: a table for each protocol."""

@@ -70,9 +70,10 @@ def resolve(given: dict[str, Any], config_file: Path | None) -> RunConfig:
     if config_file is None:
         return make_config(given)
     filed = read_config_file(config_file)
-    for chosen, rival in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
-        if chosen in given and rival not in given:
+    for one, rival in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
+        if one in given and rival not in given:
             filed.pop(rival, None)
     values = {**filed, **given}
     # A run's own config.json names every option: a recipe asked for now must still be heard.
-    return make_config({**filed, **recipe_values(given, values), **given}, origin=str(config_file))
+    chosen = {**filed, **recipe_values(given, values), **given}
+    return make_config(chosen, origin=str(config_file), from_command_line=given)

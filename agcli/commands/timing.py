@@ -10,6 +10,7 @@ import typer
 from agcli.commands import display
 from agcli.config import RunConfig, make_config
 from agcli.errors import UsageError
+from agcli.home import expanded
 from agcli.options import OPTIONS, flag
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _measure(request: TimingRequest, *, paper: bool, output: Path | None, json: 
     from agcli.timing.record import check_free
 
     if output is not None:
-        output = output.expanduser()
+        output = expanded(output)
         check_free(output)
     groups = plan_groups(request)
     finished: list[GroupTimes] = []

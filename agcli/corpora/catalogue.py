@@ -18,6 +18,7 @@ from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_
 from agcli.corpora.sample import sample_folder
 from agcli.corpora.tables import SUFFIXES
 from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
+from agcli.home import expanded
 
 FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
     "multinli": multinli.read,
@@ -117,8 +118,8 @@ def task_of(name: str, format_name: str | None, source: str | None, asked: str |
         raise UsageError(f"--format {format_name} is no format of --task {asked}. Allowed: {', '.join(allowed)}.")
     if asked is not None:
         return asked
-    if format_name is None and name not in KNOWN and source is not None and mode_of(Path(source).expanduser()):
-        files = source_files(Path(source).expanduser())
+    if format_name is None and name not in KNOWN and source is not None and mode_of(expanded(source)):
+        files = source_files(expanded(source))
         of_ranking = any(RANKING_LAYOUTS[layout].recognises(files) for layout in ("cross-genre-ir", "beir", "trec"))
     elif format_name is None and name in KNOWN:
         of_ranking = KNOWN[name].format is None or KNOWN[name].format in RANKING_LAYOUTS
@@ -203,7 +204,7 @@ def find_dataset(name: str, cwd: Path) -> Path:
     Raises:
         DataError: none of these; the hint is the `ag prepare` command to run.
     """
-    direct = cwd / Path(name).expanduser()
+    direct = cwd / expanded(name)
     for folder in (direct, cwd / "data" / name):
         if (folder / MANIFEST).is_file():
             return folder

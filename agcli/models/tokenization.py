@@ -14,7 +14,7 @@ from typing import Any
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from agcli.errors import ModelError
-from agcli.models.architecture import position_limit
+from agcli.models.architecture import position_limit, tells_segments_apart
 from agcli.models.sources import TOKENIZER_FILES, Source
 
 _PROBE = "Aspirin"
@@ -41,10 +41,21 @@ def tokenizer_of(
         if cased is not wanted:
             raise ModelError(f"{source.origin} is {_casing(wanted)}, but its tokenizer turns {_PROBE!r} otherwise.")
     _check_vocabulary(source, tokenizer, config, cased)
+    notes += _without_segments(tokenizer, config)
     limit = position_limit(config)
     if limit is not None:  # old folders state no limit, and longer input would run off the position table
         tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
     return tokenizer, cased, tuple(notes)
+
+
+def _without_segments(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> list[str]:
+    """Let the tokenizer send no segments to an encoder that knows but one, also where it is saved with the model."""
+    if "token_type_ids" not in tokenizer.model_input_names or tells_segments_apart(config):
+        return []
+    names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    tokenizer.model_input_names = names
+    tokenizer.init_kwargs["model_input_names"] = names
+    return ["the encoder has one segment: the tokenizer's token_type_ids are left out"]
 
 
 def stated_casing(source: Source) -> bool | None:

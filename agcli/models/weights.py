@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from agcli.atomic import sha256, write_folder
-from agcli.errors import ModelError, RunError
+from agcli.errors import ModelError, RunError, UsageError
+from agcli.home import expanded
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -65,13 +66,17 @@ def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tupl
     if weights.safetensors:
         return _read_safetensors(weights.files), ()
     names = ", ".join(file.name for file in weights.files)
-    converted = conversion_cache() / weights.sha256 / "model.safetensors"
+    cache = conversion_cache()
+    if cache is None:
+        note = f"{names} is not kept as safetensors: there is no home folder; AGCLI_CACHE may name another"
+        return _read_pickles(weights.files), (note,)
+    converted = cache / weights.sha256 / "model.safetensors"
     if converted.is_file():
         try:
             return _read_safetensors((converted,)), (f"read {names} from its conversion at {converted}",)
         except ModelError:  # a damaged conversion is made anew
             converted.unlink(missing_ok=True)
-    state = {name: tensor for file in weights.files for name, tensor in _read_pickle(file).items()}
+    state = _read_pickles(weights.files)
     try:
         _write_safetensors(state, converted)
     except RunError as error:  # a full or read-only disk must not keep a good model from loading
@@ -79,10 +84,16 @@ def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tupl
     return state, (f"converted {names} once to safetensors at {converted}",)
 
 
-def conversion_cache() -> Path:
-    """Where converted pickles are kept: `$AGCLI_CACHE/converted`, else `~/.cache/agcli/converted`."""
+def conversion_cache() -> Path | None:
+    """Where converted pickles are kept: `$AGCLI_CACHE/converted`, else `~/.cache/agcli/converted`.
+
+    None where there is no home folder: a shared one, such as /tmp, could hold somebody else's weights.
+    """
     root = os.environ.get("AGCLI_CACHE")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "agcli") / "converted"
+    try:
+        return expanded(root or "~/.cache/agcli") / "converted"
+    except UsageError:
+        return None
 
 
 def _digest(files: tuple[Path, ...]) -> str:
@@ -135,6 +146,10 @@ def _read_safetensors(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
                 f"{file} is damaged or not safetensors ({error}).", hint="fetch or copy it again"
             ) from None
     return state
+
+
+def _read_pickles(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
+    return {name: tensor for file in files for name, tensor in _read_pickle(file).items()}
 
 
 def _read_pickle(file: Path) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from agcli.home import expanded
 from agcli.models.zoo import find_entry
 
 
@@ -16,7 +17,7 @@ def row_name(model: str) -> str:
     """
     entry = find_entry(model)
     if entry is None and _is_folder(model):
-        entry = find_entry(Path(model).expanduser().resolve().name)
+        entry = find_entry(expanded(model).resolve().name)
     return entry.name if entry else model
 
 

@@ -40,6 +40,9 @@ class RankWatch:
     def message(self, text: str) -> None:
         """A line of log."""
 
+    def warning(self, text: str) -> None:
+        """Something the user should know of."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
@@ -199,7 +202,7 @@ def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, wa
     watch = watch or RankWatch()
     folder = RunFolder(job.output)
     check_place(job.output, job.settings | {"resamples": resamples, "seed": seed}, overwrite)
-    with folder.locked(), interruption.watched() as stop:
+    with folder.locked(watch.warning), interruption.watched() as stop:
         if overwrite:
             _clear(folder)
         if (folder.path / "metrics.json").is_file():

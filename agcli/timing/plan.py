@@ -12,6 +12,7 @@ from agcli.arms import RIVALS, VARIANTS, ArmSpec, Course, Variant
 from agcli.attention import Implementation
 from agcli.attention.selection import check
 from agcli.errors import UsageError, did_you_mean
+from agcli.launcher import check_launcher
 from agcli.options import OPTIONS, ModelOptions, TrainingOptions
 from agcli.shapes import TRAINING_PAIRS
 from agcli.timing.supply import Encoder, Source, Supply, find_encoder, find_source
@@ -101,6 +102,7 @@ def plan_groups(request: TimingRequest) -> list[Group]:
         UsageError: all problems of the options together; then those of the models, each with its lengths.
         AgError: as finding models and data raises it.
     """
+    check_launcher()
     problems = list(request_problems(request))
     if problems:
         raise UsageError("\n".join(problems), hint="`ag timing --help` lists every option")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_folders import LABELS, UNCASED, old_folder, same_encoder, tiny, write_vocabulary
+from tiny_folders import LABELS, UNCASED, encoder_state, old_folder, same_encoder, tiny, write_vocabulary
 from transformers import AutoModelForSequenceClassification
 
 from agcli.errors import ModelError
@@ -194,3 +194,47 @@ def test_altered_bundled_weights_are_refused(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ModelError, match="not the official file") as caught:
         load_model("minilm", labels=LABELS)
     assert hashlib.sha256(altered).hexdigest() in str(caught.value)
+
+
+def saved_encoder(folder: Path, *, prefix: bool, **changes: torch.Tensor) -> Path:
+    """A folder with four layers, weights as a pre-training checkpoint has them, and further ones by name."""
+    model = tiny(num_hidden_layers=4)
+    old_folder(folder, model, model_type=model.config.model_type)
+    torch.save(encoder_state(model, prefix=prefix) | changes, folder / "pytorch_model.bin")
+    return folder
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_encoder_weights_that_the_config_does_not_use_are_counted(prefix: bool, tmp_path: Path) -> None:
+    folder = saved_encoder(tmp_path / "m", prefix=prefix)
+    assert not any("not used" in note for note in load_model(str(folder), labels=LABELS).notes)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    (note,) = [note for note in load_model(str(folder), labels=LABELS).notes if "not used" in note]
+    assert note.startswith("32 stored weights of the encoder are not used, such as ")
+    assert "encoder.layer.2." in note
+    assert "2 layers" in note
+
+
+def test_heads_of_other_tasks_and_poolers_are_no_news(tmp_path: Path) -> None:
+    others = {"cls.predictions.bias": torch.zeros(64), "bert.pooler.dense.weight": torch.zeros(32, 32)}
+    others |= {"bert.pooler.dense.bias": torch.zeros(32), "bert.embeddings.position_ids": torch.arange(40)[None]}
+    notes = load_model(str(saved_encoder(tmp_path / "m", prefix=True, **others)), labels=LABELS).notes
+    assert not any("not used" in note for note in notes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_broken_weight_is_named_when_it_is_loaded(value: float, tmp_path: Path) -> None:
+    model = tiny()
+    folder = old_folder(tmp_path / "m", model)
+    state = encoder_state(model)
+    name = next(name for name in state if name.endswith("query.weight"))
+    state[name][0, 0] = value
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=f"1 stored weight holds NaN or infinite values: {name}"):
+        load_model(str(folder), labels=LABELS)
+
+
+def test_a_broken_head_of_another_task_is_no_matter(tmp_path: Path) -> None:
+    broken = {"cls.predictions.bias": torch.full((64,), float("nan"))}
+    load_model(str(saved_encoder(tmp_path / "m", prefix=True, **broken)), labels=LABELS)

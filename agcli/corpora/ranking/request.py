@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from agcli.corpora.archives import source_files
 from agcli.corpora.files import SourceFile
 from agcli.errors import UsageError, did_you_mean
+from agcli.home import expanded
 
 NegativesFrom = Literal["bm25", "random", "mixed"]
 NEGATIVES_FROM: tuple[str, ...] = get_args(NegativesFrom)
@@ -85,4 +86,4 @@ def ranking_files(request: RankingRequest) -> list[SourceFile]:
             f"Where is {request.name}? Give --from PATH, a folder or a zip.",
             hint=f"ag prepare --dataset {request.name} --from PATH",
         )
-    return source_files(Path(request.source).expanduser())
+    return source_files(expanded(request.source))
