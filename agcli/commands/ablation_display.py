@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
+from rich.text import Text
 from rich.table import Table
 
 from agcli.ablation.cell import CellJob, Outcome
@@ -79,7 +79,7 @@ class SweepProgress(SweepWatch):
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
         for mark, (job, since) in list(self.running.items())[:SHOWN]:
-            table.add_row(mark, escape(_what(job.options, self.axes)), f"{perf_counter() - since:.0f}")
+            table.add_row(mark, Text(_what(job.options, self.axes)), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
 
@@ -140,12 +140,12 @@ def show_paper_table(laid_out: LaidOutTable) -> None:
     for block in blocks(laid_out, _number):
         title, caption = display.cell_text(block.title), display.cell_text(block.caption)
         table = Table(
-            title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
+            title=Text(title), caption=Text(caption) if caption else None, title_justify="left", caption_justify="left"
         )
         for place, column in enumerate(block.columns):
-            table.add_column(escape(column), justify="left" if place < 2 else "right", overflow="fold")
+            table.add_column(Text(column), justify="left" if place < 2 else "right", overflow="fold")
         for name, *cells in block.rows:
-            table.add_row(escape(display.cell_text(name)), *cells)
+            table.add_row(Text(display.cell_text(name)), *cells)
         console.print(table)
 
 

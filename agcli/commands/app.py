@@ -35,7 +35,7 @@ app = typer.Typer(
     name="ag",
     cls=_Verbs,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     help="Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps.",
 )

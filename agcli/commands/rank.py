@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -186,7 +187,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
         raise DataError(
             "these data were prepared anew since the run was trained: it may know claims that are in this split now",
             file=began_with,
-            hint=f"--dataset {began_with} ranks them all the same",
+            hint=f"--dataset {shlex.quote(str(began_with))} ranks them all the same",
         )
     return data
 
