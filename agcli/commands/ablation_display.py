@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.text import Text
 from rich.table import Table
+from rich.text import Text
 
 from agcli.ablation.cell import CellJob, Outcome
 from agcli.ablation.sweep import Sweep, SweepWatch

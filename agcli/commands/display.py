@@ -1,6 +1,7 @@
 """Everything Rich: the two consoles, tables, progress bars and how an error looks.
 
-Results go to stdout, progress and logs to stderr. Text that comes from users is printed as `Text`, which Rich does not parse for markup or emoji.
+Results go to stdout, progress and logs to stderr. Text that comes from users is printed as `Text`, which Rich does
+not parse for markup or emoji.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What could steer a terminal, should it stand in somebody's data."""
+_UNBOUNDED = 1_000_000
+"""A width that no table reaches: Rich cuts what it measures to the width it is given."""
 PLAIN_WIDTH = 120
 """Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
 
@@ -110,7 +113,8 @@ def _table(title: str, columns: Sequence[str], body: Sequence[Sequence[object]],
 
 def _fits(table: Table, console: Console) -> bool:
     """Whether no word of a cell need be broken: texts may wrap between words."""
-    return console.measure(table).minimum <= console.width
+    unbounded = console.options.update(width=_UNBOUNDED)
+    return console.measure(table, options=unbounded).minimum <= console.width
 
 
 def _without_constants(

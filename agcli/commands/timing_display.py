@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich.text import Text
 from rich.progress import TaskID
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from agcli.commands import display
 from agcli.paper import TABLE4_HARDWARE
