@@ -26,7 +26,7 @@ def rank(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Prepared ranking data: a folder or a name under ./data. \\[default: the run's]", rich_help_panel=_WHAT
+            help="Prepared ranking data: a folder or a name under ./data. [default: the run's]", rich_help_panel=_WHAT
         ),
     ] = None,
     split: Annotated[
@@ -35,7 +35,7 @@ def rank(
     depth: Annotated[
         int | None,
         typer.Option(
-            min=1, help="First-stage candidates of a claim. \\[default: 100, or all there are]", rich_help_panel=_WHAT
+            min=1, help="First-stage candidates of a claim. [default: 100, or all there are]", rich_help_panel=_WHAT
         ),
     ] = None,
     queries: Annotated[
@@ -74,7 +74,7 @@ def rank(
     ] = "auto",
     batch_tokens: Annotated[
         int | None,
-        typer.Option(min=64, help="Tokens in a batch. \\[default: what suits the device]", rich_help_panel=_HOW),
+        typer.Option(min=64, help="Tokens in a batch. [default: what suits the device]", rich_help_panel=_HOW),
     ] = None,
     long_claims: Annotated[
         Literal["cut", "error"],
@@ -87,7 +87,7 @@ def rank(
     offline: Annotated[bool, typer.Option("--offline", help="Never open a connection.", rich_help_panel=_HOW)] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results. \\[default: rankings/ in the run]", rich_help_panel=_OUTPUT),
+        typer.Option(help="Folder of the results. [default: rankings/ in the run]", rich_help_panel=_OUTPUT),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier ranking there.", rich_help_panel=_OUTPUT)
