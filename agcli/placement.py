@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def _same_settings(folder: RunFolder, config: RunConfig) -> None:
     if difference:
         raise UsageError(
             f"--resume: the run in {folder.path} has other settings: {'; '.join(difference)}.",
-            hint=f"ag finetune --output {folder.path} --resume (its own settings are read from the folder)",
+            hint=f"ag finetune --output {shlex.quote(str(folder.path))} --resume "
+            "(its own settings are read from the folder)",
         )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agcli.ablation.cell import CellJob, Outcome
 from agcli.ablation.naming import duration
@@ -81,7 +81,7 @@ class SweepProgress(SweepWatch):
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
         for mark, (job, since) in list(self.running.items())[:SHOWN]:
-            table.add_row(mark, escape(job.name), f"{perf_counter() - since:.0f}")
+            table.add_row(mark, Text(job.name), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
 
@@ -142,12 +142,12 @@ def show_paper_table(laid_out: LaidOutTable) -> None:
     for block in blocks(laid_out, _number):
         title, caption = display.cell_text(block.title), display.cell_text(block.caption)
         table = Table(
-            title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left"
+            title=Text(title), caption=Text(caption) if caption else None, title_justify="left", caption_justify="left"
         )
         for place, column in enumerate(block.columns):
-            table.add_column(escape(column), justify="left" if place < 2 else "right", overflow="fold")
+            table.add_column(Text(column), justify="left" if place < 2 else "right", overflow="fold")
         for name, *cells in block.rows:
-            table.add_row(escape(display.cell_text(name)), *cells)
+            table.add_row(Text(display.cell_text(name)), *cells)
         console.print(table)
 
 

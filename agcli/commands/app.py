@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +21,7 @@ from agcli.commands.prepare import prepare
 from agcli.commands.rank import rank
 from agcli.commands.run_options import with_run_options
 from agcli.commands.timing import timing
-from agcli.errors import AgError
+from agcli.errors import AgError, RunError
 
 
 class _Verbs(TyperGroup):
@@ -25,17 +29,32 @@ class _Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return result
         except AgError as error:
             display.show_error(error)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            display.show_error(RunError(f"{error.strerror}: not all output could be written."))
+            _drop_stdout()
+            raise typer.Exit(RunError.exit_code) from error
+
+
+def _drop_stdout() -> None:
+    """What stdout still holds goes nowhere, lest the interpreter fail on it once more as it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
     name="ag",
     cls=_Verbs,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     help="Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps.",
 )

@@ -1,6 +1,7 @@
 """Everything Rich: the two consoles, tables, progress bars and how an error looks.
 
-Results go to stdout, progress and logs to stderr. Text that comes from users is escaped: `[` is markup in Rich.
+Results go to stdout, progress and logs to stderr. Text that comes from users is printed as `Text`, which Rich does
+not parse for markup or emoji.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from agcli.launcher import process_rank
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What could steer a terminal, should it stand in somebody's data."""
+_UNBOUNDED = 1_000_000
+"""A width that no table reaches: Rich cuts what it measures to the width it is given."""
 PLAIN_WIDTH = 120
 """Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
 
@@ -34,7 +37,7 @@ def stdout() -> Console:
 
     Of the processes that a launcher starts, the first one speaks.
     """
-    console = Console(highlight=False, quiet=process_rank() > 0)
+    console = Console(highlight=False, emoji=False, quiet=process_rank() > 0)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     return console
@@ -42,29 +45,36 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """The console for progress, logs and errors."""
-    return Console(stderr=True, highlight=False, quiet=process_rank() > 0)
+    return Console(stderr=True, highlight=False, emoji=False, quiet=process_rank() > 0)
 
 
 def show_error(error: AgError) -> None:
     """One error: what happened, then what to do next. Any process is heard: it may have befallen one alone."""
-    console, rank = Console(stderr=True, highlight=False), process_rank()
-    console.print(f"[bold red]error{f' in process {rank}' if rank else ''}:[/] {escape(str(error))}", soft_wrap=True)
+    console, rank = Console(stderr=True, highlight=False, emoji=False), process_rank()
+    _print_labelled(console, f"error{f' in process {rank}' if rank else ''}:", "bold red", str(error))
     if error.hint:
-        console.print(f"[bold]next:[/] {escape(error.hint)}", soft_wrap=True)
+        _print_labelled(console, "next:", "bold", error.hint)
 
 
 def note(message: str, console: Console | None = None) -> None:
     """A line of log on stderr, or on the console of a bar that is being shown."""
-    (console or stderr()).print(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", message)), soft_wrap=True)
+    (console or stderr()).print(Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", message)), soft_wrap=True)
 
 
 def warn(message: str, console: Console | None = None) -> None:
     """A warning, likewise."""
-    (console or stderr()).print(f"[yellow]warning:[/] {escape(message)}", soft_wrap=True)
+    _print_labelled(console or stderr(), "warning:", "yellow", message)
+
+
+def _print_labelled(console: Console, label: str, style: str, message: str) -> None:
+    console.print(Text.assemble((label, style), " ", message), soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
     """A table on stdout; cells that are numbers are right-aligned, None is a dash.
+
+    A table wider than the console is narrowed without breaking a word: columns that hold one value in every row go to
+    the caption, then rows become columns; what is still too wide is printed as one `column: value` line a cell.
 
     Args:
         title: shown above the table.
@@ -72,14 +82,50 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         rows: one sequence of cells a row.
         caption: shown below the table.
     """
-    body = [list(row) for row in rows]
-    table = Table(title=escape(title), caption=escape(caption) or None, title_justify="left", caption_justify="left")
+    console, body = stdout(), [list(row) for row in rows]
+    if not _fits(plain := _table(title, columns, body, caption), console):
+        columns, body, caption = _without_constants(columns, body, caption)
+        plain = _table(title, columns, body, caption)
+    if not _fits(plain, console) and body:
+        turned = [[name, *(row[index] for row in body)] for index, name in enumerate(columns)]
+        plain = _table(title, [str(cell_text(cell)) for cell in turned[0]], turned[1:], caption)
+    if _fits(plain, console):
+        console.print(plain)
+        return
+    console.print(Text(title, style="table.title"), soft_wrap=True)
+    for row in body:
+        console.print()
+        for name, cell in zip(columns, row, strict=True):
+            console.print(Text(f"{name}: {cell_text(cell)}"), soft_wrap=True)
+    console.print(Text(caption, style="table.caption"), soft_wrap=True)
+
+
+def _table(title: str, columns: Sequence[str], body: Sequence[Sequence[object]], caption: str) -> Table:
+    table = Table(title=Text(title), caption=Text(caption) if caption else None)
+    table.title_justify = table.caption_justify = "left"
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in body)
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in body:
-        table.add_row(*(escape(cell_text(cell)) for cell in row))
-    stdout().print(table)
+        table.add_row(*(Text(cell_text(cell)) for cell in row))
+    return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Whether no word of a cell need be broken: texts may wrap between words."""
+    unbounded = console.options.update(width=_UNBOUNDED)
+    return console.measure(table, options=unbounded).minimum <= console.width
+
+
+def _without_constants(
+    columns: Sequence[str], body: list[list[object]], caption: str
+) -> tuple[list[str], list[list[object]], str]:
+    """The table without the columns, but for the first, whose cells are all alike; the caption names them."""
+    constant = [i for i in range(1, len(columns)) if len(body) > 1 and len({cell_text(row[i]) for row in body}) == 1]
+    kept = [i for i in range(len(columns)) if i not in constant]
+    same = ", ".join(f"{columns[i]} {cell_text(body[0][i])}" for i in constant)
+    caption = "\n".join(part for part in (caption, f"In every row: {same}." if same else "") if part)
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in body], caption
 
 
 def cell_text(cell: object) -> str:
@@ -102,7 +148,7 @@ def shown(value: object) -> str:
 
 def show_path(what: str, path: object) -> None:
     """A path on a line of its own, unwrapped, so that it can be copied."""
-    stdout().print(f"{escape(what)}: {escape(str(path))}", soft_wrap=True)
+    stdout().print(Text(f"{what}: {path}"), soft_wrap=True)
 
 
 def show_json(value: Any) -> None:

@@ -51,14 +51,14 @@ def prepare(
         typer.Option(
             "--format",
             help="Force a format: multinli, mednli, scifact, tabular, hub, sample; for ranking cross-genre-ir, claims "
-            "(SciFact's), beir, trec. \\[default: by name or content]",
+            "(SciFact's), beir, trec. [default: by name or content]",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
     task: Annotated[
         Literal["classification", "ranking"] | None,
         typer.Option(
-            help="Pairs with labels, or claims with documents to rank. \\[default: by name, format or content]",
+            help="Pairs with labels, or claims with documents to rank. [default: by name, format or content]",
             rich_help_panel=_SOURCE,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def prepare(
     dev_fraction: Annotated[
         float | None,
         typer.Option(
-            help="Part of train that becomes dev where the source has none. \\[default: 0.1]", rich_help_panel=_SPLITS
+            help="Part of train that becomes dev where the source has none. [default: 0.1]", rich_help_panel=_SPLITS
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of that cut, and of negatives.", rich_help_panel=_SPLITS)] = 1,
@@ -149,7 +149,7 @@ def prepare(
         typer.Option(help="Grades below 0: an error, not relevant, or left out; counted.", rich_help_panel=_RANKING),
     ] = "refuse",
     output: Annotated[
-        Path | None, typer.Option(help="Output folder. \\[default: data/NAME]", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option(help="Output folder. [default: data/NAME]", rich_help_panel=_OUTPUT)
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace prepared data.", rich_help_panel=_OUTPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,8 @@ def _report(prepared: RankingDataset, show: int) -> None:
     )
     if show:
         _show_claims(prepared, show)
-    next_step = f"ag finetune --dataset {prepared.folder}"
-    display.note(f"next: {next_step if prepared.lists is not None else f'ag rank RUN --dataset {prepared.folder}'}")
+    verb = "ag finetune" if prepared.lists is not None else "ag rank RUN"
+    display.note(f"next: {verb} --dataset {shlex.quote(str(prepared.folder))}")
 
 
 def _split_row(split: str, facts: dict[str, Any]) -> list[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,7 +27,7 @@ def rank(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Prepared ranking data: a folder or a name under ./data. \\[default: the run's]", rich_help_panel=_WHAT
+            help="Prepared ranking data: a folder or a name under ./data. [default: the run's]", rich_help_panel=_WHAT
         ),
     ] = None,
     split: Annotated[
@@ -35,7 +36,7 @@ def rank(
     depth: Annotated[
         int | None,
         typer.Option(
-            min=1, help="First-stage candidates of a claim. \\[default: 100, or all there are]", rich_help_panel=_WHAT
+            min=1, help="First-stage candidates of a claim. [default: 100, or all there are]", rich_help_panel=_WHAT
         ),
     ] = None,
     queries: Annotated[
@@ -78,7 +79,7 @@ def rank(
     ] = "auto",
     batch_tokens: Annotated[
         int | None,
-        typer.Option(min=64, help="Tokens in a batch. \\[default: what suits the device]", rich_help_panel=_HOW),
+        typer.Option(min=64, help="Tokens in a batch. [default: what suits the device]", rich_help_panel=_HOW),
     ] = None,
     long_claims: Annotated[
         Literal["cut", "error"],
@@ -91,7 +92,7 @@ def rank(
     offline: Annotated[bool, typer.Option("--offline", help="Never open a connection.", rich_help_panel=_HOW)] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results. \\[default: rankings/ in the run]", rich_help_panel=_OUTPUT),
+        typer.Option(help="Folder of the results. [default: rankings/ in the run]", rich_help_panel=_OUTPUT),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier ranking there.", rich_help_panel=_OUTPUT)
@@ -191,7 +192,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
         raise DataError(
             "these data were prepared anew since the run was trained: it may know claims that are in this split now",
             file=began_with,
-            hint=f"--dataset {began_with} ranks them all the same",
+            hint=f"--dataset {shlex.quote(str(began_with))} ranks them all the same",
         )
     return data
 

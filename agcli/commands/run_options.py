@@ -50,9 +50,7 @@ def _parameter(name: str, declared: Declared) -> inspect.Parameter:
     if declared.default not in (None, "") and declared.type is not bool:
         help_text += f"  [default: {declared.default}]"
     words = [f"{flag(name)}/--no-{name.replace('_', '-')}"] if declared.type is bool else [flag(name)]
-    option = typer.Option(
-        *words, help=help_text.replace("[", r"\["), show_default=False, rich_help_panel=_PANELS[declared.section]
-    )
+    option = typer.Option(*words, help=help_text, show_default=False, rich_help_panel=_PANELS[declared.section])
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

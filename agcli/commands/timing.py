@@ -27,7 +27,7 @@ def _shared(name: str) -> Any:
     text = declared.spec.help + ("" if limits == "any" else f" ({limits})")
     if declared.default is not None and declared.type is not bool:
         text += f" [default: {declared.default}]"
-    return typer.Option(flag(name), help=text.replace("[", r"\["), show_default=False, rich_help_panel=_TRAINING)
+    return typer.Option(flag(name), help=text, show_default=False, rich_help_panel=_TRAINING)
 
 
 def timing(

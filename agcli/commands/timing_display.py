@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich.markup import escape
 from rich.progress import TaskID
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from agcli.commands import display
 from agcli.paper import TABLE4_HARDWARE
@@ -83,7 +83,7 @@ def show_bars(rows: Sequence[TimingRow]) -> None:
         seconds = row.step_seconds or 0.0
         label = f"{row.model} {row.length} {row.variant} {row.attention}"
         bar = ProgressBar(total=longest, completed=seconds, width=_BAR_WIDTH)
-        table.add_row(escape(label), bar, f"{short(1000 * seconds)} ms")
+        table.add_row(Text(label), bar, f"{short(1000 * seconds)} ms")
     display.stdout().print(table)
 
 

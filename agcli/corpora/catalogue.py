@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,7 +164,8 @@ def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
     if hub_id is None:
         raise UsageError(f"No hub id is known for {request.name!r}.", hint="--from hub:OWNER/NAME")
     if mode_of(Path(hub_id)):  # `datasets` would read and cache it, past the checks for credentialed files
-        raise UsageError(f"{hub_id} is a folder here, not a data set of the hub.", hint=f"--from {hub_id}, no --format")
+        hint = f"--from {shlex.quote(hub_id)}, no --format"
+        raise UsageError(f"{hub_id} is a folder here, not a data set of the hub.", hint=hint)
     return replace(request, source=HUB_PREFIX + hub_id)
 
 
@@ -221,8 +223,10 @@ def find_dataset(name: str, cwd: Path) -> Path:
 
 def _prepare_command(name: str, path: str) -> str:
     on_hub = "/" in name or (name in KNOWN and KNOWN[name].hub_id)
-    command = f"ag prepare --dataset {name} --from {path}"
-    return command + (f"   (or, from the hub: ag prepare --dataset {name})" if on_hub and path == "PATH" else "")
+    command = f"ag prepare --dataset {shlex.quote(name)} --from {path if path == 'PATH' else shlex.quote(path)}"
+    return command + (
+        f"   (or, from the hub: ag prepare --dataset {shlex.quote(name)})" if on_hub and path == "PATH" else ""
+    )
 
 
 def _prepared_here(cwd: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,7 @@ def all_files(request: PrepareRequest) -> list[SourceFile]:
     if request.source is None:
         raise UsageError(
             f"Where is {request.name}? Give --from PATH, or --train FILE with --dev FILE and --test FILE.",
-            hint=f"ag prepare --dataset {request.name} --from PATH",
+            hint=f"ag prepare --dataset {shlex.quote(request.name)} --from PATH",
         )
     return source_files(expanded(request.source))
 

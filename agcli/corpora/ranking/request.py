@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -84,6 +85,6 @@ def ranking_files(request: RankingRequest) -> list[SourceFile]:
     if request.source is None:
         raise UsageError(
             f"Where is {request.name}? Give --from PATH, a folder or a zip.",
-            hint=f"ag prepare --dataset {request.name} --from PATH",
+            hint=f"ag prepare --dataset {shlex.quote(request.name)} --from PATH",
         )
     return source_files(expanded(request.source))
