@@ -35,7 +35,8 @@ def test_every_text_is_in_one_split_and_as_often_in_either_class(splits: dict[st
     assert sum(map(len, texts.values())) == len(set().union(*texts.values()))
     for rows in splits.values():
         counts = Counter((row[side], row["label"]) for row in rows)
-        assert set(counts.values()) == {2} and len(counts) == 2 * len({row[side] for row in rows})
+        assert set(counts.values()) == {2}
+        assert len(counts) == 2 * len({row[side] for row in rows})
 
 
 @pytest.mark.parametrize("vectorizer", [CountVectorizer, TfidfVectorizer])
