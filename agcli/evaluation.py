@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from agcli.atomic import write_text
+from agcli.corpora import find_dataset, load_prepared
+from agcli.corpora.prepared import PreparedDataset
 from agcli.errors import DataError, UsageError
 from agcli.finished_runs import open_all
 from agcli.metrics import METRICS, Predictions, classification_metrics, confusion, majority_baseline, per_class
@@ -25,6 +27,7 @@ from agcli.statistics import (
     confusion_interval,
     paired_comparison,
 )
+from agcli.trained_on import Overlap, overlap_warning, training_overlap
 
 SPLITS = ("test", "dev")
 
@@ -41,6 +44,7 @@ class RunEvaluation:
         intervals: their bootstrap intervals.
         baseline: metrics of the majority class as the run recorded them, or None.
         dataset: name of the data that it was judged on; empty where the run does not record it.
+        trained_on: of another data set, how many rows the run was trained on; None where that is not known.
     """
 
     name: str
@@ -50,11 +54,12 @@ class RunEvaluation:
     intervals: Bootstrap
     baseline: dict[str, Any] | None
     dataset: str
+    trained_on: Overlap | None
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Runs on one split; `comparisons[i]` is run `i + 1` compared with run 0."""
+    """Runs on one split; `comparisons[i]` is run `i + 1` compared with run 0; warnings are of rows trained on."""
 
     split: str
     dataset: str | None
@@ -62,6 +67,7 @@ class Evaluation:
     seed: int
     runs: tuple[RunEvaluation, ...]
     comparisons: tuple[Comparison, ...]
+    warnings: tuple[str, ...]
 
 
 def evaluate_runs(
@@ -73,6 +79,7 @@ def evaluate_runs(
     seed: int = 0,
     batch_size: int = 64,
     offline: bool = False,
+    strict_splits: bool = False,
 ) -> Evaluation:
     """Judge finished runs on one split and compare each with the first.
 
@@ -84,22 +91,27 @@ def evaluate_runs(
         seed: seed of the bootstrap and of the permutation test.
         batch_size: examples a batch, for `dataset`.
         offline: whether the hub is out of bounds, for `dataset`.
+        strict_splits: whether rows of `dataset` that a run was trained on are an error.
 
     Raises:
         UsageError: the same run twice, or runs that have no common default split.
-        DataError: no such split, or runs that were not judged on the same examples and labels.
+        DataError: no such split, runs that were not judged on the same examples and labels, or rows trained on.
         RunError: a folder that is no finished run.
     """
     folders = open_all(paths, open_run)
     if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run is given twice", hint="name each run folder once")
     names = _unique_names(folders)
+    overlaps: list[Overlap | None] = [None] * len(folders)
+    warnings: list[str] = []
     if dataset is None:
         split = _common_split(folders, names, split)
         chosen = split
         found = open_all(paths, lambda path: RunFolder(path).load_predictions(chosen))
     else:
-        split = split or _default_split(dataset)
+        data = load_prepared(find_dataset(dataset, Path.cwd()))
+        split = split or ("test" if "test" in data.splits else "dev")
+        overlaps, warnings = _overlaps(folders, names, data, split, strict_splits)
         found = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
     matched = [
         found[0],
@@ -114,11 +126,12 @@ def evaluate_runs(
             bootstrap(predictions, resamples=resamples, seed=seed),
             _baseline(folder, predictions),
             dataset or str(folder.environment.get("data", {}).get("name", "")),
+            overlap,
         )
-        for name, folder, predictions in zip(names, folders, matched, strict=True)
+        for name, folder, predictions, overlap in zip(names, folders, matched, overlaps, strict=True)
     )
     comparisons = tuple(paired_comparison(matched[0], other, resamples=resamples, seed=seed) for other in matched[1:])
-    return Evaluation(split, dataset, resamples, seed, runs, comparisons)
+    return Evaluation(split, dataset, resamples, seed, runs, comparisons, tuple(warnings))
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -130,6 +143,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "resamples": evaluation.resamples,
         "permutations": PERMUTATIONS,
         "seed": evaluation.seed,
+        "warnings": list(evaluation.warnings),
         "interval": "95 % bootstrap over examples, models fixed; not over seeds",
         "runs": [_run_json(run) for run in evaluation.runs],
         "comparisons": [
@@ -206,6 +220,7 @@ def _run_json(run: RunEvaluation) -> dict[str, Any]:
         "path": str(run.path),
         "dataset": run.dataset or None,
         "n": run.metrics["n"],
+        "trained_on": None if run.trained_on is None else asdict(run.trained_on),
         "labels": list(run.predictions.labels),
         "metrics": {metric: _valued(run.metrics[metric], run.intervals.metrics[metric]) for metric in METRICS},
         "classes": [
@@ -253,11 +268,16 @@ def _common_split(folders: Sequence[RunFolder], names: Sequence[str], wanted: st
     return wanted or defaults.pop()
 
 
-def _default_split(dataset: str) -> str:
-    """Test where the data set has one, else dev."""
-    from agcli.corpora import find_dataset, load_prepared
-
-    return "test" if "test" in load_prepared(find_dataset(dataset, Path.cwd())).splits else "dev"
+def _overlaps(
+    folders: Sequence[RunFolder], names: Sequence[str], data: PreparedDataset, split: str, strict: bool
+) -> tuple[list[Overlap | None], list[str]]:
+    """What the runs were trained on of a split, and what to say of it."""
+    frame = data.frame(split)
+    pairs = list(zip(frame["text_a"], frame["text_b"], strict=True))
+    overlaps = [training_overlap(folder, pairs) for folder in folders]
+    rows = f"rows of {data.name}, {split},"
+    warnings = [overlap_warning(each, name, rows, strict) for name, each in zip(names, overlaps, strict=True)]
+    return overlaps, [warning for warning in warnings if warning]
 
 
 def _predicted(folder: RunFolder, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:

@@ -61,8 +61,7 @@ def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool)
     """
     folder = open_run(run)
     data = load_prepared(find_dataset(dataset, Path.cwd()))
-    if split not in data.splits:
-        raise DataError(f"the data set has no {split} split", file=data.folder, allowed=sorted(data.splits))
+    frame = data.frame(split)
     trained = folder.trained_labels
     if not set(data.labels) <= set(trained):
         raise DataError(
@@ -75,7 +74,7 @@ def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool)
     labels = data.labels if len(data.labels) == len(trained) else tuple(trained)
     loaded = load_model(str(folder.model), labels=labels, offline=offline)
     task = Classification(labels)
-    examples = task.examples(data.splits[split], loaded.tokenizer, int(folder.config["max_length"]))
+    examples = task.examples(frame, loaded.tokenizer, int(folder.config["max_length"]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     logits = predict_logits(loaded.model.to(device), examples, batch_size, device)
     return task.predictions(examples, logits)

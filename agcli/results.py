@@ -4,6 +4,7 @@ config.json       settings, reloadable with --config      metrics.json      dev,
 environment.json  versions, hardware, hashes              predictions.csv   one row an example, no text
 status.json       running, finished, failed, interrupted  history.csv       one row a step, no times
 model/            loads in vanilla transformers           timing.csv        the times of those steps
+trained_on.npy    hashes of the training rows
 """
 
 from __future__ import annotations
@@ -131,7 +132,14 @@ class RunFolder:
         with writing(self.path):
             for name in ("checkpoints", "model", "tracking", "rankings"):
                 shutil.rmtree(self.path / name, ignore_errors=True)
-            for name in ("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json"):
+            for name in (
+                "metrics.json",
+                "predictions.csv",
+                "history.csv",
+                "timing.csv",
+                "environment.json",
+                "trained_on.npy",
+            ):
                 (self.path / name).unlink(missing_ok=True)
 
     @contextmanager

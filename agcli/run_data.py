@@ -32,6 +32,7 @@ DEV_SEED = 0
 
 
 Row = Sequence[object]
+Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,10 @@ class RunData(ABC):
         """`train`, limited as asked, and the splits that it is judged on; `shared`: tokenised data of a sweep."""
 
     @abstractmethod
+    def training_texts(self) -> list[Texts]:
+        """What a later test must not hold: the pair of texts of each training row, or each claim that has a list."""
+
+    @abstractmethod
     def judge(self, split: str, examples: dict[str, Examples], logits: Tensor) -> Judgement:
         """What logits in the order of a split's examples are worth."""
 
@@ -117,9 +122,18 @@ class PairData(RunData):
             if frame.empty:
                 raise DataError(f"the {split} split is empty", file=self.dataset.folder)
         rows = {split: np.arange(len(frame)) for split, frame in frames.items()}
-        rows["train"] = training_rows(len(frames["train"]), self.options, self.subset_seed)
+        rows["train"] = self._training_rows
         store = open_store(shared, self.dataset, tokenizer, self.options.max_length)
         return {split: self._examples(split, rows[split], tokenizer, store) for split in frames}
+
+    @property
+    def _training_rows(self) -> Rows:
+        return training_rows(len(self.dataset.splits["train"]), self.options, self.subset_seed)
+
+    def training_texts(self) -> list[Texts]:
+        """Both texts of the rows that are trained on."""
+        frame = self.dataset.splits["train"].iloc[self._training_rows]
+        return list(zip(frame["text_a"], frame["text_b"], strict=True))
 
     def _examples(self, split: str, rows: Rows, tokenizer: Any, store: TokenStore | None) -> Examples:
         frame = self.dataset.splits[split]
@@ -212,6 +226,11 @@ class RankingData(RunData):
         chosen = lists[training_rows(len(lists), self.options, self.subset_seed)]
         size = lists.shape[1] - 1
         return np.stack([np.repeat(chosen[:, 0], size), chosen[:, 1:].reshape(-1)], axis=1).astype(np.int64)
+
+    def training_texts(self) -> list[Texts]:
+        """The claims of the lists that are trained on."""
+        claims = np.unique(self._training_pairs[:, 0])
+        return [(text,) for text in self.dataset.queries["text"].iloc[claims]]
 
     @cached_property
     def dev_rows(self) -> Rows:

@@ -19,6 +19,7 @@ from agcli.resumption import check_same_arithmetic, check_same_data
 from agcli.run_data import Judgement
 from agcli.step_report import StepReport
 from agcli.tracking import tracker_settings
+from agcli.trained_on import write_trained_on
 from agcli.watch import Watch, share_line
 
 HEAR_STEPS = 8
@@ -107,6 +108,8 @@ class _Training:
         """Everything between a marked folder and a finished one."""
         self._restore()
         self._write_environment()
+        if self.folder.writes:
+            write_trained_on(self.folder, self.parts.data.training_texts())
         self.watch.plan(self.parts.plan)
         with ExitStack() as stack:
             for table in (self.history, self.timing):

@@ -26,7 +26,7 @@ STOREYS: tuple[frozenset[str], ...] = (
         | {"tokenised", "tracking"}
     ),
     frozenset({"prediction", "finished_runs", "run_data", "team", "figures", "paper"}),
-    frozenset({"engine"}),
+    frozenset({"engine", "trained_on"}),
     frozenset({"checkpoint", "assembly", "placement"}),
     frozenset({"watch", "model_card", "arms", "resumption"}),
     frozenset({"runs", "timing"}),

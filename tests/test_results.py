@@ -243,8 +243,9 @@ def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
     for name in ("model/a", "checkpoints/b", "tracking/c", "notes/d"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    for name in ("history.csv", "timing.csv", "metrics.json", "predictions.csv", "environment.json", "mine.txt"):
+    for name in ("history.csv", "timing.csv", "metrics.json", "predictions.csv", "environment.json", "trained_on.npy"):
         (tmp_path / name).touch()
+    (tmp_path / "mine.txt").touch()
     run.clear()
     assert listed(tmp_path) == ["mine.txt", "notes", "status.json"]
     (tmp_path / "history.csv").mkdir()

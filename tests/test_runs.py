@@ -31,8 +31,16 @@ Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}
 FILES = {
     "config.json", "environment.json", "status.json", "history.csv", "timing.csv", "metrics.json", "predictions.csv",
+    "trained_on.npy",
 }  # fmt: skip
-EXACT = ("history.csv", "predictions.csv", "metrics.json", "model/model.safetensors", "model/config.json")
+EXACT = (
+    "history.csv",
+    "predictions.csv",
+    "trained_on.npy",
+    "metrics.json",
+    "model/model.safetensors",
+    "model/config.json",
+)
 
 
 class Log(Watch):

@@ -47,6 +47,9 @@ def evaluate(
         int | None, typer.Option(help="Examples a batch, with --dataset.", show_default=str(BATCH_SIZE))
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the hub, with --dataset.")] = False,
+    strict_splits: Annotated[
+        bool, typer.Option("--strict-splits", help="Rows of --dataset that a run was trained on: an error.")
+    ] = False,
 ) -> None:
     """Judge finished runs on one split, with 95 % intervals; compare two or more, paired by example.
 
@@ -60,7 +63,7 @@ def evaluate(
     if csv is not None and predictions is not None and csv.resolve() == predictions.resolve():
         raise UsageError("--csv and --predictions name the same file", hint="give them different names")
     if _are_rankings(runs):
-        _refuse_for_rankings(predictions, batch_size, offline)
+        _refuse_for_rankings(predictions, batch_size, offline, strict_splits)
         evaluate_rankings(
             runs,
             split=split,
@@ -72,6 +75,8 @@ def evaluate(
             seed=seed,
         )
         return
+    if strict_splits and dataset is None:
+        raise UsageError("--strict-splits belongs to --dataset: `ag prepare` checks the splits that a run began with")
     from agcli import evaluation as judge
 
     found = judge.evaluate_runs(
@@ -82,7 +87,10 @@ def evaluate(
         seed=seed,
         batch_size=BATCH_SIZE if batch_size is None else batch_size,
         offline=offline,
+        strict_splits=strict_splits,
     )
+    for warning in found.warnings:
+        display.warn(warning)
     for file, write in ((csv, judge.write_metrics), (predictions, judge.write_predictions)):
         if file is not None:
             write(found, file)
@@ -136,12 +144,13 @@ def _are_rankings(runs: Sequence[Path]) -> bool:
     return all(kinds)
 
 
-def _refuse_for_rankings(predictions: Path | None, batch_size: int | None, offline: bool) -> None:
+def _refuse_for_rankings(predictions: Path | None, batch_size: int | None, offline: bool, strict_splits: bool) -> None:
     """Say together which of the given options mean nothing for rankings, which are read and never made here."""
     reasons = {
         "--predictions": (predictions is not None, "run.trec and per_query.csv in the folder of a ranking hold them"),
         "--batch-size": (batch_size is not None, "nothing is predicted here; `ag rank` makes rankings"),
         "--offline": (offline, "the hub is never asked for rankings"),
+        "--strict-splits": (strict_splits, "`ag rank --strict-splits` looks at the claims before it ranks them"),
     }
     refused = [f"{option} is not for rankings: {reason}." for option, (given, reason) in reasons.items() if given]
     if refused:

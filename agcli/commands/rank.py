@@ -15,7 +15,7 @@ from agcli.home import expanded
 if TYPE_CHECKING:
     from agcli.corpora.ranking.loose_files import LooseFiles
     from agcli.corpora.ranking.prepared import RankingDataset
-    from agcli.reranking import Ranker
+    from agcli.reranking import Ranker, RankJob
     from agcli.results import RunFolder
 
 _WHAT, _FILES, _ONE, _HOW, _OUTPUT = "What to rank", "Files of your own", "One claim", "How", "Output"
@@ -89,6 +89,10 @@ def rank(
             rich_help_panel=_HOW,
         ),
     ] = "cut",
+    strict_splits: Annotated[
+        bool,
+        typer.Option("--strict-splits", help="Claims that the run was trained on: an error.", rich_help_panel=_WHAT),
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never open a connection.", rich_help_panel=_HOW)] = False,
     output: Annotated[
         Path | None,
@@ -129,7 +133,10 @@ def rank(
         files = LooseFiles(queries, corpus, qrels, negative_grades, credentialed)
         data = _collected(files, place, depth or DEPTH, analysis, overwrite)
     assert data is not None, "without --corpus there are prepared data"
-    _rank_split(ranker, data, split, place, depth=depth, overwrite=overwrite, resamples=resamples, seed=seed, json=json)
+    from agcli.reranking import RankJob, usual_depth
+
+    job = RankJob(ranker, data, split, depth or usual_depth(data), place, strict_splits)
+    _rank_split(job, overwrite=overwrite, resamples=resamples, seed=seed, json=json)
 
 
 def _check_options(
@@ -168,7 +175,7 @@ _WAYS = {
     "split": "prepared claims are ranked",
 }
 _WITHOUT_USE: dict[str, set[str]] = {
-    "text": {"split", "queries", "qrels", "output", "overwrite", "resamples", "seed"},
+    "text": {"split", "strict_splits", "queries", "qrels", "output", "overwrite", "resamples", "seed"},
     "queries": {"split", "top"},
     "split": {"qrels", "top"},
 }
@@ -211,25 +218,17 @@ def _collected(
         return collect(files, place.parent / f"{place.name}.collection", depth, Analysis(*analysis), progress)
 
 
-def _rank_split(
-    ranker: Ranker,
-    data: RankingDataset,
-    split: str,
-    place: Path,
-    *,
-    depth: int | None,
-    overwrite: bool,
-    resamples: int,
-    seed: int,
-    json: bool,
-) -> None:
+def _rank_split(job: RankJob, *, overwrite: bool, resamples: int, seed: int, json: bool) -> None:
+    from agcli.commands import display
     from agcli.commands.rank_display import RankProgress, show_ranking
-    from agcli.reranking import RankJob, rank, usual_depth
+    from agcli.reranking import rank
 
-    job = RankJob(ranker, data, split, depth or usual_depth(data), place)
+    job.check()
+    if job.warning:
+        display.warn(job.warning)
     with RankProgress() as watch:
         rank(job, overwrite=overwrite, resamples=resamples, seed=seed, watch=watch)
-    show_ranking(place, json)
+    show_ranking(job.output, json)
 
 
 def _answer(

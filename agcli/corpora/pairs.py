@@ -10,6 +10,11 @@ CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
 UNLABELLED = "pairs without labels are not supported yet"
 
 
+def folded(text: str) -> str:
+    """The text without differences of case and white space, for telling texts that are the same."""
+    return " ".join(text.casefold().split())
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two texts and a label.

@@ -57,6 +57,16 @@ class PreparedDataset:
         """Whether the text must stay out of everything that is written or printed."""
         return bool(self.manifest.get("credentialed", False))
 
+    def frame(self, split: str) -> pd.DataFrame:
+        """The rows of a split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if split not in self.splits:
+            raise DataError(f"the data set has no {split} split", file=self.folder, allowed=sorted(self.splits))
+        return self.splits[split]
+
 
 def data_digest(labels: tuple[str, ...], splits: dict[str, pd.DataFrame]) -> str:
     """SHA-256 of the labels and every cell in order; independent of how parquet happens to encode them."""

@@ -13,6 +13,7 @@ from agcli.finished_runs import open_all
 from agcli.ranking_evaluation.saved import SavedRanking, matched, open_ranking
 from agcli.retrieval import MEASURES, PROTOCOLS, Protocol, QueryMeasures, below_first_stage
 from agcli.statistics import RESAMPLES, Interval, PairedDifference, mean_intervals, paired_measures
+from agcli.trained_on import overlap_warning
 
 FIRST_STAGE = "first stage"
 
@@ -79,7 +80,7 @@ class RankingEvaluation:
         rankings: in the order given.
         comparisons: each further ranking with the first; a single one with its own first stage.
         notes: what a reader of the numbers must know: different depths, different first stages, too few
-            queries, a re-ranker below its first stage.
+            queries, claims that a run was trained on, a re-ranker below its first stage.
     """
 
     dataset: str
@@ -229,4 +230,8 @@ def _notes(rankings: Sequence[JudgedRanking]) -> list[str]:
         notes.append("conditional: no query's relevant document is among the candidates, so that it counts none.")
     if any(averages.n == 1 for ranking in rankings for averages in ranking.reranked.values()):
         notes.append("One query alone: an interval of no width says nothing of other queries.")
-    return notes
+    return notes + [
+        f"{overlap_warning(ranking.saved.trained_on, ranking.name, 'claims')}."
+        for ranking in rankings
+        if ranking.saved.trained_on is not None and ranking.saved.trained_on.shared
+    ]

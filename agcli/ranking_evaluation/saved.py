@@ -15,6 +15,7 @@ import numpy as np
 from agcli.errors import DataError, UsageError, cells_hidden, shortened
 from agcli.results import open_run
 from agcli.retrieval import MEASURES, QueryMeasures, read_qrels
+from agcli.trained_on import Overlap
 
 TASK = "ranking"
 FOLDER = "rankings"
@@ -40,6 +41,7 @@ class SavedRanking:
         first_stage: measures of the candidates' first order.
         reranked: measures of the model's order.
         qrels: query -> document -> relevance.
+        trained_on: how many of its claims the run was trained on; None where that is not known.
     """
 
     given: Path
@@ -52,6 +54,7 @@ class SavedRanking:
     first_stage: QueryMeasures
     reranked: QueryMeasures
     qrels: dict[str, dict[str, int]]
+    trained_on: Overlap | None = None
 
     @property
     def name(self) -> str:
@@ -181,7 +184,9 @@ def _described(folder: Path) -> dict[str, Any]:
         if told["task"] != TASK:
             raise ValueError("its task is not ranking")
         texts = {name: str(told[name]) for name in ("dataset", "digest", "split")}
-        return {**texts, "depth": int(told["depth"]), "credentialed": bool(told.get("credentialed"))}
+        overlap = Overlap(**told["trained_on"]) if told.get("trained_on") else None
+        depth, credentialed = int(told["depth"]), bool(told.get("credentialed"))
+        return {**texts, "depth": depth, "credentialed": credentialed, "trained_on": overlap}
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"not the metrics of a ranking ({type(error).__name__}: {error})", file=file) from None
 

@@ -20,6 +20,7 @@ from agcli.errors import InterruptedRunError, UsageError, cells_hidden
 from agcli.reranking.ranker import Claim, Ranker
 from agcli.results import RunFolder
 from agcli.text_pairs import cut_note
+from agcli.trained_on import Overlap, overlap_warning, training_overlap
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
@@ -78,6 +79,7 @@ class RankJob:
         split: whose claims.
         depth: candidates of each claim.
         output: the folder of the results.
+        strict_splits: whether claims that the run was trained on are an error.
     """
 
     ranker: Ranker
@@ -85,6 +87,7 @@ class RankJob:
     split: str
     depth: int
     output: Path
+    strict_splits: bool = False
 
     @cached_property
     def rows(self) -> NDArray[np.int32]:
@@ -140,14 +143,30 @@ class RankJob:
 
         Raises:
             UsageError: deeper than the data were prepared.
-            DataError: no such split, or a claim that leaves no room for a document and must not be cut.
+            DataError: no such split, a claim that leaves no room for a document and must not be cut, or one that the
+                run was trained on and must not be ranked.
         """
         if self.depth > self.dataset.depth:
             raise UsageError(
                 f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
                 hint=f"ag prepare ... --depth {self.depth} --overwrite",
             )
-        _ = self.claims_cut
+        _ = self.claims_cut, self.warning
+
+    @cached_property
+    def trained_on(self) -> Overlap | None:
+        """How many of the claims the run was trained on; None where that is not known."""
+        return training_overlap(self.ranker.folder, [(claim.text,) for claim in self.claims(self.rows)])
+
+    @property
+    def warning(self) -> str:
+        """What to say of claims that the run was trained on; empty where there are none.
+
+        Raises:
+            DataError: there are some, or it is not known, and splits are to be strict.
+        """
+        claims = f"claims of {self.dataset.name}, {self.split},"
+        return overlap_warning(self.trained_on, self.ranker.folder.name, claims, self.strict_splits)
 
     @cached_property
     def claims_cut(self) -> int:

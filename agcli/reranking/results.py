@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any, TextIO
 
 import numpy as np
@@ -48,7 +49,12 @@ def write_results(job: RankJob, resamples: int, seed: int) -> None:
         files["ranking.csv"].write(csv_text([_CANDIDATE_COLUMNS]))
         for chunk in job.chunks():
             measured.append(_write_chunk(job, chunk, files))
-    metrics = {**job.settings, "claims_cut": job.claims_cut, "credentialed": job.dataset.credentialed}
+    metrics = {
+        **job.settings,
+        "claims_cut": job.claims_cut,
+        "trained_on": None if job.trained_on is None else asdict(job.trained_on),
+        "credentialed": job.dataset.credentialed,
+    }
     if job.judged:
         first, second = (joined([pair[side] for pair in measured]) for side in (0, 1))
         write_text(job.output / "per_query.csv", csv_text(_per_query(first, second)))

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_runs import write_dataset
 from typer.testing import CliRunner
 
 from agcli.commands.app import app
-from agcli.corpora.prepared import COLUMNS, FORMAT, data_digest
+from agcli.corpora.prepared import COLUMNS
 from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
 from agcli.results import RunFolder, State, prediction_rows
 
@@ -239,8 +240,16 @@ def test_resamples_and_seed_reach_the_bootstrap(plain: Path) -> None:
     assert interval() != interval("--resamples", 1999)
 
 
-def test_another_data_set_is_predicted_first(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def prepared(folder: Path, splits: tuple[str, ...]) -> Path:
+    """A data set of one row a split."""
+    frame = pd.DataFrame({column: ["no"] for column in COLUMNS})
+    return write_dataset(folder, dict.fromkeys(splits, frame), labels=LABELS)
+
+
+def test_another_data_set_is_predicted_first(tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
+    prepared(tmp_path / "data" / "other", ("dev", "test"))
+    monkeypatch.chdir(tmp_path)
 
     def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
         asked.append((run.name, dataset, split, batch_size, offline))
@@ -257,14 +266,7 @@ def test_another_data_set_is_predicted_first(plain: Path, monkeypatch: pytest.Mo
 def test_another_data_set_is_judged_on_test_where_it_has_one(
     tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...], expected: str
 ) -> None:
-    folder = tmp_path / "other"
-    folder.mkdir()
-    frame = pd.DataFrame({column: ["no"] for column in COLUMNS})
-    for split in splits:
-        frame.to_parquet(folder / f"{split}.parquet")
-    digest = data_digest(LABELS, dict.fromkeys(splits, frame))
-    manifest = {"format": FORMAT, "name": "other", "labels": LABELS, "splits": splits, "digest": digest}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder = prepared(tmp_path / "other", splits)
     monkeypatch.setattr("agcli.prediction.predict", lambda *_: sampled(25, 7))
     assert json.loads(ag(plain, "--dataset", folder, "--json"))["split"] == expected
 
