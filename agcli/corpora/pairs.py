@@ -10,6 +10,11 @@ CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
 UNLABELLED = "pairs without labels are not supported yet"
 
 
+def folded(text: str) -> str:
+    """The text with its case folded and its runs of white space as single blanks, none at the ends."""
+    return " ".join(text.casefold().split())
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two texts and a label.
