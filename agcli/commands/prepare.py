@@ -114,10 +114,10 @@ def prepare(
         ),
     ] = None,
     group_by: Annotated[
-        Literal["text", "document", "pair"] | None,
+        Literal["document", "text", "first-text", "pair"] | None,
         typer.Option(
-            help="A cut keeps rows together that share a text, a text or a document, or both texts. "
-            "\\[default: document where the data name some, else text]",
+            help="Rows that a cut keeps together: those that share a document or a text, a text, the first text, or "
+            "both texts. \\[default: the first of these that is possible]",
             rich_help_panel=_SPLITS,
         ),
     ] = None,

@@ -54,13 +54,12 @@ def _caption(manifest: dict[str, Any]) -> str:
 
 
 def _cut(split: str, cut: dict[str, Any]) -> str:
-    """How a split was cut from train, and what no two splits can share for that reason."""
-    apart = {
-        "text": "rows that share a text stay together",
-        "document": "rows that share a document or a text stay together",
-        "pair": "rows of the same two texts stay together",
-    }
-    return f"{split} was cut from train: {cut['rows']} rows; {apart[cut['by']]} (--group-by {cut['by']})"
+    from agcli.corpora.cuts import SHARED
+
+    by = cut["by"]
+    return (
+        f"{split} was cut from train: {cut['rows']} rows; rows that share {SHARED[by]} stay together (--group-by {by})"
+    )
 
 
 def _quoting(source: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ class SharedPair:
 
     @property
     def contradictory(self) -> bool:
+        """Whether the two splits label the pair differently."""
         return self.first.label != self.second.label
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import agcli
 from agcli.corpora import checks, leaks, lengths
 from agcli.corpora.catalogue import KNOWN, read_corpus
-from agcli.corpora.cuts import Cut, cut, grouping
+from agcli.corpora.cuts import Cut, cut
 from agcli.corpora.labels import infer_labels, with_gold_labels
 from agcli.corpora.lengths import TokenCounter
 from agcli.corpora.pairs import UNLABELLED, Corpus, Pair, SourceSplit
@@ -30,6 +30,7 @@ class _Checked:
     dropped: dict[str, Counter[str]]
     roles: dict[str, str]
     cuts: dict[str, Cut]
+    repeats: dict[str, leaks.Repeats]
     pairs_shared: dict[str, dict[str, int]]
     documents_shared: dict[str, dict[str, int]]
     texts_shared: dict[str, dict[str, dict[str, int]]]
@@ -58,7 +59,13 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
         **_origin(request, corpus),
         **_contents(checked, request.label_map),
         "splits": {
-            split: {**_facts(checked.splits[split], checked.labels), "tokens": tokens.get(split)} for split in frames
+            split: {
+                **_facts(checked.splits[split], checked.labels),
+                "duplicates": checked.repeats[split].duplicates,
+                "contradictory": checked.repeats[split].contradictory,
+                "tokens": tokens.get(split),
+            }
+            for split in frames
         },
         "tokenizer": {"name": request.tokenizer, "missing": tokens_missing},
         "digest": data_digest(checked.labels, frames),
@@ -90,11 +97,14 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     files |= dict.fromkeys(cuts, f"{files['train']} (cut)")
     warnings += not_used
     warnings += checks.check_classes(splits, labels, files)
-    warnings += [line for split, pairs in splits.items() for line in leaks.repeats(pairs).warnings(split)]
+    repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
+    warnings += [line for split, counts in repeats.items() for line in counts.warnings(split)]
     documents, texts = leaks.shared_documents(splits), leaks.shared_texts(splits)
     warnings += leaks.shared_warnings(documents, texts, request.strict_splits)
     warnings += checks.outsized_texts(splits, files)
-    return _Checked(labels, splits, dropped, roles, cuts, leaks.counted_pairs(shared), documents, texts, warnings)
+    return _Checked(
+        labels, splits, dropped, roles, cuts, repeats, leaks.counted_pairs(shared), documents, texts, warnings
+    )
 
 
 def _cut(splits: checks.Splits, request: PrepareRequest) -> tuple[checks.Splits, dict[str, Cut], list[str]]:
@@ -107,12 +117,18 @@ def _cut(splits: checks.Splits, request: PrepareRequest) -> tuple[checks.Splits,
         if value is not None and split in splits
     ]
     wanted = {split: value for split, value in fractions.items() if value is not None and split not in splits}
-    if "train" not in splits or not wanted:
-        return splits, {}, warnings + (["--group-by was not used: nothing was cut from train"] * bool(request.group_by))
-    whole, by = len(splits["train"]), grouping(splits["train"], request.group_by)
-    splits, cuts = dict(splits), {}
+    if not splits.get("train") or not wanted:
+        unused = ["--group-by was not used: nothing is cut from train"] if request.group_by else []
+        return splits, {}, warnings + unused
+    splits, cuts, whole = dict(splits), {}, len(splits["train"])
     for split, value in wanted.items():
-        splits["train"], splits[split], cuts[split] = cut(splits["train"], split, value, request.seed, by, whole)
+        splits["train"], splits[split], cuts[split] = cut(
+            splits["train"], split, value, request.seed, request.group_by, whole
+        )
+        if cuts[split].why:
+            warnings.append(
+                f"{split} was cut from train by {cuts[split].by} only (--group-by {cuts[split].by}): {cuts[split].why}"
+            )
     return splits, cuts, warnings
 
 
@@ -193,13 +209,10 @@ def _contents(checked: _Checked, label_map: Mapping[str, str]) -> dict[str, Any]
 
 def _facts(pairs: list[Pair], labels: tuple[str, ...]) -> dict[str, Any]:
     counts = Counter(pair.label for pair in pairs)
-    again = leaks.repeats(pairs)
     return {
         "rows": len(pairs),
         "labels": {label: counts[label] for label in labels},
         "characters": lengths.characters(pairs),
-        "duplicates": again.duplicates,
-        "contradictory": again.contradictory,
     }
 
 

@@ -96,11 +96,9 @@ class PrepareRequest:
         for option, value in (("--dev-fraction", self.dev_fraction), ("--test-fraction", self.test_fraction)):
             if value is not None and not 0 < value < 1:
                 raise UsageError(f"{option} lies between 0 and 1, not {value}.")
-        if (self.dev_fraction or DEV_FRACTION) + (self.test_fraction or 0) >= 1:
-            raise UsageError(
-                f"--dev-fraction {self.dev_fraction or DEV_FRACTION} and --test-fraction {self.test_fraction} "
-                "leave nothing to train on."
-            )
+        if (self.dev_fraction or 0) + (self.test_fraction or 0) >= 1:
+            both = f"--dev-fraction {self.dev_fraction} and --test-fraction {self.test_fraction}"
+            raise UsageError(f"{both} leave nothing to train on.")
         if self.group_by is not None and self.group_by not in GROUP_BY:
             near = did_you_mean(self.group_by, GROUP_BY)
             raise UsageError(f"--group-by {self.group_by}?{near} Allowed: {', '.join(GROUP_BY)}.")

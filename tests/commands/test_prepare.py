@@ -50,7 +50,7 @@ def test_json_is_the_manifest_and_nothing_else(run: Run) -> None:
     manifest = json.loads(result.stdout)
     assert manifest == json.loads(Path("elsewhere/manifest.json").read_text())
     assert manifest["license"] == "CC0"
-    assert manifest["dev_cut"] == {"fraction": 0.2, "seed": 4, "rows": 8, "texts": 8, "by": "text_a"}
+    assert manifest["dev_cut"] == {"fraction": 0.2, "seed": 4, "rows": 8, "groups": 8, "by": "text", "why": ""}
 
 
 def test_existing_output(run: Run) -> None:
