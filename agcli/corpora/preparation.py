@@ -94,7 +94,7 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     if "train" not in splits:
         warnings.append("no training data: a model can be judged on this set, but not trained")
     splits, cuts, not_used = _cut(splits, request)
-    files |= dict.fromkeys(cuts, f"{files['train']} (cut)")
+    files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
     warnings += not_used
     warnings += checks.check_classes(splits, labels, files)
     repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
@@ -126,10 +126,8 @@ def _cut(splits: checks.Splits, request: PrepareRequest) -> tuple[checks.Splits,
             splits["train"], split, value, request.seed, request.group_by, whole
         )
         if cuts[split].why:
-            warnings.append(
-                f"{split} was cut from train by {cuts[split].by} only (--group-by {cuts[split].by}): {cuts[split].why}"
-            )
-    return splits, cuts, warnings
+            warnings.append(f"{split} was cut as by --group-by {cuts[split].by}: {cuts[split].why}")
+    return {split: splits[split] for split in checks.ordered(splits)}, cuts, warnings
 
 
 def _labelled(corpus: Corpus) -> Corpus:
