@@ -19,7 +19,7 @@ _SOURCE, _COLUMNS, _SPLITS, _OUTPUT = "Source", "Columns", "Splits", "Output"
 _RANKING = "Ranking"
 _FOR_PAIRS_ONLY = frozenset(
     {"train", "dev", "test", "hub_config", "offline", "text_a", "text_b", "label", "id_column", "no_ids", "document"}
-    | {"labels", "label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer"}
+    | {"labels", "label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer", "test_fraction", "group_by"}
 )
 _FOR_RANKING_ONLY = frozenset(
     {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "negative_grades", "credentialed"}
@@ -106,9 +106,24 @@ def prepare(
             help="Part of train that becomes dev where the source has none. [default: 0.1]", rich_help_panel=_SPLITS
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of that cut, and of negatives.", rich_help_panel=_SPLITS)] = 1,
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of train that becomes test where the source has none. \\[default: none]",
+            rich_help_panel=_SPLITS,
+        ),
+    ] = None,
+    group_by: Annotated[
+        Literal["document", "text", "first-text", "pair"] | None,
+        typer.Option(
+            help="Rows that a cut keeps together: those that share a document or a text, a text, the first text, or "
+            "both texts. \\[default: the first of these that is possible]",
+            rich_help_panel=_SPLITS,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of these cuts, and of negatives.", rich_help_panel=_SPLITS)] = 1,
     strict_splits: Annotated[
-        bool, typer.Option("--strict-splits", help="Documents shared: an error.", rich_help_panel=_SPLITS)
+        bool, typer.Option("--strict-splits", help="Shared documents or texts: an error.", rich_help_panel=_SPLITS)
     ] = False,
     drop_shared_pairs: Annotated[
         bool,
@@ -217,6 +232,8 @@ def prepare(
         strict_splits=strict_splits,
         drop_shared_pairs=drop_shared_pairs,
         dev_fraction=dev_fraction,
+        test_fraction=test_fraction,
+        group_by=group_by,
         seed=seed,
         hub_config=hub_config,
         offline=offline,

@@ -48,13 +48,18 @@ def _caption(manifest: dict[str, Any]) -> str:
     lines = [f"{source['split']}: {source['file']}" + _quoting(source) for source in manifest["sources"]]
     lines += [f"the label {old!r} became {new!r}" for old, new in manifest["label_map"].items()]
     lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
-    cut = manifest["dev_cut"]
-    if cut:
-        lines.append(f"dev was cut from train: {cut['rows']} rows, all pairs of {cut['texts']} first texts")
+    lines += [_cut(split, cut) for split in ("dev", "test") if (cut := manifest[f"{split}_cut"])]
     lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
-    twice = [f"{split} {facts['duplicates']}" for split, facts in manifest["splits"].items() if facts["duplicates"]]
-    lines += [f"pairs that occur again within their split: {', '.join(twice)}"] if twice else []
     return "\n".join([*lines, f"digest {manifest['digest'][:16]}"])
+
+
+def _cut(split: str, cut: dict[str, Any]) -> str:
+    from agcli.corpora.cuts import SHARED
+
+    by = cut["by"]
+    return (
+        f"{split} was cut from train: {cut['rows']} rows; rows that share {SHARED[by]} stay together (--group-by {by})"
+    )
 
 
 def _quoting(source: dict[str, Any]) -> str:

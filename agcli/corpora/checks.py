@@ -1,4 +1,4 @@
-"""What every corpus must pass on its way to the prepared form: labels, ids, leaks between splits, classes.
+"""What every corpus must pass on its way to the prepared form: labels, ids, classes, sizes.
 
 Where data are credentialed (`secret`), messages give row numbers and never a cell.
 """
@@ -6,9 +6,8 @@ Where data are credentialed (`secret`), messages give row numbers and never a ce
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from agcli.corpora.labels import unknown_label
 from agcli.corpora.lengths import percentiles
@@ -19,18 +18,7 @@ from agcli.errors import DataError
 OUTSIZED = 20
 NO_GOLD = "no gold label"
 EMPTY_TEXT = "empty text"
-SHARED_PAIR = "pair shared with a later split"
 Splits = dict[str, list[Pair]]
-
-
-@dataclass(frozen=True)
-class SharedPair:
-    """A pair of texts that two splits hold."""
-
-    earlier: str
-    later: str
-    first: Pair
-    second: Pair
 
 
 def accepted(split: str, source: SourceSplit, labels: Sequence[str], secret: bool) -> tuple[list[Pair], Counter[str]]:
@@ -94,72 +82,6 @@ def check_ids(splits: Splits, files: Mapping[str, str], secret: bool) -> None:
 def ordered(splits: Mapping[str, object]) -> list[str]:
     """Split names in the order train, dev, test."""
     return [split for split in SPLITS if split in splits]
-
-
-def shared_pairs(splits: Splits) -> Iterator[SharedPair]:
-    """Pairs of texts that occur in two splits, whatever their labels; once for each earlier row."""
-    for earlier, later in combinations(ordered(splits), 2):
-        second = {(pair.text_a, pair.text_b): pair for pair in reversed(splits[later])}
-        for pair in splits[earlier]:
-            match = second.get((pair.text_a, pair.text_b))
-            if match:
-                yield SharedPair(earlier, later, pair, match)
-
-
-def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], secret: bool) -> None:
-    """Stop at pairs shared between splits.
-
-    Raises:
-        DataError: there are some; how many, and the first few.
-    """
-    if not shared:
-        return
-    first = shared[0]
-    names = "; ".join(
-        f"{item.earlier} row {item.first.row} = {item.later} row {item.second.row}"
-        + ("" if secret else f" (ids {item.first.id}, {item.second.id})")
-        for item in shared[:3]
-    )
-    raise DataError(
-        f"{len(shared)} {'pair is' if len(shared) == 1 else 'pairs are'} shared between splits: {names}",
-        file=" and ".join(dict.fromkeys((files[first.earlier], files[first.later]))),
-        hint="--drop-shared-pairs takes them out of the split that is trained or tuned on, and counts them",
-    )
-
-
-def without_shared_pairs(splits: Splits, shared: Sequence[SharedPair]) -> tuple[Splits, dict[str, int]]:
-    """The splits without the earlier split's copies of shared pairs, and how many each lost."""
-    gone = {item.first.id for item in shared}
-    kept = {split: [pair for pair in pairs if pair.id not in gone] for split, pairs in splits.items()}
-    lost = {split: len(pairs) - len(kept[split]) for split, pairs in splits.items()}
-    return kept, {split: count for split, count in lost.items() if count}
-
-
-def shared_values(splits: Splits, attribute: str) -> dict[str, dict[str, int]]:
-    """How many distinct documents (or texts) of the later split the earlier one holds too: `shared` and `of`."""
-    values = {
-        split: {value for pair in pairs if (value := getattr(pair, attribute))} for split, pairs in splits.items()
-    }
-    counts = {
-        f"{earlier}/{later}": {"shared": len(values[earlier] & values[later]), "of": len(values[later])}
-        for earlier, later in combinations(ordered(splits), 2)
-    }
-    return {names: count for names, count in counts.items() if count["shared"]}
-
-
-def document_warnings(shared: Mapping[str, Mapping[str, int]], strict: bool) -> list[str]:
-    """Say which splits share documents.
-
-    Raises:
-        DataError: they do, and splits are to be strict.
-    """
-    messages = []
-    for names, count in shared.items():
-        earlier, later = names.split("/")
-        messages.append(f"{count['shared']} of {count['of']} documents of {later} occur in {earlier} too")
-    if strict and messages:
-        raise DataError("; ".join(messages) + ": --strict-splits forbids that")
-    return messages
 
 
 def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str]) -> list[str]:

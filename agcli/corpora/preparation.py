@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 import agcli
-from agcli.corpora import checks, lengths
+from agcli.corpora import checks, leaks, lengths
 from agcli.corpora.catalogue import KNOWN, read_corpus
+from agcli.corpora.cuts import Cut, cut
 from agcli.corpora.labels import infer_labels, with_gold_labels
 from agcli.corpora.lengths import TokenCounter
 from agcli.corpora.pairs import UNLABELLED, Corpus, Pair, SourceSplit
 from agcli.corpora.prepared import COLUMNS, FORMAT, PreparedDataset, check_target, data_digest, write_prepared
 from agcli.corpora.request import DEV_FRACTION, PrepareRequest
-from agcli.corpora.splits import DevCut, cut_dev
 from agcli.errors import DataError, ModelError
 
 
@@ -29,8 +29,11 @@ class _Checked:
     splits: checks.Splits
     dropped: dict[str, Counter[str]]
     roles: dict[str, str]
-    dev_cut: DevCut | None
+    cuts: dict[str, Cut]
+    repeats: dict[str, leaks.Repeats]
+    pairs_shared: dict[str, dict[str, int]]
     documents_shared: dict[str, dict[str, int]]
+    texts_shared: dict[str, dict[str, dict[str, int]]]
     warnings: list[str]
 
 
@@ -56,9 +59,14 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
         **_origin(request, corpus),
         **_contents(checked, request.label_map),
         "splits": {
-            split: {**_facts(checked.splits[split], checked.labels), "tokens": tokens.get(split)} for split in frames
+            split: {
+                **_facts(checked.splits[split], checked.labels),
+                "duplicates": checked.repeats[split].duplicates,
+                "contradictory": checked.repeats[split].contradictory,
+                "tokens": tokens.get(split),
+            }
+            for split in frames
         },
-        "texts_shared": checks.shared_values(checked.splits, "text_a"),
         "tokenizer": {"name": request.tokenizer, "missing": tokens_missing},
         "digest": data_digest(checked.labels, frames),
         "agcli_version": agcli.__version__,
@@ -75,28 +83,51 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     dropped = {split: counts for split, (_, counts) in kept.items()}
     files = {split: source.file for split, source in sources.items()}
     checks.check_ids(splits, files, secret)
-    shared = list(checks.shared_pairs(splits))
+    shared = leaks.shared_pairs(splits)
     if not request.drop_shared_pairs:
-        checks.refuse_shared_pairs(shared, files, secret)
-    splits, lost = checks.without_shared_pairs(splits, shared)
-    for split, count in lost.items():
-        dropped[split][checks.SHARED_PAIR] += count
+        leaks.refuse_shared_pairs(shared, files, secret)
+    splits, lost = leaks.without_shared_pairs(splits, shared)
+    for split, counts in lost.items():
+        dropped[split] += counts
     warnings = [f"{split}: {n} dropped ({why})" for split, counts in dropped.items() for why, n in counts.items()]
-    dev_cut = None
+    warnings += leaks.contradictory_warnings(shared)
     if "train" not in splits:
         warnings.append("no training data: a model can be judged on this set, but not trained")
-    elif "dev" not in splits:
-        splits["train"], splits["dev"], dev_cut = cut_dev(
-            splits["train"], request.dev_fraction or DEV_FRACTION, request.seed
-        )
-        files["dev"] = f"{files['train']} (cut)"
-    elif request.dev_fraction is not None:
-        warnings.append("--dev-fraction was not used: the source has a dev split")
+    splits, cuts, not_used = _cut(splits, request)
+    files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
+    warnings += not_used
     warnings += checks.check_classes(splits, labels, files)
-    documents = checks.shared_values(splits, "document")
-    warnings += checks.document_warnings(documents, request.strict_splits)
+    repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
+    warnings += [line for split, counts in repeats.items() for line in counts.warnings(split)]
+    documents, texts = leaks.shared_documents(splits), leaks.shared_texts(splits)
+    warnings += leaks.shared_warnings(documents, texts, request.strict_splits)
     warnings += checks.outsized_texts(splits, files)
-    return _Checked(labels, splits, dropped, roles, dev_cut, documents, warnings)
+    return _Checked(
+        labels, splits, dropped, roles, cuts, repeats, leaks.counted_pairs(shared), documents, texts, warnings
+    )
+
+
+def _cut(splits: checks.Splits, request: PrepareRequest) -> tuple[checks.Splits, dict[str, Cut], list[str]]:
+    """Test, if that is asked for, and dev cut from train where the source has none; and which options had no use."""
+    fractions = {"test": request.test_fraction, "dev": request.dev_fraction or DEV_FRACTION}
+    options = {"test": request.test_fraction, "dev": request.dev_fraction}
+    warnings = [
+        f"--{split}-fraction was not used: the source has a {split} split"
+        for split, value in options.items()
+        if value is not None and split in splits
+    ]
+    wanted = {split: value for split, value in fractions.items() if value is not None and split not in splits}
+    if not splits.get("train") or not wanted:
+        unused = ["--group-by was not used: nothing is cut from train"] if request.group_by else []
+        return splits, {}, warnings + unused
+    splits, cuts, whole = dict(splits), {}, len(splits["train"])
+    for split, value in wanted.items():
+        splits["train"], splits[split], cuts[split] = cut(
+            splits["train"], split, value, request.seed, request.group_by, whole
+        )
+        if cuts[split].why:
+            warnings.append(f"{split} was cut as by --group-by {cuts[split].by}: {cuts[split].why}")
+    return {split: splits[split] for split in checks.ordered(splits)}, cuts, warnings
 
 
 def _labelled(corpus: Corpus) -> Corpus:
@@ -115,29 +146,30 @@ def _labelled(corpus: Corpus) -> Corpus:
 
 
 def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, SourceSplit], dict[str, str]]:
-    """With train and one held-out file, that file is the test set, unless the user named it dev.
+    """With train and one held-out file, that file is the test set, unless the user named it dev or test is cut.
 
     Raises:
-        DataError: no labels at all, or nothing held out and no `--dev-fraction`.
+        DataError: no labels at all, or nothing held out and nothing to be cut.
     """
     sources = corpus.splits
     if all(pair.label is None for source in sources.values() for pair in source.pairs):
         raise DataError(f"no pair has a gold label; {UNLABELLED}", file=request.source, hint="--train FILE --test FILE")
-    if "train" not in sources and request.dev_fraction is not None:
-        raise DataError(
-            "no training data that dev could be cut from", file=request.source, hint="name it: --train FILE"
-        )
-    if set(sources) == {"train"} and request.dev_fraction is None:
+    fractions = {"dev": request.dev_fraction, "test": request.test_fraction}
+    to_cut = [split for split, fraction in fractions.items() if fraction is not None]
+    if "train" not in sources and to_cut:
+        problem = f"no training data that {' or '.join(to_cut)} could be cut from"
+        raise DataError(problem, file=request.source, hint="name it: --train FILE")
+    if set(sources) == {"train"} and not to_cut:
         raise DataError(
             "only training data: at least train and a held-out file are needed",
             file=sources["train"].file,
             hint=(
                 "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, "
-                "or --dev-fraction 0.1 to cut dev from train "
-                "(a run then has no test metrics)"
+                "or --dev-fraction 0.1 --test-fraction 0.1 to cut dev and test from train "
+                "(without test a run has no test metrics)"
             ),
         )
-    if set(sources) == {"train", "dev"} and "dev" not in corpus.named:
+    if set(sources) == {"train", "dev"} and "dev" not in corpus.named and request.test_fraction is None:
         return {"train": sources["train"], "test": sources["dev"]}, {"dev": "test"}
     return {split: sources[split] for split in checks.ordered(sources)}, {}
 
@@ -165,8 +197,10 @@ def _contents(checked: _Checked, label_map: Mapping[str, str]) -> dict[str, Any]
         "label_map": dict(label_map),
         "roles": checked.roles,
         "dropped": {split: dict(counts) for split, counts in checked.dropped.items() if counts},
-        "dev_cut": asdict(checked.dev_cut) if checked.dev_cut else None,
+        **{f"{split}_cut": asdict(checked.cuts[split]) if split in checked.cuts else None for split in ("dev", "test")},
+        "pairs_shared": checked.pairs_shared,
         "documents_shared": checked.documents_shared,
+        "texts_shared": checked.texts_shared,
         "warnings": checked.warnings,
     }
 
@@ -177,7 +211,6 @@ def _facts(pairs: list[Pair], labels: tuple[str, ...]) -> dict[str, Any]:
         "rows": len(pairs),
         "labels": {label: counts[label] for label in labels},
         "characters": lengths.characters(pairs),
-        "duplicates": len(pairs) - len({(pair.text_a, pair.text_b) for pair in pairs}),
     }
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agcli.corpora.archives import source_files
+from agcli.corpora.cuts import GROUP_BY, GroupBy
 from agcli.corpora.files import SourceFile, disk_file
 from agcli.corpora.quoting import Quoting
 from agcli.corpora.splits import split_files
-from agcli.errors import DataError, UsageError
+from agcli.errors import DataError, UsageError, did_you_mean
 from agcli.home import expanded
 
 DEV_FRACTION = 0.1
@@ -40,10 +41,12 @@ class PrepareRequest:
         labels: label set and order; None takes the format's own, or the training rows'.
         label_map: label as written -> the name it gets.
         quoting: how quotation marks are read.
-        strict_splits: documents shared between splits are an error.
+        strict_splits: documents or texts shared between splits are an error.
         drop_shared_pairs: pairs shared between splits leave the split that is trained or tuned on.
         dev_fraction: part of train that becomes dev where there is no dev; None: 0.1 if there is a held-out file.
-        seed: seed of that cut.
+        test_fraction: part of train that becomes test where there is no test; None: no test is cut.
+        group_by: what keeps rows on one side of a cut; None: documents where the data have some, else texts.
+        seed: seed of these cuts.
         hub_config: configuration name of a hub data set.
         offline: no network.
         license: licence line; None takes the known one.
@@ -71,6 +74,8 @@ class PrepareRequest:
     strict_splits: bool = False
     drop_shared_pairs: bool = False
     dev_fraction: float | None = None
+    test_fraction: float | None = None
+    group_by: GroupBy | None = None
     seed: int = 1
     hub_config: str | None = None
     offline: bool = False
@@ -88,8 +93,15 @@ class PrepareRequest:
             raise UsageError("--from and --train/--dev/--test exclude each other.")
         if self.no_ids and self.id is not None:
             raise UsageError("--id and --no-ids exclude each other.")
-        if self.dev_fraction is not None and not 0 < self.dev_fraction < 1:
-            raise UsageError(f"--dev-fraction lies between 0 and 1, not {self.dev_fraction}.")
+        for option, value in (("--dev-fraction", self.dev_fraction), ("--test-fraction", self.test_fraction)):
+            if value is not None and not 0 < value < 1:
+                raise UsageError(f"{option} lies between 0 and 1, not {value}.")
+        if (self.dev_fraction or 0) + (self.test_fraction or 0) >= 1:
+            both = f"--dev-fraction {self.dev_fraction} and --test-fraction {self.test_fraction}"
+            raise UsageError(f"{both} leave nothing to train on.")
+        if self.group_by is not None and self.group_by not in GROUP_BY:
+            near = did_you_mean(self.group_by, GROUP_BY)
+            raise UsageError(f"--group-by {self.group_by}?{near} Allowed: {', '.join(GROUP_BY)}.")
         if self.labels is not None and (len(set(self.labels)) < 2 or len(set(self.labels)) < len(self.labels)):
             raise UsageError(f"--labels needs two or more different labels, not {', '.join(self.labels)}.")
 

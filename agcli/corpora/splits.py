@@ -1,16 +1,13 @@
-"""Which file is which split, by its name; and the cut of dev from train."""
+"""Which file is which split, by its name."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from agcli.corpora.files import SourceFile
-from agcli.corpora.pairs import Pair
 from agcli.corpora.prepared import SPLITS
 from agcli.errors import DataError
 
@@ -136,44 +133,3 @@ def _twice(split: str, files: Sequence[SourceFile]) -> DataError:
         f"{len(files)} files give {split}: {', '.join(sorted(file.name for file in files)[:_NAMED])}",
         hint="join them into one file, take all but one away, or name the files: --train FILE --dev FILE --test FILE",
     )
-
-
-@dataclass(frozen=True)
-class DevCut:
-    """How dev was cut from train: asked fraction, seed, and what came of it."""
-
-    fraction: float
-    seed: int
-    rows: int
-    texts: int
-    by: str = "text_a"
-
-
-def cut_dev(train: list[Pair], fraction: float, seed: int) -> tuple[list[Pair], list[Pair], DevCut]:
-    """Cut dev from train so that no `text_a` is in both; both keep their order.
-
-    Texts are ordered by a hash of seed and text and taken until the fraction is reached. So the cut depends on no
-    library's random stream and not on the file's order, and the `.txt` and `.tsv` form of one data set give one dev.
-
-    Raises:
-        DataError: train has too few different texts to be cut.
-    """
-    rows_of: dict[str, int] = defaultdict(int)
-    for pair in train:
-        rows_of[pair.text_a] += 1
-    chosen: set[str] = set()
-    rows = 0
-    for text in sorted(rows_of, key=lambda text: _place(text, seed)):
-        if rows >= fraction * len(train):
-            break
-        chosen.add(text)
-        rows += rows_of[text]
-    if rows == len(train):
-        raise DataError(f"dev cannot be cut: train has only {len(rows_of)} different first texts")
-    dev = [pair for pair in train if pair.text_a in chosen]
-    rest = [pair for pair in train if pair.text_a not in chosen]
-    return rest, dev, DevCut(fraction, seed, len(dev), len(chosen))
-
-
-def _place(text: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{text}".encode()).digest()

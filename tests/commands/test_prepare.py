@@ -50,7 +50,17 @@ def test_json_is_the_manifest_and_nothing_else(run: Run) -> None:
     manifest = json.loads(result.stdout)
     assert manifest == json.loads(Path("elsewhere/manifest.json").read_text())
     assert manifest["license"] == "CC0"
-    assert manifest["dev_cut"] == {"fraction": 0.2, "seed": 4, "rows": 8, "texts": 8, "by": "text_a"}
+    assert manifest["dev_cut"] == {"fraction": 0.2, "seed": 4, "rows": 8, "groups": 8, "by": "text", "why": ""}
+
+
+def test_cuts_and_their_grouping_are_shown(run: Run) -> None:
+    line = "--dataset mine --train files/train.jsonl --test-fraction 0.2 --tokenizer no/such-model"
+    result = run(f"{line} --group-by first-text")
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    for split, rows in (("dev", 4), ("test", 8)):
+        assert f"{split} was cut from train: {rows} rows; rows that share the first text stay together" in shown
+    assert "--group-by document: no pair names" in run(f"{line} --group-by document --overwrite").stderr
 
 
 def test_existing_output(run: Run) -> None:

@@ -11,8 +11,7 @@ import pytest
 from source_files import nli_rows, write_txt
 
 from agcli.corpora import PreparedDataset, find_dataset, load_prepared, prepared, sample_folder
-from agcli.corpora.pairs import Pair
-from agcli.corpora.splits import cut_dev, split_of
+from agcli.corpora.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
 
 Make = Callable[..., PreparedDataset]
@@ -176,15 +175,3 @@ def test_the_shipped_sample_is_what_prepare_makes_of_its_pairs(make: Make) -> No
 )
 def test_split_names(name: str, expected: tuple[str | None, str]) -> None:
     assert split_of(name) == expected
-
-
-def test_dev_cut_keeps_texts_together_and_follows_the_seed() -> None:
-    pairs = [Pair(n, f"text {n // 3}", f"b {n}", "x") for n in range(300)]
-    train, dev, cut = cut_dev(pairs, 0.1, 1)
-    assert (len(dev), cut.rows, cut.texts) == (30, 30, 10)
-    assert {pair.text_a for pair in train}.isdisjoint(pair.text_a for pair in dev)
-    assert sorted([*train, *dev], key=lambda pair: pair.row) == pairs
-    assert {pair.row for pair in cut_dev(pairs[::-1], 0.1, 1)[1]} == {pair.row for pair in dev}
-    assert {pair.row for pair in cut_dev(pairs, 0.1, 2)[1]} != {pair.row for pair in dev}
-    with pytest.raises(DataError, match="only 1 different"):
-        cut_dev(pairs[:3], 0.1, 1)

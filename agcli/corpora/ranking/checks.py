@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from agcli.corpora.checks import ordered
+from agcli.corpora.pairs import folded
 from agcli.corpora.ranking.collection import Documents, Judgement, RankingSplit, check_cells
 from agcli.corpora.ranking.request import NegativeGrades
 from agcli.errors import DataError
@@ -180,8 +181,10 @@ def shared_documents(splits: Splits) -> dict[str, Shared]:
 
 
 def shared_texts(splits: Splits) -> dict[str, Shared]:
-    """Texts of claims that two splits hold, by `earlier/later`."""
-    return _shared({name: {claim.text: claim.id for claim in split.claims} for name, split in splits.items()}, "")
+    """Texts of claims that two splits hold, apart from case and spaces, by `earlier/later`."""
+    return _shared(
+        {name: {folded(claim.text): claim.id for claim in split.claims} for name, split in splits.items()}, ""
+    )
 
 
 def _shared(holders: Mapping[str, Mapping[str, str]], what: str) -> dict[str, Shared]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from agcli.corpora.groups import fitting_groups, linked_rows
+from agcli.corpora.pairs import folded
 from agcli.corpora.ranking.checks import relevant_documents
 from agcli.corpora.ranking.collection import Claim, RankingSplit
 from agcli.errors import DataError
@@ -53,13 +51,10 @@ def cut_dev(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSpl
     groups = _groups(train)
     total = sum(map(len, groups))
     wanted = fraction * total
-    chosen: set[str] = set()
-    taken = 0
-    for group in sorted(groups, key=lambda group: _place(min(claim.text for claim in group), seed)):
-        if len(chosen) + len(group) <= max(wanted, 1):
-            chosen |= {claim.id for claim in group}
-            taken += 1
-    if not chosen or taken == len(groups):
+    names = [min(claim.text for claim in group) for group in groups]
+    taken = fitting_groups(groups, names, max(wanted, 1), seed)
+    chosen = {claim.id for number in taken for claim in groups[number]}
+    if not chosen or len(taken) == len(groups):
         raise DataError(
             f"dev cannot be cut: {total} claims with relevant documents hang together in {len(groups)} group(s), "
             f"and none of at most {max(wanted, 1):.0f} claims can be spared",
@@ -69,33 +64,19 @@ def cut_dev(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSpl
     return (
         _part(train, chosen, False),
         _part(train, chosen, True),
-        RankingCut(fraction, seed, len(chosen), taken, total),
+        RankingCut(fraction, seed, len(chosen), len(taken), total),
     )
 
 
 def _groups(train: RankingSplit) -> list[list[Claim]]:
     """The claims with relevant documents, by connected component."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     documents = relevant_documents(train)
     claims = [claim for claim in train.claims if claim.id in documents]
-    if not claims:
-        return []
-    nodes: dict[tuple[str, str], int] = {}
-    links = [
-        (row, nodes.setdefault(link, len(claims) + len(nodes)))
-        for row, claim in enumerate(claims)
-        for link in [("text", claim.text), *(("document", document) for document in documents[claim.id])]
-    ]
-    ends = np.array(links).T
-    size = len(claims) + len(nodes)
-    graph = coo_array((np.ones(len(links), dtype=np.int8), (ends[0], ends[1])), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
-    groups: dict[int, list[Claim]] = defaultdict(list)
-    for claim, number in zip(claims, component[: len(claims)].tolist(), strict=True):
-        groups[number].append(claim)
-    return list(groups.values())
+    links = (
+        [("text", folded(claim.text)), *(("document", document) for document in documents[claim.id])]
+        for claim in claims
+    )
+    return [[claims[row] for row in group] for group in linked_rows(links)]
 
 
 def _part(train: RankingSplit, chosen: set[str], inside: bool) -> RankingSplit:
@@ -105,7 +86,3 @@ def _part(train: RankingSplit, chosen: set[str], inside: bool) -> RankingSplit:
         claims=[claim for claim in train.claims if (claim.id in chosen) == inside],
         judgements=[judgement for judgement in train.judgements if (judgement.claim in chosen) == inside],
     )
-
-
-def _place(text: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{text}".encode()).digest()

@@ -44,7 +44,7 @@ def test_a_leak_of_cross_genre_ir_is_named(tmp_path: Path, prepare_claims: Prepa
 def test_elsewhere_shared_documents_and_texts_are_counted(tmp_path: Path, prepare_claims: Prepare) -> None:
     made = small()
     made.qrels["test"] += [("c9", "d2", 1), ("c9", "d3", 0)]
-    made.claims["test"]["c8"] = made.claims["dev"]["c7"]
+    made.claims["test"]["c8"] = made.claims["dev"]["c7"].upper().replace(" ", "  ")
     folder = write_beir(tmp_path / "x", made)
     prepared = prepare_claims(folder)
     assert prepared.manifest["documents_shared"]["train/test"] | {"example": ""} == {
