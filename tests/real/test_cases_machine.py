@@ -121,13 +121,6 @@ def test_padding_on_the_left(tmp_path: Path) -> None:
     assert len(set(re.findall(r"rc 0 ([0-9a-f]{12})", done.output))) == 1
 
 
-def test_a_run_goes_on_exactly(tmp_path: Path) -> None:
-    done = run_case("36-resume", tmp_path)
-    for name in ("predictions.csv", "history.csv", "metrics.json", "model/model.safetensors"):
-        assert f"{name} same" in done.output
-    assert "predictions same" in done.output
-
-
 def test_model_folders_as_they_come(tmp_path: Path) -> None:
     done = run_case("40-model-folders", tmp_path, limit=900)
     codes = dict(re.findall(r"^(\S+) rc (\d)", done.output, re.MULTILINE))
@@ -135,8 +128,3 @@ def test_model_folders_as_they_come(tmp_path: Path) -> None:
     assert {codes[name] for name in ("lora", "onnx", "lfs", "cut", "html", "pickle", "outer")} == {"2"}
     log = (done.folder / "log").read_text()  # of the last one, `deep`
     assert "32 stored weights of the encoder are not used" in log
-
-
-def test_labels_in_another_order(tmp_path: Path) -> None:
-    done = run_case("47-other-label-order", tmp_path)
-    assert "reordered" in done.output
