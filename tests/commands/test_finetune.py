@@ -96,7 +96,7 @@ def test_a_second_run_of_the_same_name_gets_a_folder_of_its_own(ag: Ag, words: l
     ag(*words)
     result = ag(*words)
     name = "pairs-tiny-mdg=0.01-pdg=0.001-seed=1"
-    assert listed(Path("runs")) == [name, f"{name}-2"]
+    assert listed(Path("runs")) == [name, f"{name}-run=2"]
     assert "this one gets a folder of its own" in told(result)
 
 

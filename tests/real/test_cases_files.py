@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from reported_cases import CASES, needs_cases, run_case
+from reported_cases import needs_cases, run_case
 
 pytestmark = [pytest.mark.cases, needs_cases]
 
@@ -38,7 +37,6 @@ def test_locked_zip(tmp_path: Path) -> None:
 
 
 def test_locked_and_damaged_zips_of_ranking_data_and_parquet(tmp_path: Path) -> None:
-    shutil.copytree(CASES / "08-zip-password", tmp_path / "08-zip-password")  # whose maker this one uses
     done = run_case("08b-zip-password-ranking", tmp_path)
     assert codes(done.output) == ["3", "3", "3"]
     assert done.output.count("locked with a password") == 2

@@ -17,10 +17,12 @@ def test_one_segment_under_a_tokenizer_with_two(tmp_path: Path) -> None:
     assert "token_type_ids are left out" in done.errors
 
 
-def test_one_segment_ranks_is_timed_and_swept(tmp_path: Path) -> None:
+def test_one_segment_ranks_and_is_swept(tmp_path: Path) -> None:
+    """The default length of `ag timing` is more than this encoder reads."""
     done = run_case("17b-ranker-one-segment", tmp_path)
     assert "run folder: runs/r" in done.output
-    assert "timing rc 0" in done.output
+    assert "timing rc 2" in done.output
+    assert "--lengths 256: ./chinese-style-roberta reads at most 129 tokens" in done.output
     assert (done.folder / "sweeps" / "s" / "results.csv").read_text().count("finished") == 1
 
 
@@ -121,13 +123,6 @@ def test_padding_on_the_left(tmp_path: Path) -> None:
     assert len(set(re.findall(r"rc 0 ([0-9a-f]{12})", done.output))) == 1
 
 
-def test_a_run_goes_on_exactly(tmp_path: Path) -> None:
-    done = run_case("36-resume", tmp_path)
-    for name in ("predictions.csv", "history.csv", "metrics.json", "model/model.safetensors"):
-        assert f"{name} same" in done.output
-    assert "predictions same" in done.output
-
-
 def test_model_folders_as_they_come(tmp_path: Path) -> None:
     done = run_case("40-model-folders", tmp_path, limit=900)
     codes = dict(re.findall(r"^(\S+) rc (\d)", done.output, re.MULTILINE))
@@ -135,8 +130,3 @@ def test_model_folders_as_they_come(tmp_path: Path) -> None:
     assert {codes[name] for name in ("lora", "onnx", "lfs", "cut", "html", "pickle", "outer")} == {"2"}
     log = (done.folder / "log").read_text()  # of the last one, `deep`
     assert "32 stored weights of the encoder are not used" in log
-
-
-def test_labels_in_another_order(tmp_path: Path) -> None:
-    done = run_case("47-other-label-order", tmp_path)
-    assert "reordered" in done.output
