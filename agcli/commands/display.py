@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 from rich.text import Text
@@ -87,11 +88,12 @@ def show_table(
     """
     console, whole = stdout(), Table(title, columns, list(rows), caption, names, spare)
     for form in narrowed(whole):
-        if _minimum(grid := _grid(form, compact=form is not whole), console) <= console.width:
+        grid, width = _grid(form, console, compact=form is not whole)
+        if width <= console.width:
             break
     else:
-        form, grid = whole, None
-    width = console.width if grid is None else min(console.width, max(PROSE_WIDTH, _minimum(grid, console)))
+        form, grid, width = whole, None, console.width
+    width = min(console.width, max(PROSE_WIDTH, width))
     _paragraphs(console, title, width, "table.title")
     if grid is not None:
         console.print(grid)
@@ -102,18 +104,28 @@ def show_table(
     _paragraphs(console, form.caption, width, "table.caption")
 
 
-def _grid(table: Table, compact: bool) -> Grid:
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False) if compact else Grid()
-    for index, column in enumerate(table.columns):
-        grid.add_column(Text(column), justify="right" if table.numeric(index) else "left", overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell_text(cell)) for cell in row))
-    return grid
+def _grid(table: Table, console: Console, compact: bool) -> tuple[Grid, int]:
+    """A table for Rich, and the columns that it takes to break no word of a cell.
 
-
-def _minimum(grid: Grid, console: Console) -> int:
-    """The columns that it takes to break no word of a cell: texts may wrap between words."""
-    return console.measure(grid, options=console.options.update(width=_UNBOUNDED)).minimum
+    Texts wrap between words where there is less room than they would take. Rich by itself would narrow a column below
+    its longest word while another one has room to give.
+    """
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)) if compact else Grid()
+    unbounded = console.options.update(width=_UNBOUNDED)
+    body = [[cell if isinstance(cell, Text) else Text(cell_text(cell)) for cell in row] for row in table.rows]
+    for index, name in enumerate(table.columns):
+        grid.add_column(Text(name), justify="right" if table.numeric(index) else "left", overflow="fold")
+    for row in body:
+        grid.add_row(*row)
+    wants = [
+        measure_renderables(console, unbounded, [Text(name), *(row[index] for row in body)])
+        for index, name in enumerate(table.columns)
+    ]
+    least = console.measure(grid, options=unbounded).minimum
+    share = min(1.0, max(0, console.width - least) / (sum(want.span for want in wants) or 1))
+    for column, want in zip(grid.columns, wants, strict=True):
+        column.width = want.minimum + int(share * want.span)
+    return grid, least
 
 
 def _paragraphs(console: Console, text: str, width: int, style: str) -> None:

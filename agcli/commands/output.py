@@ -45,8 +45,10 @@ def guard_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            options = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
-            setattr(sys, name, Output(stream.buffer, encoding=stream.encoding, errors="replace", **options))
+            output = Output(
+                stream.buffer, stream.encoding, "replace", None, stream.line_buffering, stream.write_through
+            )
+            setattr(sys, name, output)
 
 
 def lost_output() -> OSError | None:

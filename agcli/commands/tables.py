@@ -55,9 +55,8 @@ def narrowed(table: Table) -> Iterator[Table]:
     for step in (_without_constants, _lettered, _with_legend):
         table = step(table)
         yield table
-    for name in table.spare:
-        table = _without(table, name)
-        yield table
+    for count in range(1, len(table.spare) + 1):
+        yield _without(table, table.spare[:count])
     if table.rows:
         yield _turned(table)
 
@@ -114,9 +113,8 @@ def _with_legend(table: Table) -> Table:
     return _keep(replace(table, caption=""), lambda index: index != widest, _joined(*legend, table.caption))
 
 
-def _without(table: Table, name: str) -> Table:
-    note = f"Left out, as it does not fit: {name}." if name in table.columns else ""
-    return _keep(table, lambda index: table.columns[index] != name, note)
+def _without(table: Table, names: Sequence[str]) -> Table:
+    return _keep(table, lambda index: table.columns[index] not in names, f"Left out for width: {', '.join(names)}.")
 
 
 def _turned(table: Table) -> Table:
