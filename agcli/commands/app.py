@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,12 @@ class _Verbs(TyperGroup):
         except AgError as error:
             display.show_error(error)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = error.filename or "a file, of which the system gives no name"
+            display.show_error(RunError(f"cannot write {where}: {error.strerror}.", hint="free some space"))
+            raise typer.Exit(RunError.exit_code) from error
         self.kept = ctx.invoked_subcommand in _LEAVES_RESULTS
         return result
 

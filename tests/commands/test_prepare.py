@@ -129,7 +129,18 @@ def test_a_set_to_judge_with_in_a_folder_with_a_space(run: Run) -> None:
 def test_eight_labels_on_narrow_terminals(run: Run) -> None:
     rows = [f"{n},one {n},two {n},a_longer_label_{n % 8}" for n in range(48)]
     Path("many.csv").write_text("\n".join(["id,text_a,text_b,label", *rows]))
-    line = ["prepare", "--dataset", "many", "--train", "many.csv", "--tokenizer", "no/such-model", "--overwrite"]
+    line = [
+        "prepare",
+        "--dataset",
+        "many",
+        "--train",
+        "many.csv",
+        "--dev-fraction",
+        0.2,
+        "--tokenizer",
+        "no/such-model",
+    ]
+    line.append("--overwrite")
     assert_narrows(*line)
     assert_narrows(*line, "--show", "2")
 
