@@ -313,4 +313,5 @@ def test_the_next_command_quotes_a_folder_with_a_space(ag: Ag, words: list[str])
     ag(*words, "--output", "runs/a run")
     folder = RunFolder(Path("runs/a run"))
     folder.mark("interrupted")
-    assert "next: ag finetune --output 'runs/a run' --resume" in ag(*words, "--output", "runs/a run", code=2).stderr
+    command = f"next: ag finetune --output '{folder.path.resolve()}' --resume"
+    assert command in ag("evaluate", folder.path, code=1).stderr
