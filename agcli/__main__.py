@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import sys
-
 
 def main() -> None:
     """Run the command line. A character that the streams' encoding lacks is replaced, never an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    from agcli.commands.output import guard_streams
+
+    guard_streams()
     from agcli.commands.app import app
 
     app()

@@ -81,7 +81,7 @@ class SweepProgress(SweepWatch):
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
         for mark, (job, since) in list(self.running.items())[:SHOWN]:
-            table.add_row(mark, Text(job.name), f"{perf_counter() - since:.0f}")
+            table.add_row(Text(mark), Text(job.name), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
 
 
@@ -137,18 +137,10 @@ def show_paper_table(laid_out: LaidOutTable) -> None:
     """A table laid out as the paper's: a table for each group of columns, our best means bold."""
     from agcli.paper.rendering import blocks
 
-    console = display.stdout()
-    display.note(f"\n{laid_out.title}", console)
+    display.note(f"\n{laid_out.title}", display.stdout())
     for block in blocks(laid_out, _number):
-        title, caption = display.cell_text(block.title), display.cell_text(block.caption)
-        table = Table(
-            title=Text(title), caption=Text(caption) if caption else None, title_justify="left", caption_justify="left"
-        )
-        for place, column in enumerate(block.columns):
-            table.add_column(Text(column), justify="left" if place < 2 else "right", overflow="fold")
-        for name, *cells in block.rows:
-            table.add_row(Text(display.cell_text(name)), *cells)
-        console.print(table)
+        rows = [[name, *map(Text.from_markup, cells)] for name, *cells in block.rows]
+        display.show_table(block.title, block.columns, rows, block.caption)
 
 
 def _number(cell: Cell, source: str, unit: str) -> str:

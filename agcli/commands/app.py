@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -17,37 +14,51 @@ from agcli.commands.ablate import ablate
 from agcli.commands.ablation_grids import NOT_HERE
 from agcli.commands.evaluate import evaluate
 from agcli.commands.finetune import finetune
+from agcli.commands.output import lost_output
+from agcli.commands.plain_help import PlainHelp
 from agcli.commands.prepare import prepare
 from agcli.commands.rank import rank
 from agcli.commands.run_options import with_run_options
 from agcli.commands.timing import timing
 from agcli.errors import AgError, RunError
 
+_LEAVES_RESULTS = ("prepare", "finetune", "rank", "ablate")
+"""Verbs whose results stand in a folder, whatever becomes of stdout."""
+
 
 class _Verbs(TyperGroup):
     """A command group that shows an `AgError` as a message and exits with its code."""
 
+    kept = False
+    """Whether a verb has ended whose results stand in a folder."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as end:
+            if not end.code and (failure := lost_output()) is not None:
+                problem = f"stdout: {failure.strerror}: not all output could be written."
+                if not self.kept:
+                    display.show_error(RunError(problem))
+                    raise SystemExit(RunError.exit_code) from failure
+                display.warn(problem)
+            raise
+
     def invoke(self, ctx: Any) -> Any:
+        self.kept = False
         try:
             result = super().invoke(ctx)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return result
         except AgError as error:
             display.show_error(error)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            display.show_error(RunError(f"{error.strerror}: not all output could be written."))
-            _drop_stdout()
+            where = error.filename or "a file, of which the system gives no name"
+            display.show_error(RunError(f"cannot write {where}: {error.strerror}.", hint="free some space"))
             raise typer.Exit(RunError.exit_code) from error
-
-
-def _drop_stdout() -> None:
-    """What stdout still holds goes nowhere, lest the interpreter fail on it once more as it ends."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self.kept = ctx.invoked_subcommand in _LEAVES_RESULTS
+        return result
 
 
 app = typer.Typer(
@@ -75,12 +86,13 @@ def root(
     """Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps."""
 
 
-app.command()(evaluate)
-
-
-app.command("models")(models.models)
-app.command()(prepare)
-app.command()(rank)
-app.command()(with_run_options(finetune))
-app.command()(timing)
-app.command()(with_run_options(ablate, without=NOT_HERE))
+for _verb in (
+    evaluate,
+    models.models,
+    prepare,
+    rank,
+    with_run_options(finetune),
+    timing,
+    with_run_options(ablate, without=NOT_HERE),
+):
+    app.command(cls=PlainHelp)(_verb)

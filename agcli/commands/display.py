@@ -7,29 +7,31 @@ not parse for markup or emoji.
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
+from agcli.commands.tables import Table, cell_text, clean, narrowed
 from agcli.launcher import process_rank
 
 if TYPE_CHECKING:
     from agcli.errors import AgError
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could steer a terminal, should it stand in somebody's data."""
 _UNBOUNDED = 1_000_000
 """A width that no table reaches: Rich cuts what it measures to the width it is given."""
 PLAIN_WIDTH = 120
 """Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
+PROSE_WIDTH = 80
+"""Columns that titles and captions take where their table takes fewer."""
 
 
 def stdout() -> Console:
@@ -58,7 +60,7 @@ def show_error(error: AgError) -> None:
 
 def note(message: str, console: Console | None = None) -> None:
     """A line of log on stderr, or on the console of a bar that is being shown."""
-    (console or stderr()).print(Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", message)), soft_wrap=True)
+    (console or stderr()).print(Text(clean(message)), soft_wrap=True)
 
 
 def warn(message: str, console: Console | None = None) -> None:
@@ -70,71 +72,67 @@ def _print_labelled(console: Console, label: str, style: str, message: str) -> N
     console.print(Text.assemble((label, style), " ", message), soft_wrap=True)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
-    """A table on stdout; cells that are numbers are right-aligned, None is a dash.
+def show_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    caption: str = "",
+    *,
+    names: Sequence[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """A table on stdout; columns of numbers are right-aligned, None is a dash.
 
-    A table wider than the console is narrowed without breaking a word: columns that hold one value in every row go to
-    the caption, then rows become columns; what is still too wide is printed as one `column: value` line a cell.
-
-    Args:
-        title: shown above the table.
-        columns: header cells.
-        rows: one sequence of cells a row.
-        caption: shown below the table.
+    A table wider than the console is narrowed step by step, see `tables.narrowed`; what is too wide even then is
+    printed as one `column: value` line a cell. The arguments are those of `tables.Table`.
     """
-    console, body = stdout(), [list(row) for row in rows]
-    if not _fits(plain := _table(title, columns, body, caption), console):
-        columns, body, caption = _without_constants(columns, body, caption)
-        plain = _table(title, columns, body, caption)
-    if not _fits(plain, console) and body:
-        turned = [[name, *(row[index] for row in body)] for index, name in enumerate(columns)]
-        plain = _table(title, [str(cell_text(cell)) for cell in turned[0]], turned[1:], caption)
-    if _fits(plain, console):
-        console.print(plain)
-        return
-    console.print(Text(title, style="table.title"), soft_wrap=True)
-    for row in body:
-        console.print()
+    console, whole = stdout(), Table(title, columns, list(rows), caption, names, spare)
+    for form in narrowed(whole):
+        grid, width = _grid(form, console, compact=form is not whole)
+        if width <= console.width:
+            break
+    else:
+        form, grid, width = whole, None, console.width
+    width = min(console.width, max(PROSE_WIDTH, width))
+    _paragraphs(console, title, width, "table.title")
+    if grid is not None:
+        console.print(grid)
+    for row in [] if grid is not None else whole.rows:
         for name, cell in zip(columns, row, strict=True):
             console.print(Text(f"{name}: {cell_text(cell)}"), soft_wrap=True)
-    console.print(Text(caption, style="table.caption"), soft_wrap=True)
+        console.print()
+    _paragraphs(console, form.caption, width, "table.caption")
 
 
-def _table(title: str, columns: Sequence[str], body: Sequence[Sequence[object]], caption: str) -> Table:
-    table = Table(title=Text(title), caption=Text(caption) if caption else None)
-    table.title_justify = table.caption_justify = "left"
-    for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float) for row in body)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in body:
-        table.add_row(*(Text(cell_text(cell)) for cell in row))
-    return table
+def _grid(table: Table, console: Console, compact: bool) -> tuple[Grid, int]:
+    """A table for Rich, and the columns that it takes to break no word of a cell.
 
-
-def _fits(table: Table, console: Console) -> bool:
-    """Whether no word of a cell need be broken: texts may wrap between words."""
+    Texts wrap between words where there is less room than they would take. Rich by itself would narrow a column below
+    its longest word while another one has room to give.
+    """
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)) if compact else Grid()
     unbounded = console.options.update(width=_UNBOUNDED)
-    return console.measure(table, options=unbounded).minimum <= console.width
+    body = [[cell if isinstance(cell, Text) else Text(cell_text(cell)) for cell in row] for row in table.rows]
+    for index, name in enumerate(table.columns):
+        grid.add_column(Text(name), justify="right" if table.numeric(index) else "left", overflow="fold")
+    for row in body:
+        grid.add_row(*row)
+    wants = [
+        measure_renderables(console, unbounded, [Text(name), *(row[index] for row in body)])
+        for index, name in enumerate(table.columns)
+    ]
+    least = console.measure(grid, options=unbounded).minimum
+    share = min(1.0, max(0, console.width - least) / (sum(want.span for want in wants) or 1))
+    for column, want in zip(grid.columns, wants, strict=True):
+        column.width = want.minimum + int(share * want.span)
+    return grid, least
 
 
-def _without_constants(
-    columns: Sequence[str], body: list[list[object]], caption: str
-) -> tuple[list[str], list[list[object]], str]:
-    """The table without the columns, but for the first, whose cells are all alike; the caption names them."""
-    constant = [i for i in range(1, len(columns)) if len(body) > 1 and len({cell_text(row[i]) for row in body}) == 1]
-    kept = [i for i in range(len(columns)) if i not in constant]
-    same = ", ".join(f"{columns[i]} {cell_text(body[0][i])}" for i in constant)
-    caption = "\n".join(part for part in (caption, f"In every row: {same}." if same else "") if part)
-    return [columns[i] for i in kept], [[row[i] for i in kept] for row in body], caption
-
-
-def cell_text(cell: object) -> str:
-    """How one cell reads: four decimals for a float of common size, else four digits; a dash for nothing."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return "-"
-    if not isinstance(cell, float):
-        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(cell))
-    return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 or cell == 0 else f"{cell:.4g}"
+def _paragraphs(console: Console, text: str, width: int, style: str) -> None:
+    """Text wrapped between words; a word longer than a line, such as a path, stays whole."""
+    for line in clean(text).splitlines():
+        wrapped = textwrap.fill(line, max(width, 1), break_long_words=False, break_on_hyphens=False)
+        console.print(Text(wrapped, style=style), soft_wrap=True)
 
 
 def shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 
 from agcli.commands import display
 from agcli.commands.evaluate_rankings import evaluate_rankings
-from agcli.commands.evaluate_tables import Table, show, with_interval
+from agcli.commands.evaluate_tables import show, with_interval
+from agcli.commands.tables import Table, cell_text
 from agcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -160,7 +162,8 @@ def _refuse_for_rankings(predictions: Path | None, batch_size: int | None, offli
 def _tables(found: Evaluation) -> list[Table]:
     """Metrics first; then, for one run, its classes and confusion, and for several the paired tests."""
     if len(found.runs) > 1:
-        return [_metrics_table(found), _tests_table(found)]
+        names = [run.name for run in found.runs]
+        return [replace(table, names=names) for table in (_metrics_table(found), _tests_table(found))]
     return [_metrics_table(found), _classes_table(found.runs[0]), _confusion_table(found.runs[0])]
 
 
@@ -194,7 +197,7 @@ def _long_rows(found: Evaluation, metric: str) -> list[list[object]]:
     ]
     baseline = _common_baseline(found)
     if baseline is not None and metric in baseline:
-        rows.append([metric, "majority class", display.cell_text(baseline[metric]), None])
+        rows.append([metric, "majority class", cell_text(baseline[metric]), None])
     return rows
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agcli.commands import display
-from agcli.commands.evaluate_tables import Table, show, with_interval
+from agcli.commands.evaluate_tables import show, with_interval
+from agcli.commands.tables import Table
 
 if TYPE_CHECKING:
     from agcli.ranking_evaluation import Averages, RankingEvaluation
@@ -41,7 +43,8 @@ def evaluate_rankings(
     if json:
         display.show_json(judge.as_json(found))
     else:
-        show(list(_tables(found)), markdown=markdown)
+        names = [ranking.name for ranking in found.rankings]
+        show([replace(table, names=names) for table in _tables(found)], markdown=markdown)
 
 
 def _tables(found: RankingEvaluation) -> Iterator[Table]:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agcli.commands import display
+from agcli.commands.tables import Table, cell_text
 
 if TYPE_CHECKING:
     from agcli.statistics import Interval
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table, before it is decided how to show it."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
 
 
 def show(tables: Sequence[Table], *, markdown: bool) -> None:
@@ -28,7 +18,7 @@ def show(tables: Sequence[Table], *, markdown: bool) -> None:
         print("\n\n".join(_as_markdown(table) for table in tables))
         return
     for table in tables:
-        display.show_table(table.title, table.columns, table.rows, table.caption)
+        display.show_table(table.title, table.columns, table.rows, table.caption, names=table.names)
 
 
 def with_interval(value: float, interval: Interval, sign: str = "") -> str:
@@ -38,7 +28,7 @@ def with_interval(value: float, interval: Interval, sign: str = "") -> str:
 
 def _as_markdown(table: Table) -> str:
     lines = [_markdown_row(table.columns), _markdown_row(["---"] * len(table.columns))]
-    lines += [_markdown_row([display.cell_text(cell) for cell in row]) for row in table.rows]
+    lines += [_markdown_row([cell_text(cell) for cell in row]) for row in table.rows]
     body = "\n".join(lines)
     return f"### {table.title}\n\n{body}" + (f"\n\n{table.caption}" if table.caption else "")
 

@@ -46,4 +46,5 @@ def models(
             for name, entry in ZOO.items()
         ],
         caption=_HUB_NOTE,
+        spare=("license", "family"),
     )

@@ -78,13 +78,14 @@ def show_bars(rows: Sequence[TimingRow]) -> None:
     if not timed:
         return
     longest = max(row.step_seconds or 0.0 for row in timed)
-    table = Table.grid(padding=(0, 1))
-    for row in timed:
-        seconds = row.step_seconds or 0.0
-        label = f"{row.model} {row.length} {row.variant} {row.attention}"
-        bar = ProgressBar(total=longest, completed=seconds, width=_BAR_WIDTH)
-        table.add_row(Text(label), bar, f"{short(1000 * seconds)} ms")
-    display.stdout().print(table)
+    console, table = display.stdout(), Table.grid(padding=(0, 1))
+    labels = [f"{row.model} {row.length} {row.variant} {row.attention}" for row in timed]
+    steps = [f"{short(1000 * (row.step_seconds or 0.0))} ms" for row in timed]
+    room = console.width - max(map(len, labels)) - max(map(len, steps)) - 2
+    for row, label, step in zip(timed, labels, steps, strict=True):
+        bar = ProgressBar(total=longest, completed=row.step_seconds or 0.0, width=max(1, min(_BAR_WIDTH, room)))
+        table.add_row(Text(label), bar, Text(step, justify="right"))
+    console.print(table)
 
 
 def _cells(row: TimingRow) -> list[object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from narrow_terminal import assert_narrows
 from tiny_runs import ROWS, as_flags, short_options, write_encoder
 from typer.testing import Result
 
@@ -37,6 +38,7 @@ def test_a_grid_is_run_reported_and_reported_again(ag: Ag, flags: list[str], tmp
         assert [row["state"] for row in csv.DictReader(file)] == ["finished"] * 4
     left = {path.name for path in (folder / "report").iterdir()}
     assert {"means.csv", "contrasts.csv", "report.json", "report.md", "forest.png", "forest.svg"} <= left
+    assert_narrows("ablate", "--report", folder)
     again = ag("ablate", "--report", folder, "--json")
     assert [row["variant"] for row in json.loads(again.stdout)["contrasts"]] == ["both"]
 
@@ -94,6 +96,7 @@ def test_a_recipe_ends_in_the_papers_table(ag: Ag, small: list[str], tmp_path: P
     assert {f"paper_table.{kind}" for kind in ("csv", "json", "md", "tex")} <= {
         path.name for path in (folder / "report").iterdir()
     }
+    assert_narrows("ablate", "--report", folder)
     again = json.loads(ag("ablate", "--report", folder, "--json").stdout)
     assert again == json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
     beside = {(row["row"], row["group"], row["column"]): row for row in again["paper_table"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from agcli.commands import display
@@ -41,10 +42,58 @@ def test_users_text_is_neither_markup_nor_emoji(monkeypatch, capsys) -> None:
     assert shown.err.count(text) == 4
 
 
+def test_numbers_stand_on_the_right(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [["a", "<0.0001", 5, "words"], ["b", "0.25", None, "w"], ["c", None, "12 [3, 4]", "x"]]
+    display.show_table("T", ["name", "randomisation p", "count of it", "text"], rows)
+    shown = capsys.readouterr().out
+    for cell in (
+        "        <0.0001",
+        "           0.25",
+        "              -",
+        "          5",
+        "  12 [3, 4]",
+        "words",
+        "w    ",
+    ):
+        assert f"│ {cell} │" in shown
+
+
+def test_letters_stand_for_names_where_the_table_is_too_wide(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    names = [f"runs/{word}-of-a-name-that-is-long" for word in ("one", "two")]
+    rows = [[name, "0.1234 [0.1111, 0.2222]", names[0]] for name in names] + [["majority class", 0.3, "x"]]
+    display.show_table("T", ["run", "value", f"first of {names[1]}"], rows, names=names)
+    shown = capsys.readouterr().out
+    assert f"A = {names[0]}\nB = {names[1]}" in shown
+    assert "first of B" in shown
+    assert "majority class" in shown
+    assert max(map(len, shown.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("width", ["60", "80"])
+def test_a_long_path_in_title_and_caption_stays_whole(width: str, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    path = "/".join(["a-folder"] * 20)
+    display.show_table(f"mine, prepared in {path}", ["a", "b"], [[1, 2]], f"train: {path}\ndigest 12")
+    assert capsys.readouterr().out.count(path) == 2
+
+
 @pytest.mark.parametrize("width", ["60", "80"])
 @pytest.mark.parametrize("verb", ["models", "prepare", "finetune", "evaluate", "rank", "ablate", "timing"])
-def test_help_cuts_no_option_name(verb: str, width: str) -> None:
-    shown = CliRunner(env={"COLUMNS": width, "TERMINAL_WIDTH": width}).invoke(app, [verb, "--help"]).output
+def test_help_cuts_no_option_name(verb: str, width: str, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    command = get_command(app).commands[verb]
+    shown = command.get_help(command.context_class(command, info_name=f"ag {verb}"))
     assert "…" not in shown
     assert "<bool>" not in shown
     assert r"\[" not in shown
+    assert all(len(line) <= int(width) for line in shown.splitlines())
+
+
+def test_help_groups_the_options() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["ablate", "--help"]).output
+    panels = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert panels[0] == "Model options:"
+    assert panels[-4:] == ["Grid:", "Output:", "Running:", "Options:"]
+    assert shown.index("Grid:") < shown.index("--variants") < shown.index("Running:") < shown.index("--engine")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from narrow_terminal import assert_narrows, shown_at
 from tiny_runs import write_dataset
 from typer.testing import CliRunner
 
@@ -359,3 +361,14 @@ def test_the_ece_interval_says_what_it_is_not(plain: Path) -> None:
     assert "bias and cut at 0, is the spread of this estimate and no interval of the true error" in " ".join(
         ag(plain).split()
     )
+
+
+def test_three_runs_on_narrow_terminals(plain: Path, guided: Path, tmp_path: Path) -> None:
+    third = saved(tmp_path / "a-run-with-a-long-name-mdg=0.01-pdg=0.001-seed=1", {"test": sampled(60, 5)})
+    words = ["evaluate", plain, guided, third, "--split", "test", "--resamples", 100]
+    assert_narrows(*words)
+    assert_narrows(*words[:2], third, *words[4:])
+    assert_narrows(*words[:2], *words[4:])
+    narrow = shown_at(60, *words)
+    assert f"C = {third.name}" in narrow
+    assert re.search("^McNemar p|^ *C ", narrow, re.MULTILINE)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from narrow_terminal import assert_narrows
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -446,3 +447,11 @@ class TestOptions:
 
     def test_a_file_in_the_ranking_is_refused(self, plain: Path) -> None:
         assert "lies in a finished run" in ag(plain, "--csv", plain / "rankings" / "x.csv", code=2)
+
+
+def test_rankings_on_narrow_terminals(plain: Path, tmp_path: Path) -> None:
+    runs = [plain]
+    for seed in (3, 4):
+        runs.append(run_folder(tmp_path / f"a-ranker-of-a-long-name-mdg=0.01-seed={seed}"))
+        saved(runs[-1] / "rankings" / "health-test", drawn(1), drawn(seed))
+    assert_narrows("evaluate", *runs, "--resamples", 100)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from narrow_terminal import assert_narrows
 from tiny_runs import LABELS, as_flags, listed, pairs, short_options, write_dataset
 from typer.testing import Result
 
@@ -71,6 +72,12 @@ def test_json_is_all_there_is_on_stdout(ag: Ag, words: list[str]) -> None:
     again = ag(*words, "--json", "--resume")
     assert json.loads(again.stdout) == printed
     assert "finished already" in again.stderr
+
+
+def test_results_and_plan_on_narrow_terminals(ag: Ag, words: list[str]) -> None:
+    ag(*words, "--output", "runs/a run")
+    assert_narrows(*words, "--output", "runs/a run", "--resume")
+    assert_narrows(*words, "--dry-run")
 
 
 def test_resuming_a_finished_run_shows_its_results_and_changes_nothing(ag: Ag, words: list[str]) -> None:
@@ -300,3 +307,11 @@ def test_resuming_a_folder_without_a_run_trains_nothing(ag: Ag) -> None:
     result = ag("finetune", "--output", "nowhere", "--resume", code=2)
     assert "there is no run in" in told(result)
     assert not Path("nowhere").exists()
+
+
+def test_the_next_command_quotes_a_folder_with_a_space(ag: Ag, words: list[str]) -> None:
+    ag(*words, "--output", "runs/a run")
+    folder = RunFolder(Path("runs/a run"))
+    folder.mark("interrupted")
+    command = f"next: ag finetune --output '{folder.path.resolve()}' --resume"
+    assert command in ag("evaluate", folder.path, code=1).stderr

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from narrow_terminal import WIDTHS, shown_at
 from typer.testing import CliRunner
 
 from agcli.commands.app import app
@@ -44,3 +45,12 @@ def test_the_table_shows_every_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     for entry in ZOO.values():
         assert entry.hub_id in result.stdout
     assert "hf download" in result.stdout
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 120])
+def test_narrow_terminals_break_no_name(width: int) -> None:
+    lines = shown_at(width, "models").splitlines()
+    for entry in ZOO.values():
+        assert any(entry.hub_id in line for line in lines)
+    assert len(lines) < (3 if width == 60 else 2.5) * len(ZOO)
+    assert all(len(line.rstrip()) <= width or " " not in line for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from narrow_terminal import assert_narrows
 from typer.testing import CliRunner
 
 from agcli.commands.app import app
@@ -133,3 +134,27 @@ def test_a_set_to_judge_with_in_a_folder_with_a_space(run: Run) -> None:
     assert "next: ag evaluate RUN --dataset 'data/a set'" in result.stderr
     assert "no training data" in result.stderr
     assert "the label 'neutral' became 'no'" in result.stdout
+
+
+def test_eight_labels_on_narrow_terminals(run: Run) -> None:
+    rows = [f"{n},one {n},two {n},a_longer_label_{n % 8}" for n in range(48)]
+    Path("many.csv").write_text("\n".join(["id,text_a,text_b,label", *rows]))
+    line = [
+        "prepare",
+        "--dataset",
+        "many",
+        "--train",
+        "many.csv",
+        "--dev-fraction",
+        0.2,
+        "--tokenizer",
+        "no/such-model",
+    ]
+    line.append("--overwrite")
+    assert_narrows(*line)
+    assert_narrows(*line, "--show", "2")
+
+
+def test_the_next_command_quotes_a_folder_with_a_space(run: Run) -> None:
+    result = run("--dataset mine --from files --output 'my data/a set' --tokenizer no/such-model")
+    assert "next: ag finetune --dataset 'my data/a set'" in result.stderr

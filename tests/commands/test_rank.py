@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from narrow_terminal import assert_narrows
 from tiny_rankings import claim, document, write_ranking_dataset
 from tiny_runs import MARKER, short_options
 from typer.testing import Result
@@ -49,6 +50,7 @@ def test_a_split_is_ranked_beside_its_first_stage(ag: Ag, run: Path) -> None:
     again = ag("rank", run, "--depth", 8, "--offline", "--precision", "fp32", "--json")
     assert json.loads(again.stdout)["reranked"]["all"]["n"] == 6
     assert "pairs/s" not in again.stderr  # it is there already
+    assert_narrows("rank", run, "--depth", 8, "--offline", "--precision", "fp32")
     judged = ag("evaluate", run, "--json")
     assert json.loads(judged.stdout)["task"] == "ranking"
 

@@ -6,11 +6,14 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from made_up_times import made_up
+from narrow_terminal import assert_narrows
 from typer.testing import Result
 
+from agcli.commands import timing_display
 from agcli.errors import InterruptedRunError
 from agcli.options import OPTIONS
 from agcli.timing import Group, TimingWatch
@@ -248,3 +251,18 @@ def test_help_shows_shared_options_as_they_are_declared(ag: Ag) -> None:
     for name in ("batch_size", "dropout", "precision", "activation_checkpointing", "compile", "seed", "offline"):
         assert OPTIONS[name].spec.help in shown
     assert "none, mdg, pdg, both" in shown
+
+
+def test_a_timing_on_narrow_terminals(words: list[object], quick: list[Group]) -> None:
+    assert_narrows(*words, "--lengths", "24,48", "--against", "sdpa")
+
+
+def test_bars_fit_and_names_are_shown_as_written(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "models/[bold]:dog:"
+    row = SimpleNamespace(model=name, length=512, variant="both", attention="reference", step_seconds=0.5)
+    timing_display.show_bars([row])
+    shown = capsys.readouterr().out
+    assert name in shown
+    assert "500 ms" in shown
+    assert all(len(line) <= 60 for line in shown.splitlines())
