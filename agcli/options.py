@@ -87,7 +87,7 @@ class ModelOptions:
 class DataOptions:
     """Which examples, in what form."""
 
-    dataset: str = option("sample", "Prepared data: a folder, a name under ./data, or `sample`.")
+    dataset: str = option("sample", "Prepared data: a folder, a name under ./data, `sample` or `sample-hard`.")
     max_length: int = option(256, "Longest input in tokens; longer pairs are truncated.", minimum=8, maximum=8192)
     train_limit: int | None = option(None, "Train on this many examples (a nested random subset).", minimum=1)
     train_fraction: float = option(1.0, "Train on this share (a nested random subset).", above=0.0, maximum=1.0)

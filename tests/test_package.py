@@ -83,8 +83,11 @@ def test_the_installed_code_is_this_checkouts(wheel: Distribution) -> None:
 
 def test_the_wheel_carries_code_sample_tables_and_types_and_nothing_else(wheel: Distribution) -> None:
     files = files_of(wheel)
-    sample = {f"agcli/sample/{file.name}" for file in (CHECKOUT / "data" / "sample").iterdir()}
-    assert {f"agcli/sample/{name}" for name in ("pairs.tsv", "README.md", "manifest.json", "train.parquet")} <= sample
+    samples = [CHECKOUT / "data" / name for name in ("sample", "sample-hard")]
+    sample = {f"agcli/{file.relative_to(CHECKOUT / 'data')}" for folder in samples for file in folder.iterdir()}
+    for folder in samples:
+        names = {f"agcli/{folder.name}/{name}" for name in ("pairs.tsv", "README.md", "manifest.json", "train.parquet")}
+        assert names <= sample
     code = {name for name in files if name.startswith("agcli/") and name.endswith((".py", ".pyc"))}
     metadata = {name for name in files if name.startswith(f"agcli-{version('agcli')}.dist-info/")}
     tables = {"agcli/shapes/multinli.csv", "agcli/shapes/mednli.csv", "agcli/paper/tables.json"}
@@ -93,8 +96,9 @@ def test_the_wheel_carries_code_sample_tables_and_types_and_nothing_else(wheel: 
 
 
 def test_the_wheels_sample_is_the_checkouts(wheel: Distribution) -> None:
-    for file in (CHECKOUT / "data" / "sample").iterdir():
-        assert Path(str(wheel.locate_file(f"agcli/sample/{file.name}"))).read_bytes() == file.read_bytes(), file.name
+    for file in [*(CHECKOUT / "data" / "sample").iterdir(), *(CHECKOUT / "data" / "sample-hard").iterdir()]:
+        shipped = Path(str(wheel.locate_file(f"agcli/{file.parent.name}/{file.name}")))
+        assert shipped.read_bytes() == file.read_bytes(), file.name
 
 
 @pytest.mark.parametrize("command", WAYS_IN.values(), ids=WAYS_IN)
@@ -117,7 +121,7 @@ def test_the_default_run_is_planned_from_any_folder_without_network(away: Path) 
     found = run([*WAYS_IN["ag"], "finetune", "--dry-run", "--json"], away)
     assert found.returncode == 0, found.stderr
     answer = json.loads(found.stdout)
-    assert answer["plan"]["examples"] == {"train": 348, "dev": 75, "test": 75}
+    assert answer["plan"]["examples"] == {"train": 416, "dev": 96, "test": 96}
     assert answer["plan"]["guides"] == ["mdg=0.01", "pdg=0.001"]
     assert (answer["config"]["model"], answer["config"]["dataset"]) == ("minilm", "sample")
     assert list(away.iterdir()) == []

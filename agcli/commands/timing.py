@@ -43,7 +43,7 @@ def timing(
         ),
     ] = "",
     dataset: Annotated[
-        str | None, typer.Option(help="Prepared data: a folder, a name under ./data, or `sample`.")
+        str | None, typer.Option(help="Prepared data: a folder, a name under ./data, `sample` or `sample-hard`.")
     ] = None,
     shape: Annotated[str | None, typer.Option(help="Lengths as in mednli or multinli, without the data.")] = None,
     lengths: Annotated[str, typer.Option(help="Longest input in tokens, comma-separated.")] = "256",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
@@ -16,7 +17,7 @@ from agcli.corpora.ranking import beir, claims, cross_genre_ir, trec
 from agcli.corpora.ranking.collection import RankingCollection
 from agcli.corpora.ranking.request import RankingRequest, ranking_files
 from agcli.corpora.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
-from agcli.corpora.sample import sample_folder
+from agcli.corpora.sample import SAMPLES, sample_folder
 from agcli.corpora.tables import SUFFIXES
 from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
 from agcli.home import expanded
@@ -27,7 +28,7 @@ FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
     "scifact": scifact.read,
     "tabular": tabular.read,
     "hub": hub.read,
-    "sample": sample.read,
+    **{name: partial(sample.read, name=name) for name in SAMPLES},
 }
 
 
@@ -63,7 +64,7 @@ KNOWN = {
     "mednli": KnownDataset("mednli", "PhysioNet Credentialed Health Data License 1.5.0"),
     "healthver": KnownDataset("scifact"),
     "scifact": KnownDataset("scifact", "claims CC BY 4.0, abstracts ODC-By 1.0"),
-    "sample": KnownDataset("sample", "CC0-1.0 (written for agcli; no patient data)"),
+    **{name: KnownDataset(name, "CC0-1.0 (written for agcli; no patient data)") for name in SAMPLES},
     "tabular": KnownDataset("tabular"),
     "cross-genre-ir": KnownDataset("cross-genre-ir"),
     "ranking": KnownDataset(None),
@@ -201,7 +202,7 @@ def _recognised(request: PrepareRequest) -> str:
 
 
 def find_dataset(name: str, cwd: Path) -> Path:
-    """The folder of a prepared data set: a path, then `./data/NAME`, then the shipped sample.
+    """The folder of a prepared data set: a path, then `./data/NAME`, then a shipped sample.
 
     Raises:
         DataError: none of these; the hint is the `ag prepare` command to run.
@@ -210,8 +211,8 @@ def find_dataset(name: str, cwd: Path) -> Path:
     for folder in (direct, cwd / "data" / name):
         if (folder / MANIFEST).is_file():
             return folder
-    if name == "sample":
-        return sample_folder()
+    if name in SAMPLES:
+        return sample_folder(name)
     if name == "mednli":
         raise mednli.missing(f"No prepared data set {name!r} here.")
     if direct.exists():

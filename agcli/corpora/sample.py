@@ -1,4 +1,4 @@
-"""The sample that ships with the package: hand-written pairs, medical in flavour, in one tab-separated file."""
+"""The samples that ship with the package: invented pairs, medical in flavour, each in one tab-separated file."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from agcli.corpora.request import PrepareRequest
 from agcli.errors import DataError
 
 PAIRS = "pairs.tsv"
+SAMPLES = {"sample": ("entailed", "not_entailed"), "sample-hard": NLI_LABELS}
+"""The samples' names and labels. `sample` is learnt in a minute; `sample-hard` holds no shortcut and is not."""
 
 
-def sample_folder() -> Path:
-    """Where the shipped sample lies: inside an installed package, or in the checkout's `data/sample`.
+def sample_folder(name: str = "sample") -> Path:
+    """Where a shipped sample lies: inside an installed package, or in the checkout's `data/`.
 
     Raises:
         DataError: this installation lacks it.
     """
     package = Path(agcli.__file__).parent
-    for folder in (package / "sample", package.parent / "data" / "sample"):
+    for folder in (package / name, package.parent / "data" / name):
         if (folder / PAIRS).is_file():
             return folder
-    raise DataError("this installation lacks the sample", file=package, hint="install agcli again")
+    raise DataError(f"this installation lacks {name!r}", file=package, hint="install agcli again")
 
 
-def read(request: PrepareRequest) -> Corpus:
+def read(request: PrepareRequest, name: str = "sample") -> Corpus:
     """Read `pairs.tsv` (`id split premise hypothesis label`), the shipped one unless `--from` names another.
 
     Raises:
         DataError: as the file deserves.
     """
-    source = request.source or str(sample_folder() / PAIRS)
+    source = request.source or str(sample_folder(name) / PAIRS)
     request = replace(request, source=source, split_column="split", quoting="none")
-    return replace(tabular.read(request), labels=NLI_LABELS)
+    return replace(tabular.read(request), labels=SAMPLES[name])

@@ -154,8 +154,9 @@ def test_the_sample_is_found_anywhere_and_yields_to_your_own(make: Make, source:
     assert find_dataset("sample", tmp_path) == own
 
 
-def test_the_shipped_sample_is_what_prepare_makes_of_its_pairs(make: Make) -> None:
-    shipped, fresh = load_prepared(sample_folder()), make("sample")
+@pytest.mark.parametrize("name", ["sample", "sample-hard"])
+def test_the_shipped_samples_are_what_prepare_makes_of_their_pairs(make: Make, name: str) -> None:
+    shipped, fresh = load_prepared(sample_folder(name)), make(name)
     assert shipped.digest == fresh.digest
     assert list(shipped.splits) == ["train", "dev", "test"]
     assert shipped.manifest["license"]

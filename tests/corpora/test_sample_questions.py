@@ -11,7 +11,7 @@ from scipy.sparse import hstack
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-PAIRS = Path(__file__).parents[2] / "data" / "sample-questions" / "pairs.tsv"
+PAIRS = Path(__file__).parents[2] / "data" / "sample" / "pairs.tsv"
 LABELS = ("entailed", "not_entailed")
 Rows = list[dict[str, str]]
 

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample-hard"
 HEADER = ["id", "split", "premise", "hypothesis", "label"]
 LABELS = ("entailment", "neutral", "contradiction")
 PREMISES = {"train": 116, "dev": 25, "test": 25}
