@@ -131,7 +131,9 @@ class TrainingOptions:
     accumulate: int = option(1, "Batches in one optimiser step.", minimum=1)
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
     optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
-    learning_rate: float = option(5e-5, "Peak learning rate.", above=0.0)
+    learning_rate: float = option(
+        5e-5, "Peak learning rate. Encoders less than 768 wide have another default, 2e-4.", above=0.0
+    )
     schedule: str = option(
         "linear",
         "Learning rate after warm-up: linear (down to 0) or constant.",

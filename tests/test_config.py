@@ -23,7 +23,8 @@ def problems(**values: Any) -> list[str]:
 
 def test_no_values_give_the_documented_defaults() -> None:
     options = make_config({}).flat()
-    assert options == RunConfig().flat() | {"temperature": 1.0}  # which follows the guide mode
+    # The temperature follows the guide mode, the learning rate the size of the model.
+    assert options == RunConfig().flat() | {"temperature": 1.0, "learning_rate": 2e-4}
     assert (options["model"], options["dataset"], options["mdg"], options["pdg"]) == ("minilm", "sample", 0.01, 0.001)
 
 
@@ -216,3 +217,36 @@ def test_a_wrong_value_of_a_config_file_is_named_with_the_file(tmp_path: Path, a
         assert f"{file}: --accumulate: -1 is not allowed" in error
         assert "\n--learning-rate: 0.0 is not allowed" in error.replace("error: ", "\n")
         assert "--batch-size" not in error
+
+
+@pytest.mark.parametrize(
+    ("model", "rate"),
+    [
+        ("minilm", 2e-4),
+        ("sentence-transformers/all-MiniLM-L6-v2", 2e-4),
+        ("bert", 5e-5),
+        ("albert", 5e-5),
+        ("distilbert", 5e-5),
+        ("somebody/an-encoder", 5e-5),  # whether or not the hub's cache holds it
+    ],
+)
+def test_the_default_learning_rate_follows_the_model_s_size(model: str, rate: float) -> None:
+    assert make_config({"model": model}).training.learning_rate == rate
+    assert make_config({"model": model, "learning_rate": 3e-5}).training.learning_rate == 3e-5
+    assert make_config({"model": model, "recipe": "paper"}).training.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("stated", "rate"),
+    [
+        ({"hidden_size": 128}, 2e-4),
+        ({"dim": 512}, 2e-4),
+        ({"hidden_size": 768}, 5e-5),
+        ({}, 5e-5),
+        ([], 5e-5),
+        ({"hidden_size": "?"}, 5e-5),
+    ],
+)
+def test_a_model_folder_states_its_size(tmp_path: Path, stated: object, rate: float) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(stated))
+    assert make_config({"model": str(tmp_path)}).training.learning_rate == rate

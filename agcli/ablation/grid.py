@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from agcli.config import default_learning_rate
 from agcli.errors import UsageError, did_you_mean
 from agcli.options import OPTIONS, flag
 
@@ -137,23 +138,26 @@ class Grid:
     @property
     def searches(self) -> bool:
         """Whether weights are tried against each other."""
-        return any(len(self.trials(variant)) > 1 for variant in self.variants if variant != "none")
+        return any(len(self._weights(variant)) > 1 for variant in self.variants if variant != "none")
 
-    def trials(self, variant: Variant) -> list[dict[str, float]]:
+    def trials(self, variant: Variant, model: str) -> list[dict[str, float]]:
         """What is tried of a variant: weights; where there is no guide, as many learning rates."""
-        alphas = self.mdg if variant in ("mdg", "both") else (0.0,)
-        betas = self.pdg if variant in ("pdg", "both") else (0.0,)
-        weights = [{"mdg": alpha, "pdg": beta} for alpha, beta in product(alphas, betas)]
+        weights = self._weights(variant)
         if variant != "none":
             return weights
-        most = max((len(self.trials(other)) for other in self.variants if other != "none"), default=1)
-        return [{**weights[0], **rate} for rate in self._rates(most)]
+        most = max((len(self._weights(other)) for other in self.variants if other != "none"), default=1)
+        return [{**weights[0], **rate} for rate in self._rates(most, model)]
 
-    def _rates(self, count: int) -> list[dict[str, float]]:
-        """`count` learning rates around the given one and with it, evenly spaced in their logarithm."""
+    def _weights(self, variant: Variant) -> list[dict[str, float]]:
+        alphas = self.mdg if variant in ("mdg", "both") else (0.0,)
+        betas = self.pdg if variant in ("pdg", "both") else (0.0,)
+        return [{"mdg": alpha, "pdg": beta} for alpha, beta in product(alphas, betas)]
+
+    def _rates(self, count: int, model: str) -> list[dict[str, float]]:
+        """`count` learning rates around the model's own and with it, evenly spaced in their logarithm."""
         if count == 1:
             return [{}]
-        given = float(self.options.get("learning_rate", OPTIONS["learning_rate"].default))
+        given = float(self.options.get("learning_rate", default_learning_rate(model)))
         exponents = [(place - (count - 1) // 2) / (count // 2) for place in range(count)]
         return [{"learning_rate": float(f"{given * WIDEST_RATE**exponent:.3g}")} for exponent in exponents]
 
@@ -167,7 +171,7 @@ def first_cells(grid: Grid) -> list[Cell]:
         for shared in _shared(grid)
         for variant in grid.variants
         for layer in _layers(grid, variant)
-        for trial in grid.trials(variant)
+        for trial in grid.trials(variant, shared["model"])
         for seed in seeds
     ]
 

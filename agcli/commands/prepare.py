@@ -32,8 +32,8 @@ def prepare(
         str,
         typer.Option(
             "--dataset",
-            help="multinli, snli, mednli, healthver, scifact, sample, sample-hard, tabular, cross-genre-ir, ranking, a hub id "
-            "(owner/name), or a name of your own; it picks the format and the output folder.",
+            help="multinli, snli, mednli, healthver, scifact, sample, sample-hard, tabular, cross-genre-ir, ranking, "
+            "a hub id (owner/name), or a name of your own; it picks the format and the output folder.",
             rich_help_panel=_SOURCE,
         ),
     ],
@@ -50,8 +50,8 @@ def prepare(
         str | None,
         typer.Option(
             "--format",
-            help="Force a format: multinli, mednli, scifact, tabular, hub, sample, sample-hard; for ranking cross-genre-ir, claims "
-            "(SciFact's), beir, trec. [default: by name or content]",
+            help="Force a format: multinli, mednli, scifact, tabular, hub, sample, sample-hard; for ranking "
+            "cross-genre-ir, claims (SciFact's), beir, trec. [default: by name or content]",
             rich_help_panel=_SOURCE,
         ),
     ] = None,

@@ -39,9 +39,9 @@ def test_axes_and_sizes_multiply(grid: Make) -> None:
 
 def test_the_unguided_baseline_gets_as_many_trials(grid: Make) -> None:
     searched = grid(mdg=(0.1, 0.01), pdg=(0.1, 0.01, 0.001), seeds=(1, 2), select_seeds=(3,))
-    trials = {variant: len(searched.trials(variant)) for variant in searched.variants}
+    trials = {variant: len(searched.trials(variant, "tiny")) for variant in searched.variants}
     assert trials == {"none": 6, "mdg": 2, "pdg": 3, "both": 6}
-    rates = [trial["learning_rate"] for trial in searched.trials("none")]
+    rates = [trial["learning_rate"] for trial in searched.trials("none", "tiny")]
     assert rates == sorted(rates)
     assert 1e-3 in rates  # the given rate
     assert rates[-1] == pytest.approx(1e-3 * 4, rel=0.01)
@@ -72,7 +72,7 @@ def test_winners_are_chosen_on_dev_and_run_with_other_seeds(grid: Make) -> None:
         ("mdg", 0.01, 2),
     ]
     # A tie among learning rates goes to the lowest: the first of the baseline's.
-    assert reported[0].options["learning_rate"] == searched.trials("none")[0]["learning_rate"]
+    assert reported[0].options["learning_rate"] == searched.trials("none", "tiny")[0]["learning_rate"]
 
 
 def test_a_tie_goes_to_the_weaker_guide_and_a_failed_seed_is_out(grid: Make) -> None:
