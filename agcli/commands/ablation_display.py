@@ -129,7 +129,7 @@ def show_report(folder: Path, json: bool) -> None:
     if report.paper_table is not None:
         show_paper_table(report.paper_table)
     for line in report.lines:
-        display.note(line, display.stdout())
+        display.show_text(line)
     display.show_path("report", folder / "report")
 
 
@@ -137,7 +137,7 @@ def show_paper_table(laid_out: LaidOutTable) -> None:
     """A table laid out as the paper's: a table for each group of columns, our best means bold."""
     from agcli.paper.rendering import blocks
 
-    display.note(f"\n{laid_out.title}", display.stdout())
+    display.show_text(f"\n{laid_out.title}")
     for block in blocks(laid_out, _number):
         rows = [[name, *map(Text.from_markup, cells)] for name, *cells in block.rows]
         display.show_table(block.title, block.columns, rows, block.caption)

@@ -104,6 +104,12 @@ def show_table(
     _paragraphs(console, form.caption, width, "table.caption")
 
 
+def show_text(text: str) -> None:
+    """Lines on stdout, wrapped between words."""
+    console = stdout()
+    _paragraphs(console, text, console.width, "none")
+
+
 def _grid(table: Table, console: Console, compact: bool) -> tuple[Grid, int]:
     """A table for Rich, and the columns that it takes to break no word of a cell.
 

@@ -59,7 +59,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
         return
     show_paper_table(table)
     for note in table.notes:
-        display.note(note, display.stdout())
+        display.show_text(note)
     display.show_path("times and table", output)
 
 
