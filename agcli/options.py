@@ -25,6 +25,7 @@ class Option:
         maximum: largest allowed number.
         above: the number must exceed this.
         choices: allowed words.
+        default_text: the default in words, where it follows another option.
         shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
     """
 
@@ -33,6 +34,7 @@ class Option:
     maximum: float | None = None
     above: float | None = None
     choices: tuple[str, ...] | None = None
+    default_text: str | None = None
     shapes_result: bool = True
 
     def allowed(self) -> str:
@@ -132,7 +134,7 @@ class TrainingOptions:
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
     optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
     learning_rate: float = option(
-        5e-5, "Peak learning rate. Encoders less than 768 wide have another default, 2e-4.", above=0.0
+        5e-5, "Peak learning rate.", above=0.0, default_text="2e-4 for encoders less than 768 wide, else 5e-5"
     )
     schedule: str = option(
         "linear",

@@ -48,7 +48,7 @@ def _parameter(name: str, declared: Declared) -> inspect.Parameter:
     if limits != "any":
         help_text += f" ({limits})"
     if declared.default not in (None, "") and declared.type is not bool:
-        help_text += f"  [default: {declared.default}]"
+        help_text += f"  [default: {declared.spec.default_text or declared.default}]"
     words = [f"{flag(name)}/--no-{name.replace('_', '-')}"] if declared.type is bool else [flag(name)]
     option = typer.Option(*words, help=help_text, show_default=False, rich_help_panel=_PANELS[declared.section])
     return inspect.Parameter(
