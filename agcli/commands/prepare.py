@@ -109,7 +109,7 @@ def prepare(
     test_fraction: Annotated[
         float | None,
         typer.Option(
-            help="Part of train that becomes test where the source has none. \\[default: none]",
+            help="Part of train that becomes test where the source has none. [default: none]",
             rich_help_panel=_SPLITS,
         ),
     ] = None,
@@ -117,7 +117,7 @@ def prepare(
         Literal["document", "text", "first-text", "pair"] | None,
         typer.Option(
             help="Rows that a cut keeps together: those that share a document or a text, a text, the first text, or "
-            "both texts. \\[default: the first of these that is possible]",
+            "both texts. [default: the first of these that is possible]",
             rich_help_panel=_SPLITS,
         ),
     ] = None,
