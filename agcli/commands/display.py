@@ -99,7 +99,7 @@ def show_table(
         console.print(grid)
     for row in [] if grid is not None else whole.rows:
         for name, cell in zip(columns, row, strict=True):
-            console.print(Text(f"{name}: {cell_text(cell)}"), soft_wrap=True)
+            _paragraphs(console, f"{name}: {cell_text(cell)}", console.width, "")
         console.print()
     _paragraphs(console, form.caption, width, "table.caption")
 
