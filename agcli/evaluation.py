@@ -27,7 +27,7 @@ from agcli.statistics import (
     confusion_interval,
     paired_comparison,
 )
-from agcli.trained_on import Overlap, overlap_warning, training_overlap
+from agcli.trained_on import Overlap, overlap_warning, training_overlaps
 
 SPLITS = ("test", "dev")
 
@@ -274,7 +274,7 @@ def _overlaps(
     """What the runs were trained on of a split, and what to say of it."""
     frame = data.frame(split)
     pairs = list(zip(frame["text_a"], frame["text_b"], strict=True))
-    overlaps = [training_overlap(folder, pairs) for folder in folders]
+    overlaps = training_overlaps(folders, pairs)
     rows = f"rows of {data.name}, {split},"
     warnings = [overlap_warning(each, name, rows, strict) for name, each in zip(names, overlaps, strict=True)]
     return overlaps, [warning for warning in warnings if warning]

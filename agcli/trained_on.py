@@ -6,7 +6,7 @@ trained_on.npy  one number of 8 bytes for each text or pair of texts, sorted; no
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -61,11 +61,14 @@ def training_overlap(folder: RunFolder, rows: Iterable[Texts]) -> Overlap | None
     Raises:
         DataError: the record is damaged.
     """
-    known = _recorded(folder.path / FILE) if (folder.path / FILE).is_file() else _from_data_set(folder)
-    if known is None:
-        return None
+    return training_overlaps([folder], rows)[0]
+
+
+def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> list[Overlap | None]:
+    """`training_overlap` of several runs with the same rows, which are hashed once."""
     hashes = _hashes(rows)
-    return Overlap(int(np.isin(hashes, known).sum()), len(hashes))
+    known = map(_known, folders)
+    return [None if each is None else Overlap(int(np.isin(hashes, each).sum()), len(hashes)) for each in known]
 
 
 def overlap_warning(overlap: Overlap | None, run: str, rows: str, strict: bool = False) -> str:
@@ -98,6 +101,11 @@ def _hashes(rows: Iterable[Texts]) -> Hashes:
     """The first 8 bytes of BLAKE2b over the folded texts of each row, in alphabetical order; shape (num_rows,)."""
     digests = (blake2b("\n".join(sorted(map(folded, texts))).encode(), digest_size=8).digest() for texts in rows)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def _known(folder: RunFolder) -> Hashes | None:
+    file = folder.path / FILE
+    return _recorded(file) if file.is_file() else _from_data_set(folder)
 
 
 def _recorded(file: Path) -> Hashes:

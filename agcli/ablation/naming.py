@@ -34,8 +34,8 @@ def cell_name(cell: Cell, varied: Sequence[str]) -> str:
         varied: the options to name, as `varied_options` gives them.
     """
     named = [name for name in varied if name in cell.options and (name not in _WEIGHTS or cell.options[name])]
-    told = [f"{_WORDS.get(name, name)} {_text(name, cell.options[name])}" for name in named]
-    return ", ".join([cell.variant, *told, f"seed {cell.options['seed']}"])
+    choices = [f"{_WORDS.get(name, name)} {_text(name, cell.options[name])}" for name in named]
+    return ", ".join([cell.variant, *choices, f"seed {cell.options['seed']}"])
 
 
 def _text(name: str, value: Any) -> str:

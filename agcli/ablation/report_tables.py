@@ -70,8 +70,8 @@ def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -
     for place, row in enumerate(means):
         rows.append([*(row[name] for name in names), *_figures(row), *(row[name] for name in counts)])
         if last.get(_trained_on(row)) == place:
-            told = {name: row[name] for name in ("dataset", "size", "metric", "split")} | {"variant": row["baseline"]}
-            rows.append([*map(told.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
+            shared = {name: row[name] for name in ("dataset", "size", "metric", "split")} | {"variant": row["baseline"]}
+            rows.append([*map(shared.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
     columns = [*varied, "variant", "metric", "split", "seeds", "mean ± sd", "95 % t-interval", "best", *counts]
     equal = f" {NOT_ESTIMABLE}: the seeds are equal." if any(row["sd"] == 0 for row in means) else ""
     return ReportTable("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
