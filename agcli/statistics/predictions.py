@@ -161,15 +161,15 @@ def _interval(metric: str, drawn: Floats, point: Floats | float, lowest: float =
 
 def _paired_differences(first: Predictions, second: Predictions, resamples: int, seed: int) -> dict[str, Difference]:
     num_labels = len(first.labels)
-    both = np.hstack([example_sums(first), example_sums(second)])
-    point = _subtracted(both.sum(axis=0), num_labels)
+    both = np.stack([example_sums(first), example_sums(second)])
+    point = _subtracted(both.sum(axis=-2), num_labels)
     drawn = _subtracted(resampled(both, resamples, seed), num_labels)
     return {name: Difference(float(point[name]), _interval(name, drawn[name], point[name])) for name in METRICS}
 
 
 def _subtracted(both: Floats, num_labels: int) -> dict[str, Floats]:
-    """Metrics of the second half of the columns minus those of the first half."""
-    first, second = (scores(half, num_labels) for half in np.split(both, 2, axis=-1))
+    """Metrics of the second table of sums minus those of the first."""
+    first, second = (scores(sums, num_labels) for sums in both)
     return {name: second[name] - first[name] for name in METRICS}
 
 

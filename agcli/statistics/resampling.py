@@ -45,11 +45,15 @@ def blocks(total: int, width: int) -> Iterator[int]:
 
 
 def resampled(rows: Floats, resamples: int, seed: int) -> Floats:
-    """Sums over resamples of the rows, drawn with replacement. Shape (resamples, rows.shape[1])."""
-    rng, n = np.random.default_rng(seed), len(rows)
+    """Sums over resamples of rows, drawn with replacement.
+
+    `rows`, of shape (..., n, columns), may stack several tables: all have the same rows drawn, and equal tables give
+    equal sums to the last bit. Shape (..., resamples, columns).
+    """
+    rng, n = np.random.default_rng(seed), rows.shape[-2]
     found = []
     for size in blocks(resamples, n):
         drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
         found.append(weights.astype(np.float64) @ rows)
-    return np.concatenate(found)
+    return np.concatenate(found, axis=-2)
