@@ -215,8 +215,8 @@ class Assembly:
 
         Without a GPU all this lies beside the process itself and the copy of the moments that a checkpoint is written
         from. Estimated and measured peaks of `minilm` at batch size 16 on two cores, in GiB: 60 tokens 1.29, against
-        1.21 (fp32) and 1.40 (bf16) after one epoch of 350 pairs and 1.63 after three, since freed memory is kept;
-        256 tokens in bf16 1.67, against 1.49 after two steps.
+        1.21 (fp32) and 1.40 (bf16) after one epoch of 350 pairs; the sample by default 1.3, against 1.39 after three
+        epochs, since freed memory is kept; 256 tokens in bf16 1.67, against 1.49 after two steps.
 
         A layer keeps about 16 hidden-size vectors a token (inputs of the linear layers and norms, and the wide
         feed-forward layer) and, where maps are kept, three of them a head; float32 throughout, since autocast keeps

@@ -35,13 +35,13 @@ class Power:
             lucky seeds make too small; what is said of further seeds is therefore said of the larger of the two.
         shared_sd: standard error that the choice of test examples gives to the mean difference. All seeds share it,
             so no number of them lessens it and no test over seeds sees it; 0 where its estimate is negative.
-        seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where no seed differs from another.
+        seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where `sd` is 0, which says nothing of
+            further seeds.
         seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide, or at
-            `example_sd` where that is larger.
-        seeds_high: the same at its upper end.
+            `example_sd` where that is larger; None where both are 0.
+        seeds_high: the same at its upper end; None where `sd` is 0.
         floored: whether `example_sd` took the place of the lower end of that interval.
-        detectable: smallest difference that the observed number of seeds detects with 80 % power; None where no seed
-            differs from another, which says nothing of further seeds.
+        detectable: smallest difference that the observed number of seeds detects with 80 % power; None where `sd` is 0.
         undetectable: a smaller difference than this cannot be told from the luck of this test set with 80 % power,
             however many seeds are run.
     """
@@ -130,11 +130,11 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
         seed_sd=math.sqrt(max(0.0, sd**2 - error)),
         example_sd=math.sqrt(error),
         shared_sd=shared,
-        seeds_needed=_seeds_needed(difference, expected),
+        seeds_needed=_seeds_needed(difference, expected) if sd else None,
         seeds_low=_seeds_needed(difference, max(low, math.sqrt(error))),
-        seeds_high=_seeds_needed(difference, max(high, math.sqrt(error))),
+        seeds_high=_seeds_needed(difference, max(high, math.sqrt(error))) if sd else None,
         floored=low < math.sqrt(error),
-        detectable=expected * _detected_effect(n) if expected else None,
+        detectable=expected * _detected_effect(n) if sd else None,
         # With seeds without end, the mean difference of each example is known: a t-test over examples is left.
         undetectable=shared * math.sqrt(examples) * _detected_effect(examples),
     )
@@ -146,9 +146,14 @@ def power_line(found: Power) -> str:
     if found.undetectable:
         beyond = f"Beyond these examples, no number of seeds detects less than {_points(found.undetectable)}."
     if found.detectable is None:
+        least = (
+            f"The {found.examples:,} test examples alone, {_points(found.example_sd)} of SD, call for at least "
+            f"{found.seeds_low}. "
+        )
         return (
-            f"How many seeds detect {_points(found.difference)} is not estimable: the paired difference is the same at "
-            f"all {found.n} seeds. {beyond}"
+            f"How many seeds detect {_points(found.difference)} with {POWER:.0%} power at p < {LEVEL} is not "
+            f"estimable: the paired difference is the same at all {found.n} seeds. "
+            f"{least if found.seeds_low else ''}{beyond}"
         )
     floor = "; no SD below the part of the test examples is reckoned with" if found.floored else ""
     return (

@@ -139,6 +139,19 @@ class TestPower:
         assert "Beyond these examples, no number of seeds detects less than" in line
         assert "4 seeds detect" not in line
 
+    def test_seeds_that_differ_by_the_same_amount_leave_only_what_the_examples_call_for(self) -> None:
+        rows = np.array([[1.0, 0.0, 0.0, -1.0], [0.0, 0.0, 1.0, -1.0]])
+        found = power(np.zeros_like(rows), rows)
+        assert found is not None
+        assert (found.sd, found.seeds_needed, found.seeds_high, found.detectable) == (0, None, None, None)
+        noise = power(np.zeros((3, 4)), np.array([[-1.0], [0.0], [1.0]]) * found.example_sd + np.zeros((3, 4)))
+        assert noise is not None
+        assert found.seeds_low == noise.seeds_needed
+        line = power_line(found)
+        assert "is not estimable: the paired difference is the same at all 2 seeds" in line
+        assert f"The 4 test examples alone, {100 * found.example_sd:.2f} points of SD, call for at least" in line
+        assert "seeds detect 0.00" not in line
+
     def test_the_range_of_seeds_says_what_its_lower_end_is(self) -> None:
         """Example noise of 0.8 in 500 examples floors the SD at 3.6 points; without such noise nothing does."""
         rows = made_up(4, 500, 0.01, 0.6, 0.8)
