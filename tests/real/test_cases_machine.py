@@ -48,7 +48,7 @@ def test_weights_under_other_names_and_a_broken_one(tmp_path: Path) -> None:
 
 
 def test_a_stored_head_with_other_names(tmp_path: Path) -> None:
-    done = run_case("20-mnli-head", tmp_path)
+    done = run_case("20-mnli-head", tmp_path, sample="sample-hard")
     assert len(re.findall(r"^\w+ rc 0", done.output, re.MULTILINE)) == 6
     assert "rows of the saved head that were rows of the stored one: [2, 1, 0]" in done.output
 
