@@ -40,6 +40,8 @@ def test_pipes_that_close(tmp_path: Path) -> None:
     done = run_case("30-closed-pipes", tmp_path)
     lines = re.findall(r"^(.*): rc (\d+), stderr: (.*)$", done.output, re.MULTILINE)
     assert len(lines) == 30
+    again = lines.pop(6)  # `cmd` prepares the same folder twice
+    assert again == ("prepare --dataset sample --output d1 --json | true", "3", "error: d1: already there.")
     for call, code, error in lines:
         full = call.endswith("/dev/full")
         assert code == ("1" if full and not call.startswith("prepare") else "0"), (call, error)
