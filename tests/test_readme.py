@@ -25,7 +25,7 @@ from agcli.options import OPTIONS
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 INSTALL_AND_TRY = 'pip install ".[minilm]" && ag finetune'
-INSTALL_AND_TEST = 'pip install ".[test]" && pytest'
+INSTALL_AND_TEST = 'pip install ".[test]" && pytest -n auto'
 
 
 @dataclass(frozen=True)
