@@ -294,7 +294,7 @@ def json_records(source: SourceFile) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: broken JSON, or something else than an object.
     """
-    path = str(source.path or source.name)
+    path = None if source.packing else source.path
     for count, (row, record) in enumerate(json_values(text_lines(source), source.name, path)):
         if not isinstance(record, dict):
             problem = f"one JSON object a line, or an array of objects; this one is of type {type(record).__name__}"

@@ -19,13 +19,13 @@ _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def json_values(lines: Lines, name: str, path: str) -> Iterator[tuple[int, Any]]:
+def json_values(lines: Lines, name: str, path: Path | None) -> Iterator[tuple[int, Any]]:
     """The value of each line that is not blank, or the items, numbered, of the one array that begins in the first.
 
     Args:
         lines: numbered lines.
         name: of the file, for messages.
-        path: of the file, for the hint.
+        path: of the file, for the hint; None where it is packed, or in an archive.
 
     Raises:
         DataError: not valid JSON.
@@ -50,23 +50,31 @@ def json_values(lines: Lines, name: str, path: str) -> Iterator[tuple[int, Any]]
             raise DataError("not valid JSON", file=name, row=row) from None
 
 
-def one_a_line(path: str) -> str:
-    """The command for a file whose objects run over several lines."""
-    new = shlex.quote(str(Path(path).with_suffix(".jsonl")))
-    return (
-        f"one object a line is read, or one array of objects; jq writes the former: jq -c . {shlex.quote(path)} > {new}"
-    )
+def one_a_line(path: Path | None) -> str:
+    """The command for a file whose objects run over several lines; None: a file that is to be unpacked first."""
+    first, old, new = _names(path)
+    written = f"{first}jq -c . {shlex.quote(old)} > {shlex.quote(new)}"
+    return f"one object a line is read, or one array of objects; jq writes the former: {written}"
 
 
-def table_to_lines(table: dict[str, Any], path: str) -> str:
+def table_to_lines(table: dict[str, Any], path: Path | None) -> str:
     """The command that makes JSON lines of one object that holds a list of rows, or a value for each column."""
-    old, new = (json.dumps(name, ensure_ascii=False) for name in (path, str(Path(path).with_suffix(".jsonl"))))
+    first, *names = _names(path)
+    old, new = (json.dumps(name, ensure_ascii=False) for name in names)
     if len(table) == 1 and isinstance(next(iter(table.values())), list):
         rows = f"next(iter(json.load(open({old})).values()))"
         code = f'import json; open({new}, "w").writelines(json.dumps(row) + "\\n" for row in {rows})'
     else:
         code = f'import pandas; pandas.read_json({old}, dtype=False).to_json({new}, orient="records", lines=True)'
-    return f"python -c {shlex.quote(code)}"
+    return f"{first}python -c {shlex.quote(code)}"
+
+
+def _names(path: Path | None) -> tuple[str, str, str]:
+    """What a command begins with, and the files that it reads and writes, which are never the same."""
+    if path is None:
+        return "unpack it first, then ", "OLD.json", "NEW.jsonl"
+    suffix = ".lines.jsonl" if path.suffix.lower() == ".jsonl" else ".jsonl"
+    return "", str(path), str(path.with_suffix(suffix))
 
 
 def items(lines: Lines, name: str, brackets: str, read: ReadItem) -> Iterator[tuple[int, Any]]:

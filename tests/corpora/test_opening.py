@@ -294,3 +294,15 @@ def test_content_is_read_to_its_end_once(tmp_path: Path) -> None:
     before = len(opened)
     file.sha256_and_bytes()
     assert len(opened) == before
+
+
+def test_the_command_for_objects_over_several_lines_leaves_its_source_alone(tmp_path: Path) -> None:
+    path, packed = tmp_path / "a.jsonl", tmp_path / "b.json.gz"
+    path.write_text('{\n  "a": 1\n}\n')
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError) as caught:
+        list(json_records(disk_file(path)))
+    assert str(caught.value.hint).endswith(f"jq -c . {path} > {tmp_path / 'a.lines.jsonl'}")
+    with pytest.raises(DataError) as caught:
+        list(json_records(disk_file(packed)))
+    assert str(caught.value.hint).endswith("unpack it first, then jq -c . OLD.json > NEW.jsonl")

@@ -32,7 +32,7 @@ class Outcome:
 def run_case(name: str, scratch: Path, limit: int = 600, tracebacks: int = 0, sample: str = "sample") -> Outcome:
     """Copy the cases into `scratch`, run the `cmd` of one, and check that no traceback came out but `cmd`'s own.
 
-    The cases were written when what is now `sample-hard`, of three labels, was `sample`: a case that needs three says so.
+    When the cases were written, `sample` was what `sample-hard` is now: one that needs its three labels says so.
     """
     shutil.copytree(CASES, scratch, dirs_exist_ok=True)  # all of them: some use the maker of another
     folder = scratch / name
