@@ -74,13 +74,14 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
     """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
 
     Args:
-        target: the folder to make; replaced if it exists.
+        target: the folder to make; replaced if it exists, where it lies if this is a link to it.
         write: fills the folder it is given, a temporary one beside the target.
         hint: what to do when the disk refuses.
 
     Raises:
         RunError: the disk refuses; what was there before is there again.
     """
+    target = target.resolve() if target.is_symlink() else target
     aside, old = _beside(target, "tmp"), _beside(target, "old")
     shutil.rmtree(aside, ignore_errors=True)
     try:

@@ -49,7 +49,7 @@ def prepare(request: PrepareRequest, count_tokens: TokenCounter | None = None) -
         UsageError: options that cannot be.
         DataError: data that cannot be read or must not be used.
     """
-    check_target(request.output, request.overwrite)
+    check_target(request.output, request.overwrite, request.paths)
     corpus = with_gold_labels(read_corpus(request), request.label_map, request.labels or ())
     corpus = _labelled(corpus)
     checked = _checked(corpus, request)

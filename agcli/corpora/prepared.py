@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from agcli.atomic import write_folder
+from agcli.atomic import write_folder, writing
 from agcli.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -161,20 +161,37 @@ def _read_split(path: Path) -> pd.DataFrame:
     return frame[list(COLUMNS)]
 
 
-def check_target(folder: Path, overwrite: bool) -> None:
+def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
     """Whether a prepared data set may be written here; asked before a long reading, and again before writing.
+
+    Args:
+        folder: where it shall lie.
+        overwrite: a prepared data set that is there may be replaced.
+        sources: the files and folders that it is made from.
 
     Raises:
         DataError: something is there already, and it may not, or must not, be replaced.
+        RunError: the system does not let us look.
     """
-    if not folder.exists():
-        return
-    ours = {MANIFEST, *(f"{split}.parquet" for split in SPLITS), *_RANKING_FILES}
-    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {folder.name}
+    elsewhere = "choose another folder with --output DIR"
+    with writing(folder, elsewhere):
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise DataError("a file is there already", file=folder, hint=elsewhere)
+        entries = {entry.name for entry in folder.iterdir()}
+        replaced = [path for path in sources if path.name not in _MAY_LIE_BESIDE]
+        inside = [path for path in replaced if path.resolve().is_relative_to(folder.resolve())]
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise DataError("the current folder cannot be replaced", file=folder.resolve(), hint=elsewhere)
+    if inside:
+        raise DataError("the source lies where its prepared form would replace it", file=inside[0], hint=elsewhere)
+    # Only with a manifest are parquet files named after splits our own.
+    ours = {MANIFEST, *(f"{split}.parquet" for split in SPLITS), *_RANKING_FILES} if MANIFEST in entries else set()
     foreign = sorted(entries - ours - _MAY_LIE_BESIDE)
     if foreign:
         problem = "this folder holds something that `ag prepare` did not write"
-        raise DataError(problem, file=folder, value=foreign[0], hint="choose another folder with --output DIR")
+        raise DataError(problem, file=folder, value=foreign[0], hint=elsewhere)
     if entries & ours and not overwrite:
         raise DataError("already there", file=folder, hint="--overwrite replaces it; --output DIR writes elsewhere")
 

@@ -112,6 +112,12 @@ class PrepareRequest:
         return {split: path for split, path in given.items() if path is not None}
 
     @property
+    def paths(self) -> list[Path]:
+        """The files and folders that the user points at."""
+        source = [expanded(self.source)] if self.source is not None and self.hub_id is None else []
+        return [*source, *self.named_files.values()]
+
+    @property
     def column_options(self) -> list[str]:
         """The options that name columns, as far as they were given."""
         given = {

@@ -73,6 +73,42 @@ def test_a_folder_with_other_files_is_never_replaced(make: Make, source: Path, t
     assert (home / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_source_is_never_replaced_by_its_prepared_form(make: Make, source: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    raw = make(source=str(source)).splits
+    home.mkdir()
+    for split, frame in raw.items():
+        frame.assign(annotator="A").to_parquet(home / f"{split}.parquet")
+    with pytest.raises(DataError, match=r"did not write.*dev\.parquet"):
+        make(source=str(source), output=home, overwrite=True)
+    with pytest.raises(DataError, match="the source lies where its prepared form would replace it"):
+        make(source=str(home), output=home, overwrite=True)
+    with pytest.raises(DataError, match="a file is there already"):
+        make(source=str(home), output=home / "train.parquet", overwrite=True)
+    assert "annotator" in pd.read_parquet(home / "train.parquet")
+
+
+def test_a_link_to_a_folder_stays_one(make: Make, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to("disk")
+    for overwrite in (False, True):
+        make(source=str(source), output=tmp_path / "data", overwrite=overwrite)
+    assert (tmp_path / "data").is_symlink()
+    assert (tmp_path / "disk" / "manifest.json").is_file()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_folders_that_cannot_be_written_are_refused_before_the_reading(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for output in (Path(), tmp_path.parent):
+        with pytest.raises(DataError, match="the current folder cannot be replaced"):
+            make(source="nowhere", output=output)
+    with pytest.raises(RunError, match="File name too long"):
+        make(source="nowhere", output=tmp_path / ("n" * 300))
+
+
 @pytest.mark.parametrize("moment", ["to_parquet", "rename"])
 def test_a_failure_while_writing_leaves_the_old_data(
     make: Make, source: Path, monkeypatch: pytest.MonkeyPatch, moment: str

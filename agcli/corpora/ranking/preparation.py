@@ -70,7 +70,7 @@ def prepare_ranking(request: RankingRequest, progress: Progress | None = None) -
 
 
 def _prepared(request: RankingRequest, progress: Progress) -> RankingDataset:
-    check_target(request.output, request.overwrite)
+    check_target(request.output, request.overwrite, request.paths)
     analysis = Analysis(request.stemmer, request.stopwords)
     collection = read_ranking(request)
     checked = _checked(collection, request)

@@ -74,6 +74,11 @@ class RankingRequest:
         if self.dev_fraction is not None and not 0 < self.dev_fraction < 1:
             raise UsageError(f"--dev-fraction lies between 0 and 1, not {self.dev_fraction}.")
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files and folders that the user points at."""
+        return [] if self.source is None else [expanded(self.source)]
+
 
 def ranking_files(request: RankingRequest) -> list[SourceFile]:
     """Every file that the request points at.
