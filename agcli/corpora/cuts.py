@@ -14,6 +14,8 @@ from agcli.errors import DataError
 GroupBy = Literal["document", "text", "first-text", "pair"]
 GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)  # each links fewer rows than the one before
 SHARED = {"document": "a document or a text", "text": "a text", "first-text": "the first text", "pair": "both texts"}
+_ORDERS = 20
+"""Orders that are tried before a draw of one label counts as a failure: a rare label is in one of ten draws or so."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def cut(
         fraction: part of `whole` that is wanted.
         seed: seed of the order.
         group_by: `text`: rows with a text in common, in whichever column and apart from case and spaces; `document`:
-            these, and rows with a document in common; `first-text`: rows with the first text in common; `pair`: rows
-            that hold the same two texts. None: the first of document (where there are some), text, first-text and pair
-            that allows the cut.
+            these, and rows with a document in common; `pair`: rows that hold the same two texts, in either order;
+            `first-text`: these, and rows with the first text in common. None: the first of document (where there are
+            some), text, first-text and pair that allows the cut.
         whole: number of rows that `fraction` is a part of; 0: those of `train`.
 
     Returns:
@@ -70,13 +72,18 @@ def cut(
     why = ""
     for by in (group_by,) if group_by else GROUP_BY[0 if documents else 1 :]:
         groups = linked_rows(_keys(pair, by) for pair in train)
+        names = [_name(train, group, by) for group in groups]
         wanted = fraction * (whole or len(train))
-        chosen = _chosen(groups, [_name(train, group, by) for group in groups], ceil(round(wanted, 6)), seed)
-        inside = {row for number in chosen for row in groups[number]}
-        taken = [pair for row, pair in enumerate(train) if row in inside]
-        rest = [pair for row, pair in enumerate(train) if row not in inside]
-        if 2 * len(taken) >= wanted and min(_labels(taken), _labels(rest)) >= min(2, _labels(train)):
-            return rest, taken, Cut(fraction, seed, len(taken), len(chosen), by, why)
+        orders: list[int | str] = [seed, *(f"{seed}.{number}" for number in range(1, _ORDERS))]
+        for order in orders:
+            chosen = _chosen(groups, names, ceil(round(wanted, 6)), order)
+            inside = {row for number in chosen for row in groups[number]}
+            taken = [pair for row, pair in enumerate(train) if row in inside]
+            rest = [pair for row, pair in enumerate(train) if row not in inside]
+            if 2 * len(taken) < wanted:
+                break
+            if min(_labels(taken), _labels(rest)) >= min(2, _labels(train)):
+                return rest, taken, Cut(fraction, seed, len(taken), len(chosen), by, why)
         largest = max(map(len, groups), default=0)
         why = why or (
             f"where rows that share {SHARED[by]} stay together, {len(taken)} of the {wanted:.0f} wanted rows "
@@ -94,11 +101,9 @@ def cut(
 
 def _keys(pair: Pair, by: GroupBy) -> list[Hashable]:
     """What links a row to others."""
-    if by == "first-text":
-        return [folded(pair.text_a)]
     texts = folded(pair.text_a), folded(pair.text_b)
-    if by == "pair":
-        return [frozenset(texts)]
+    if by in ("first-text", "pair"):
+        return [frozenset(texts), *(texts[:1] if by == "first-text" else ())]
     return [*texts, ("document", pair.document)] if by == "document" and pair.document else [*texts]
 
 
@@ -109,7 +114,7 @@ def _name(train: Sequence[Pair], group: Sequence[int], by: GroupBy) -> str:
     return min(train[row].text_a for row in group)
 
 
-def _chosen(groups: Sequence[Sequence[int]], names: Sequence[str], rows: int, seed: int) -> list[int]:
+def _chosen(groups: Sequence[Sequence[int]], names: Sequence[str], rows: int, seed: int | str) -> list[int]:
     """The groups that fit; else the smallest one, unless it is more than half of all."""
     chosen = fitting_groups(groups, names, rows, seed)
     if chosen or not groups:

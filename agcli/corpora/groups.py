@@ -35,12 +35,12 @@ def linked_rows(keys: Iterable[Iterable[Hashable]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def place(text: str, seed: int) -> bytes:
+def place(text: str, seed: int | str) -> bytes:
     """Where a text stands in the order of a seed; no library's random stream has a part in it."""
     return hashlib.sha256(f"{seed}\0{text}".encode()).digest()
 
 
-def fitting_groups(groups: Sequence[Sequence[object]], names: Sequence[str], rows: float, seed: int) -> list[int]:
+def fitting_groups(groups: Sequence[Sequence[object]], names: Sequence[str], rows: float, seed: int | str) -> list[int]:
     """The groups to take: in the order of the seed, each that still fits into the number of rows.
 
     Args:

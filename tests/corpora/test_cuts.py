@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from agcli.corpora import PreparedDataset, PrepareRequest
-from agcli.corpora.cuts import GroupBy, cut
+from agcli.corpora.cuts import GROUP_BY, GroupBy, _keys, cut
+from agcli.corpora.groups import linked_rows
 from agcli.corpora.pairs import Pair, folded
 from agcli.errors import DataError, UsageError
 
@@ -61,7 +64,7 @@ def test_what_each_way_keeps_together(by: GroupBy) -> None:
     ]
     _, dev, made = cut(pairs, "dev", 0.25, 1, by)
     rows = {pair.row for pair in dev}
-    together = {"document": (0, 1, 2, 3), "text": (0, 1, 2), "first-text": (0, 2), "pair": (0, 1)}[by]
+    together = {"document": (0, 1, 2, 3), "text": (0, 1, 2), "first-text": (0, 1, 2), "pair": (0, 1)}[by]
     assert all(len({start + row in rows for row in together}) == 1 for start in range(0, 400, 4))
     assert made.by == by
     assert 95 <= len(dev) <= 100
@@ -88,6 +91,38 @@ def test_one_large_group_forbids_the_cut_that_was_named_and_weakens_the_default(
 def test_both_sides_keep_two_labels() -> None:
     pairs = [Pair(n, f"a {n}", f"about {'xy'[n % 2]}", "xy"[n % 2]) for n in range(100)]
     assert cut(pairs, "dev", 0.5, 1)[2].by == "first-text"  # by text the two groups are the two labels
+
+
+@pytest.mark.parametrize("by", ["first-text", "pair", None])
+def test_a_reversed_pair_stays_with_its_other_half(by: GroupBy | None) -> None:
+    """All pairs share one text, so that the default weakens to what its links allow."""
+    pairs = [Pair(n, f"q {n // 2}", "hub", "xy"[n // 2 % 2]) for n in range(60)]
+    if by != "first-text":
+        pairs = [Pair(p.row, *((p.text_b, p.text_a) if p.row % 2 else (p.text_a, p.text_b)), p.label) for p in pairs]
+    train, dev, made = cut(pairs, "dev", 0.2, 1, by)
+    assert made.by == by or by is None
+    assert len(dev) == 12
+    assert {frozenset((pair.text_a, pair.text_b)) for pair in train}.isdisjoint(
+        frozenset((pair.text_a, pair.text_b)) for pair in dev
+    )
+
+
+def test_each_way_links_what_the_next_one_links() -> None:
+    random = np.random.default_rng(1)
+    pairs = [
+        Pair(n, f"{a}", f"{b}", "x", document=f"{d}") for n, (a, b, d) in enumerate(random.integers(40, size=(60, 3)))
+    ]
+    groups = [linked_rows(_keys(pair, by) for pair in pairs) for by in GROUP_BY]
+    for stronger, weaker in pairwise(groups):
+        assert all(any(set(group) <= set(larger) for larger in stronger) for group in weaker)
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_rare_label_is_found_by_other_orders_before_links_are_weakened(seed: int) -> None:
+    pairs = [Pair(n, f"a {n // 2}", f"b {n}", "rare" if n in (20, 100, 200) else "usual") for n in range(300)]
+    _, dev, made = cut(pairs, "dev", 0.1, seed, None)
+    assert (made.by, made.why) == ("text", "")
+    assert {pair.label for pair in dev} == {"rare", "usual"}
 
 
 def test_too_few_rows_to_cut() -> None:
