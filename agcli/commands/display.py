@@ -69,7 +69,7 @@ def warn(message: str, console: Console | None = None) -> None:
 
 
 def _print_labelled(console: Console, label: str, style: str, message: str) -> None:
-    console.print(Text.assemble((label, style), " ", message), soft_wrap=True)
+    console.print(Text.assemble((label, style), " ", clean(message)), soft_wrap=True)
 
 
 def show_table(

@@ -22,7 +22,7 @@ _FOR_PAIRS_ONLY = frozenset(
     | {"labels", "label_map", "quoting", "split_column", "drop_shared_pairs", "tokenizer", "test_fraction", "group_by"}
 )
 _FOR_RANKING_ONLY = frozenset(
-    {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "negative_grades", "credentialed"}
+    {"depth", "negatives", "negatives_from", "stemmer", "stopwords", "drop_missing", "negative_grades"}
 )
 
 
@@ -147,10 +147,6 @@ def prepare(
     stopwords: Annotated[
         str, typer.Option(help="BM25's stop words: en, en_plus, de, ..., or none.", rich_help_panel=_RANKING)
     ] = "en",
-    credentialed: Annotated[
-        bool,
-        typer.Option("--credentialed", help="Ranking: no text is ever shown or logged.", rich_help_panel=_RANKING),
-    ] = False,
     drop_missing: Annotated[
         bool,
         typer.Option(
@@ -175,6 +171,14 @@ def prepare(
     tokenizer: Annotated[
         str, typer.Option(help="Model whose tokenizer measures lengths.", rich_help_panel=_OUTPUT)
     ] = "minilm",
+    credentialed: Annotated[
+        bool,
+        typer.Option(
+            "--credentialed",
+            help="No cell is ever shown or logged; labels other than NLI's need --labels.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     show: Annotated[
         int, typer.Option(min=0, help="Print the first N pairs or claims of each split.", rich_help_panel=_OUTPUT)
     ] = 0,
@@ -237,6 +241,7 @@ def prepare(
         seed=seed,
         hub_config=hub_config,
         offline=offline,
+        credentialed=credentialed,
         license=license_line,
         tokenizer=tokenizer,
         overwrite=overwrite,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from agcli.corpora import hub, mednli, multinli, sample, scifact, tabular
 from agcli.corpora.archives import source_files
@@ -99,7 +99,7 @@ def read_corpus(request: PrepareRequest) -> Corpus:
 
 def _is_credentialed(request: PrepareRequest, format_name: str) -> bool:
     """Known before any file is opened: a damaged one may hold text wherever a reader looks for something else."""
-    if "mednli" in (format_name, request.name):
+    if request.credentialed or "mednli" in (format_name, PurePath(request.name).name.casefold()):
         return True
     pointed = format_name != "hub" and (request.source is not None or bool(request.named_files))
     return pointed and any(is_credentialed(file.name) for file in all_files(request))

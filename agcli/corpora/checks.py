@@ -13,7 +13,7 @@ from agcli.corpora.labels import unknown_label
 from agcli.corpora.lengths import percentiles
 from agcli.corpora.pairs import UNLABELLED, Pair, SourceSplit
 from agcli.corpora.prepared import SPLITS
-from agcli.errors import DataError
+from agcli.errors import DataError, shortened_list
 
 OUTSIZED = 20
 NO_GOLD = "no gold label"
@@ -84,8 +84,16 @@ def ordered(splits: Mapping[str, object]) -> list[str]:
     return [split for split in SPLITS if split in splits]
 
 
-def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str]) -> list[str]:
+def check_classes(
+    splits: Splits, labels: Sequence[str], files: Mapping[str, str], dropped: Mapping[str, Counter[str]]
+) -> list[str]:
     """Splits to train and choose on have at least two classes; a missing class is a warning, and so is a test of one.
+
+    Args:
+        splits: the rows that are kept.
+        labels: all labels.
+        files: where each split comes from, for messages.
+        dropped: rows of each split that are not kept, by reason.
 
     Raises:
         DataError: an empty split, or train or dev with a single class.
@@ -94,17 +102,20 @@ def check_classes(splits: Splits, labels: Sequence[str], files: Mapping[str, str
     for split in sorted(splits, key=("train", "test", "dev").index):  # dev last: it may be cut from a bad train
         present = {pair.label for pair in splits[split]}
         if len(present) < (1 if split == "test" else 2):
+            lost = dropped.get(split, Counter())
+            why = "; ".join(f"{count} dropped: {reason}" for reason, count in lost.items())
             raise DataError(
-                f"the split {split} has {'one class' if present else 'no rows'} ({len(splits[split])} rows)",
+                f"the split {split} has {'one class' if present else 'no rows'} ({len(splits[split])} rows"
+                + (f"; {why})" if why else ")"),
                 file=files[split],
                 value=next(iter(present), None),
-                allowed=["at least two of " + ", ".join(labels)],
-                hint=None if present else UNLABELLED,
+                allowed=["at least two of " + shortened_list(labels)],
+                hint=UNLABELLED if set(lost) == {NO_GOLD} and not present else None,
             )
         absent = [label for label in labels if label not in present]
         if len(present) == 1:
             messages.append(f"the split {split} has one class: a model that gives no other answer is always right")
-        messages += [f"the split {split} has no row labelled {', '.join(absent)}"] if absent else []
+        messages += [f"the split {split} has no row labelled {shortened_list(absent)}"] if absent else []
     return messages
 
 

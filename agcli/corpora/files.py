@@ -158,6 +158,8 @@ def _unpacked(stored: BinaryIO, packing: str) -> BinaryIO:
 def unreadable(name: object, error: Exception, path: Path | None = None, hint: str | None = None) -> DataError:
     """The error for a file or folder that the system, or a library, does not read."""
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, gzip.BadGzipFile):
+        cause = "damaged, or not made by gzip"  # its own words quote the file
     if isinstance(error, PermissionError) and path is not None:
         hint = f"make it readable, or ask its owner to: chmod u+rX {shlex.quote(str(path))}"
     return DataError(f"cannot be read ({cause})", file=name, hint=hint)

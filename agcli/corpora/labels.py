@@ -14,6 +14,7 @@ from agcli.corpora.pairs import NLI_LABELS, Corpus, Pair, SourceSplit
 from agcli.errors import DataError, UsageError, did_you_mean
 
 MOST_LABELS = 100
+LONGEST_LABEL = 100
 
 
 def parse_label_map(texts: Iterable[str]) -> dict[str, str]:
@@ -35,8 +36,9 @@ def parse_label_map(texts: Iterable[str]) -> dict[str, str]:
 def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Collection[str]) -> Corpus:
     """The corpus with its labels (its format's set too) renamed, and None where a label means "no gold label".
 
-    `-` means that in every source (SNLI, MultiNLI), and -1 where the other labels are whole numbers from 0 (the hub's
-    habit), unless the user names it in `--labels` or `--label-map`.
+    `-` means that (SNLI, MultiNLI), and so does -1 (the hub), in any spacing and also as -1.0, unless the user names it
+    in `--labels` or renames it; what `--label-map` renames to `-` has no gold label either. They are classes where they
+    are one of two (-1 and 1, - and +), and -1 is one among other numbers below 0.
 
     Raises:
         DataError: `label_map` renames a label that no row has.
@@ -45,9 +47,9 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
     for old in label_map:
         if old not in present:
             raise _no_such_label(old, corpus, present)
-    no_gold = _no_gold(present) - {*insisted, *label_map}
-    meaning = {label: None if label in no_gold else label_map.get(label, label) for label in present}
-    changed = {label: new for label, new in meaning.items() if new != label}
+    named = {label: label_map.get(label, label) for label in present}
+    no_gold = _no_gold(set(named.values())) - set(insisted)
+    changed = {label: None if new in no_gold else new for label, new in named.items() if new != label or new in no_gold}
     if not changed:
         return corpus
 
@@ -60,9 +62,11 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
 
 
 def _no_gold(present: Collection[str]) -> set[str]:
-    others = set(present) - {"-", "-1"}
-    numbers = {"0", "1"} <= others and all(label.isdecimal() for label in others)
-    return {"-", "-1"} if numbers else {"-"}
+    others = {label.strip() for label in present} - {"-", "-1", "-1.0"}
+    marks = {"-"} if others != {"+"} else set()
+    if len(others) > 1 and not any(label.startswith("-") for label in others):
+        marks |= {"-1", "-1.0"}
+    return {label for label in present if label.strip() in marks}
 
 
 def _no_such_label(old: str, corpus: Corpus, present: Collection[str]) -> DataError:
@@ -94,9 +98,14 @@ def infer_labels(sources: Mapping[str, SourceSplit], secret: bool) -> tuple[str,
             allowed=[f"up to {MOST_LABELS} labels"],
         )
     for source in searched:
-        row = next((pair.row for pair in source.pairs if pair.label == ""), None)
-        if row is not None:
-            raise DataError("a row without a label", file=source.file, row=row, column=source.label_column)
+        for pair in source.pairs:
+            if pair.label == "":
+                problem, hint = "a row without a label", "--label-map =- counts and leaves out such rows"
+            elif pair.label is not None and len(pair.label) > LONGEST_LABEL:
+                problem, hint = f"a label of {len(pair.label)} characters; is this the label column?", None
+            else:
+                continue
+            raise DataError(problem, file=source.file, row=pair.row, column=source.label_column, hint=hint)
     if secret:
         return NLI_LABELS
     _refuse_two_spellings(sources)

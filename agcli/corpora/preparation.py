@@ -96,7 +96,7 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     splits, cuts, not_used = _cut(splits, request)
     files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
     warnings += not_used
-    warnings += checks.check_classes(splits, labels, files)
+    warnings += checks.check_classes(splits, labels, files, dropped)
     repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
     warnings += [line for split, counts in repeats.items() for line in counts.warnings(split)]
     documents, texts = leaks.shared_documents(splits), leaks.shared_texts(splits)

@@ -49,6 +49,7 @@ class PrepareRequest:
         seed: seed of these cuts.
         hub_config: configuration name of a hub data set.
         offline: no network.
+        credentialed: no text, label outside the set or other cell ever appears in messages, logs and reports.
         license: licence line; None takes the known one.
         tokenizer: name of the tokenizer that lengths are counted with.
         overwrite: replace an existing prepared data set.
@@ -79,6 +80,7 @@ class PrepareRequest:
     seed: int = 1
     hub_config: str | None = None
     offline: bool = False
+    credentialed: bool = False
     license: str | None = None
     tokenizer: str = "minilm"
     overwrite: bool = False

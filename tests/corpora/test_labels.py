@@ -50,9 +50,45 @@ def test_no_gold_label(
     assert kept.manifest["dropped"] == {}
 
 
-def test_minus_one_among_words_or_alone_beside_one_is_a_class(tmp_path: Path, make: Make) -> None:
-    path = write(tmp_path, "train", ["-1", "1"] * 20)
-    assert make(name="own", source=str(path), dev_fraction=0.2).labels == ("1", "-1")
+@pytest.mark.parametrize("labels", [("1", "-1"), ("+", "-"), ("-1", "-2", "0", "1")])
+def test_marks_that_are_needed_as_classes_are_classes(tmp_path: Path, make: Make, labels: tuple[str, ...]) -> None:
+    path = write(tmp_path, "train", labels * 20)
+    assert set(make(name="own", source=str(path), dev_fraction=0.2).labels) == set(labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [("no", "yes", "-1"), ("1", "2", "3", "-1"), (0.0, 1.0, -1.0), ("0", "1", " -1"), ("no", "yes", " - ")]
+)
+def test_no_gold_label_in_other_spellings(tmp_path: Path, make: Make, labels: tuple[object, ...]) -> None:
+    path = write(tmp_path, "train", labels * 20)
+    prepared = make(name="own", source=str(path), dev_fraction=0.2)
+    assert prepared.labels == tuple(map(str, labels[:-1]))
+    assert prepared.manifest["dropped"] == {"train": {"no gold label": 20}}
+
+
+def test_rows_without_a_label_can_be_left_out(tmp_path: Path, make: Make) -> None:
+    path = write(tmp_path, "train", ["yes", "no", ""] * 20)
+    with pytest.raises(DataError, match=r"row 4.*a row without a label") as caught:
+        make(name="own", source=str(path), dev_fraction=0.2)
+    assert "--label-map =-" in str(caught.value.hint)
+    prepared = make(name="own", source=str(path), dev_fraction=0.2, label_map=parse_label_map(["=-"]))
+    assert prepared.labels == ("no", "yes")
+    assert prepared.manifest["dropped"] == {"train": {"no gold label": 20}}
+
+
+def test_a_column_of_texts_is_no_label_column(tmp_path: Path, make: Make) -> None:
+    path = write(tmp_path, "train", [f"patient {n} " * 90 for n in range(2)] * 20)
+    with pytest.raises(DataError, match="a label of 900 characters; is this the label column") as caught:
+        make(name="own", source=str(path), dev_fraction=0.2)
+    assert "patient" not in str(caught.value)
+
+
+def test_a_split_that_dropping_emptied_says_what_was_dropped(tmp_path: Path, make: Make) -> None:
+    rows = {split: write(tmp_path, split, ["yes", "no"] * 4) for split in ("train", "test")}
+    rows["test"].write_text(rows["train"].read_text())
+    with pytest.raises(DataError, match=r"no rows .0 rows; 8 dropped: pair shared with a later split") as caught:
+        make(name="own", **rows, drop_shared_pairs=True)
+    assert caught.value.hint is None
 
 
 def test_a_split_without_any_gold_label_is_left_alone(tmp_path: Path, make: Make) -> None:

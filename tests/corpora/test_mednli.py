@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from source_files import LABELS
@@ -48,6 +49,28 @@ def test_is_credentialed_whatever_it_is_called(folder: Path, make: Callable[...,
     assert prepared.credentialed
     assert list(prepared.splits) == ["train", "dev", "test"]
     assert SECRET not in json.dumps(prepared.manifest)
+
+
+@pytest.mark.parametrize(
+    "options", [{"name": "MedNLI"}, {"name": "data/mednli"}, {"name": "own", "credentialed": True}]
+)
+def test_renamed_files_are_credentialed_by_name_or_by_option(
+    tmp_path: Path, make: Callable[..., PreparedDataset], options: dict[str, Any]
+) -> None:
+    for split in ("train", "dev", "test"):
+        content = records(split)
+        path = write(tmp_path / "renamed", split, [*content[:-1], {**content[-1], "gold_label": SECRET}])
+        path.rename(path.with_name(f"{split}.jsonl"))
+    with pytest.raises(DataError, match="label outside the set") as caught:
+        make(source=str(tmp_path / "renamed"), **options)
+    assert SECRET not in str(caught.value)
+
+
+def test_what_is_no_gzip_file_is_not_quoted(folder: Path, make: Callable[..., PreparedDataset]) -> None:
+    path = folder / "mli_train_v1.jsonl"
+    path.rename(f"{path}.gz")
+    with pytest.raises(DataError, match="not made by gzip"):
+        make("mednli", source=str(folder))
 
 
 def test_absent_files_are_explained(tmp_path: Path, folder: Path, make: Callable[..., object]) -> None:
