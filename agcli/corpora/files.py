@@ -296,15 +296,18 @@ def json_records(source: SourceFile) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: broken JSON, or something else than an object.
     """
-    path = None if source.packing else source.path
-    for count, (row, record) in enumerate(json_values(text_lines(source), source.name, path)):
-        if not isinstance(record, dict):
-            problem = f"one JSON object a line, or an array of objects; this one is of type {type(record).__name__}"
-            raise DataError(problem, file=source.name, row=row)
-        if count == 0 and source.suffix == ".json" and _is_whole_table(record):
-            problem = "this one JSON object holds the whole table"
-            raise DataError(problem, file=source.name, row=row, hint=table_to_lines(record, path))
-        yield row, record
+    before = row = 0
+    for file in source.files:
+        path = None if file.packing else file.path
+        for count, (row, record) in enumerate(json_values(text_lines(file), file.name, path)):
+            if not isinstance(record, dict):
+                problem = f"one JSON object a line, or an array of objects; this one is of type {type(record).__name__}"
+                raise DataError(problem, file=file.name, row=row)
+            if count == 0 and file.suffix == ".json" and _is_whole_table(record):
+                problem = "this one JSON object holds the whole table"
+                raise DataError(problem, file=file.name, row=row, hint=table_to_lines(record, path))
+            yield before + row, record
+        before += row
 
 
 def _is_whole_table(record: dict[str, Any]) -> bool:

@@ -93,14 +93,18 @@ def items(lines: Lines, name: str, brackets: str, read: ReadItem) -> Iterator[tu
         DataError: not valid JSON; the line is named.
     """
     end = re.compile(rf",?\s*\{brackets[1]}\s*")
-    rest, row = "", 0
+    rest, row, waiting = "", 0, False
     for row, line in lines:
         rest = f"{rest} {line}".strip() if rest else _opened(line.strip(), name, row, brackets)
         place = 0
+        # An item that was not whole is read anew only where it may end: reading it at each of its lines takes for ever.
+        if waiting and line.rstrip(", \t\r")[-1:] not in ("}", "]"):
+            continue
         while item := _item(rest, place, end, read, name, row):
             value, place = item
             yield row, value
         rest = rest[place:]
+        waiting = rest not in ("", ",")
     if not end.fullmatch(rest):
         kind = "array" if brackets == "[]" else "object"
         raise DataError(f"the JSON {kind} is not closed: is the file whole?", file=name, row=row)
@@ -128,7 +132,7 @@ def _item(text: str, place: int, end: re.Pattern[str], read: ReadItem, name: str
         if error.pos >= len(text):
             return None
         raise DataError(f"not valid JSON ({error.msg})", file=name, row=row) from None
-    except RecursionError:
+    except (ValueError, RecursionError):
         raise DataError("not valid JSON", file=name, row=row) from None
     return (value, stop) if stop < len(text) else None  # without what follows, a number may go on
 

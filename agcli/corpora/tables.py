@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from agcli.corpora.files import SourceFile, json_records
 from agcli.corpora.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit
@@ -154,8 +154,22 @@ def _open_parquet(source: SourceFile) -> Table:
         table = pyarrow.concat_tables(tables, promote_options="permissive")
     except (pyarrow.ArrowException, ValueError) as error:
         raise DataError(f"the columns of its shards have different types ({error})", file=source.name) from None
-    cells = [column.to_pylist() for column in table.columns]
+    cells = [_cells(column) for column in table.columns]
     return Table(source.name, tuple(table.column_names), iter(list(enumerate(zip(*cells, strict=True), 1))))
+
+
+class _Unreadable:
+    """A cell that Arrow stores and Python has no value for: bytes that are no text, a date after the year 9999."""
+
+
+def _cells(column: Any) -> list[Any]:
+    """The cells of a column; where one has no value in Python, none has, which matters only if the column is used."""
+    import pyarrow
+
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (pyarrow.ArrowException, ValueError, OverflowError, LookupError):
+        return [_Unreadable()] * len(column)
 
 
 def _parquet_table(file: SourceFile) -> Any:
@@ -274,6 +288,8 @@ def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> 
     if value is _ABSENT:
         return DataError("this record lacks the column", file=table.file, row=row, column=column)
     problem = f"a cell of type {type(value).__name__}"
+    if isinstance(value, _Unreadable):
+        problem = "a column of which some cells have no value in Python"
     return DataError(problem, file=table.file, row=row, column=column, allowed=[wanted])
 
 
@@ -281,7 +297,7 @@ def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str
     known: Mapping[Any, str | None] = {None: None, -1: None, **dict(enumerate(names)), **{name: name for name in names}}
 
     def name(value: Any, row: int) -> str | None:
-        if value not in known:
+        if not isinstance(value, Hashable) or value not in known:
             allowed = [-1, *range(len(names))]
             raise DataError("this label has no name", file=table.file, row=row, value=value, allowed=allowed)
         return known[value]

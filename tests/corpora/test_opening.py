@@ -17,10 +17,11 @@ from typing import Any, NoReturn
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from source_files import nli_rows
 
-from agcli.corpora import PreparedDataset
+from agcli.corpora import PreparedDataset, json_items
 from agcli.corpora.archives import source_files
 from agcli.corpora.files import SourceFile, disk_file, json_records, text_lines
 from agcli.errors import DataError
@@ -226,6 +227,7 @@ def test_row_numbers_count_the_line_that_names_the_delimiter(tmp_path: Path, mak
     assert caught.value.row == 4
 
 
+_DECODER = json_items.read_value
 RECORDS = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
 
 
@@ -306,3 +308,45 @@ def test_the_command_for_objects_over_several_lines_leaves_its_source_alone(tmp_
     with pytest.raises(DataError) as caught:
         list(json_records(disk_file(packed)))
     assert str(caught.value.hint).endswith("unpack it first, then jq -c . OLD.json > NEW.jsonl")
+
+
+def test_json_shards_are_arrays_too(tmp_path: Path, make: Make) -> None:
+    for number, rows in enumerate((RECORDS[:10], RECORDS[10:])):
+        (tmp_path / f"train-0000{number}-of-00002.json").write_text(json.dumps(rows, indent=1))
+    prepared = make("own", source=str(tmp_path), dev_fraction=0.2, no_ids=True)
+    assert pairs(prepared) == set(ROWS)
+
+
+def test_long_records_over_many_lines_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [{**record, "tokens": ["word"] * 500, "spans": {"a": [1], "b": {}}} for record in RECORDS[:4]]
+    (tmp_path / "a.json").write_text(json.dumps(records, indent=1))
+    places: list[int] = []
+    monkeypatch.setattr(json_items, "read_value", lambda text, place: places.append(place) or _DECODER(text, place))
+    assert [record for _, record in json_records(disk_file(tmp_path / "a.json"))] == records
+    assert len(places) < 50
+
+
+@pytest.mark.parametrize("text", ['[{"a": ' + "1" * 5000 + "}]", '{"a": ' + "1" * 5000 + "}"])
+def test_numbers_of_thousands_of_digits_are_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match="not valid JSON"):
+        list(json_records(disk_file(tmp_path / "a.json")))
+
+
+def test_a_parquet_column_without_values_in_python_matters_only_where_it_is_used(tmp_path: Path, make: Make) -> None:
+    far = pa.array([3_000_000] * len(ROWS), pa.int32()).cast(pa.date32())
+    broken = pa.array([b"\xff"] * len(ROWS)).cast(pa.binary()).view(pa.string())
+    columns = dict(zip(HEADER, map(list, zip(*ROWS, strict=True)), strict=True))
+    table = pa.table({**columns, "when": far, "raw": broken})
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    assert pairs(make("own", source=str(tmp_path / "a.parquet"), dev_fraction=0.2)) == set(ROWS)
+    with pytest.raises(DataError, match=r"column 'raw'.*a column of which some cells have no value"):
+        make("other", source=str(tmp_path / "a.parquet"), dev_fraction=0.2, text_a="raw")
+
+
+def test_labels_that_are_lists_are_an_error(tmp_path: Path, make: Make) -> None:
+    for split in ("train", "validation"):
+        table = pa.table({"premise": ["a"] * 4, "hypothesis": ["b"] * 4, "label": [[0]] * 4})
+        pa.parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(DataError, match="label"):
+        make("multinli", source=str(tmp_path))

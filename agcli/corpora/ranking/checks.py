@@ -96,7 +96,7 @@ def check_judgements(
 
     Raises:
         DataError: a relevant document that is absent or empty, a relevant document of an absent claim of a held-out
-            split, or two judgements that contradict each other.
+            split, two judgements that contradict each other, or none that can be kept.
     """
     claims = {claim.id for claim in split.claims}
     found: dict[tuple[str, str], Judgement] = {}
@@ -123,6 +123,9 @@ def check_judgements(
             dropped[TWICE] += 1
     if wrong and not drop:
         raise _refusal(split.qrels_file, wrong)
+    if split.judgements and not found:
+        reasons = "; ".join(f"{count} dropped: {reason}" for reason, count in dropped.items())
+        raise DataError(f"no judgement of {name} is left ({reasons})", file=split.qrels_file)
     return replace(split, judgements=list(found.values())), dropped
 
 

@@ -41,6 +41,14 @@ def test_a_leak_of_cross_genre_ir_is_named(tmp_path: Path, prepare_claims: Prepa
     )
 
 
+def test_a_split_of_which_no_judgement_is_left(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    made.qrels["train"] = [("absent", "d1", 1)]
+    refused(
+        prepare_claims, write_beir(tmp_path / "x", made), "no judgement of train is left .1 dropped: judgement of a"
+    )
+
+
 def test_elsewhere_shared_documents_and_texts_are_counted(tmp_path: Path, prepare_claims: Prepare) -> None:
     made = small()
     made.qrels["test"] += [("c9", "d2", 1), ("c9", "d3", 0)]
