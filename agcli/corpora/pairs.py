@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 UNLABELLED = "pairs without labels are not supported yet"
 
 
 def folded(text: str) -> str:
-    """The text without differences of case and white space, for telling texts that are the same."""
+    """The text without differences of case, white space and Unicode form, for telling texts that are the same."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
     return " ".join(text.casefold().split())
 
 

@@ -228,9 +228,14 @@ def _places(table: Table, columns: Columns) -> dict[str, int]:
         wanted: tuple[str, ...] = getattr(columns, role)
         found = next((name for name in wanted if name in table.header), None)
         if found is not None:
+            if table.header.count(found) > 1:
+                raise DataError("two columns have this name", file=table.file, row=1, column=found)
             places[role] = table.header.index(found)
         elif role in _REQUIRED or role in columns.named:
             raise _missing_column(table, role, columns)
+    if places["text_a"] == places["text_b"]:
+        column = table.header[places["text_a"]]
+        raise DataError("one column for both texts", file=table.file, column=column, hint=columns.hint)
     return places
 
 

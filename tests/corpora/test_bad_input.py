@@ -143,3 +143,17 @@ def test_too_many_labels_means_the_wrong_column(tmp_path: Path, make: Callable[.
     frame.to_csv(tmp_path / "train.csv", index=False)
     frame.to_csv(tmp_path / "test.csv", index=False)
     assert "150 different labels" in str(refused(make, tmp_path, name="own", source=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "words"),
+    [
+        ("text_a,text_a,text_b,label", {}, "column 'text_a': two columns have this name"),
+        ("first,second,other,label", {"text_a": "first", "text_b": "first"}, "'first': one column for both texts"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart(
+    tmp_path: Path, make: Callable[..., object], header: str, options: dict[str, object], words: str
+) -> None:
+    (tmp_path / "train.csv").write_text(header + "\n" + "".join(f"a{n},b{n},c{n},{n % 2}\n" for n in range(40)))
+    assert words in str(refused(make, tmp_path, name="own", source=str(tmp_path), dev_fraction=0.2, **options))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from agcli.corpora import PreparedDataset
+from agcli.corpora.pairs import folded
 from agcli.errors import DataError
 
 Make = Callable[..., PreparedDataset]
@@ -30,6 +31,17 @@ COPIES = [
     ("Test  first 2", "test SECOND 2 ", "yes"),
     ("test second 4", "test first 4", "yes"),
 ]
+
+
+def test_texts_are_compared_apart_from_their_unicode_form() -> None:
+    spellings = [
+        "Café au lait",
+        "Cafe\u0301 au\u00a0lait",
+        "CAF\u00c9\u200b AU LAIT",
+        "\ufb01ne".replace("\ufb01ne", "café au lait"),
+    ]
+    assert len(set(map(folded, spellings))) == 1
+    assert folded("café") != folded("cafe")
 
 
 def test_each_kind_of_shared_pair_is_counted_refused_and_droppable(tmp_path: Path, make: Make) -> None:
