@@ -34,12 +34,7 @@ COPIES = [
 
 
 def test_texts_are_compared_apart_from_their_unicode_form() -> None:
-    spellings = [
-        "Café au lait",
-        "Cafe\u0301 au\u00a0lait",
-        "CAF\u00c9\u200b AU LAIT",
-        "\ufb01ne".replace("\ufb01ne", "café au lait"),
-    ]
+    spellings = ["Café au lait", "Cafe\u0301 au\u00a0lait", "CAF\u00c9\u200b AU LAIT"]
     assert len(set(map(folded, spellings))) == 1
     assert folded("café") != folded("cafe")
 
