@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import TextIO
 from safetensors import SafetensorError
 
 from agcli.errors import RunError
+
+_A_DAY = 24 * 60 * 60
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,11 +64,19 @@ def open_whole(path: Path) -> Iterator[TextIO]:
             aside.unlink(missing_ok=True)
 
 
-def clear_leftovers(folder: Path, names: str = "*") -> None:
-    """Remove what killed processes left half-written in a folder, by a pattern; right only under a lock."""
+def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
+    """Remove what killed processes left half-written in a folder.
+
+    Args:
+        folder: where to look.
+        names: a pattern of names.
+        age: seconds for which it has not changed. 0, which takes also what is being written, is right under a lock only.
+    """
     for kind in ("tmp", "old"):
         for path in folder.glob(f".{names}.{kind}"):
-            if path.is_dir():
+            if age and time.time() - path.lstat().st_mtime < age:
+                continue
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
@@ -95,6 +107,8 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        clear_leftovers(target.parent, f"{glob.escape(target.name)}.*", age=_A_DAY)
 
 
 def _share(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,13 @@ def test_files_get_their_mode_by_the_umask(mask: int, mode: int, tmp_path: Path)
         os.umask(before)
     files = [tmp_path / "x" / "weights", tmp_path / "x" / "inner" / "weights", tmp_path / "text"]
     assert [path.stat().st_mode & 0o777 for path in files] == [mode] * 3
+
+
+def test_what_a_killed_process_left_yesterday_is_cleared_by_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "x[1]"
+    for name, days in ((".x[1].7.old", 2), (".x[1].8.tmp", 2), (".x[1].9.tmp", 0.5), (".x1.7.old", 2), (".y.7.tmp", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").write_text("a patient's")
+        os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
+    write_folder(target, lambda aside: (aside / "a").write_text("new"))
+    assert {path.name for path in tmp_path.iterdir()} == {"x[1]", ".x[1].9.tmp", ".x1.7.old", ".y.7.tmp"}
