@@ -70,7 +70,7 @@ def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
     Args:
         folder: where to look.
         names: a pattern of names.
-        age: seconds for which it has not changed. 0, which takes also what is being written, is right under a lock only.
+        age: seconds for which it has not changed; 0 also takes what is being written: right under a lock only.
     """
     for kind in ("tmp", "old"):
         for path in folder.glob(f".{names}.{kind}"):
