@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from agcli.corpora.files import SourceFile, json_records
 from agcli.corpora.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit
+from agcli.corpora.parquet import Unreadable, parquet_rows
 from agcli.corpora.quoting import Quoting, csv_fields, detect_quoting, named_delimiter, plain_fields, table_lines
 from agcli.errors import DataError, did_you_mean
 
@@ -17,7 +18,6 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*DELIMITERS, *JSON_LINES, ".parquet")
 NAME_COLUMNS = "name the columns: --text-a COLUMN --text-b COLUMN --label COLUMN"
 _ABSENT = object()
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def open_table(source: SourceFile, quoting: Quoting = "auto", head: int | None =
     if source.suffix in JSON_LINES:
         return _open_json_lines(source, head)
     if source.suffix == ".parquet":
-        return _open_parquet(source)
+        header, rows = parquet_rows(source)
+        return Table(source.name, header, rows)
     raise DataError("unknown kind of file", file=source.name, value=source.suffix, allowed=SUFFIXES)
 
 
@@ -141,50 +142,6 @@ def _open_json_lines(source: SourceFile, head: int | None) -> Table:
         raise DataError("the file is empty", file=source.name)
     rows = ((row, [record.get(key, _ABSENT) for key in header]) for row, record in json_records(source))
     return Table(source.name, header, rows)
-
-
-def _open_parquet(source: SourceFile) -> Table:
-    import pyarrow
-
-    tables = [_parquet_table(file) for file in source.files]
-    for file, table in zip(source.files, tables, strict=True):
-        if table.column_names != tables[0].column_names:
-            raise DataError(f"its columns are not those of {source.files[0].name}", file=file.name)
-    try:
-        table = pyarrow.concat_tables(tables, promote_options="permissive")
-    except (pyarrow.ArrowException, ValueError) as error:
-        raise DataError(f"the columns of its shards have different types ({error})", file=source.name) from None
-    cells = [_cells(column) for column in table.columns]
-    return Table(source.name, tuple(table.column_names), iter(list(enumerate(zip(*cells, strict=True), 1))))
-
-
-class _Unreadable:
-    """A cell that Arrow stores and Python has no value for: bytes that are no text, a date after the year 9999."""
-
-
-def _cells(column: Any) -> list[Any]:
-    """The cells of a column; where one has no value in Python, none has, which matters only if the column is used."""
-    import pyarrow
-
-    try:
-        return cast("list[Any]", column.to_pylist())
-    except (pyarrow.ArrowException, ValueError, OverflowError, LookupError):
-        return [_Unreadable()] * len(column)
-
-
-def _parquet_table(file: SourceFile) -> Any:
-    import pyarrow
-    import pyarrow.parquet
-
-    with file.open() as handle:
-        content = handle.read()
-    try:
-        return pyarrow.parquet.read_table(pyarrow.BufferReader(content))
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        pointer = content.startswith(_LFS_POINTER)
-        hint = "this is a pointer that git-lfs left; in its repository: git lfs pull" if pointer else None
-        problem = f"not a readable parquet file ({type(error).__name__})"
-        raise DataError(problem, file=file.name, hint=hint) from None
 
 
 def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None = None) -> Iterator[Pair]:
@@ -293,7 +250,7 @@ def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> 
     if value is _ABSENT:
         return DataError("this record lacks the column", file=table.file, row=row, column=column)
     problem = f"a cell of type {type(value).__name__}"
-    if isinstance(value, _Unreadable):
+    if isinstance(value, Unreadable):
         problem = "a column of which some cells have no value in Python"
     return DataError(problem, file=table.file, row=row, column=column, allowed=[wanted])
 
