@@ -5,9 +5,13 @@ Only `agcli.commands.app` turns them into a message and an exit code; everything
 
 from __future__ import annotations
 
+import gzip
+import os
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class AgError(Exception):
@@ -112,6 +116,25 @@ def cells_hidden(hidden: bool) -> Iterator[None]:
         if not hidden:
             raise
         raise error.without_cells() from None
+
+
+def unreadable(name: object, error: Exception, path: Path | None = None, hint: str | None = None) -> DataError:
+    """The error for a file or folder that the system, or a library, does not read.
+
+    Args:
+        name: what it is called in the message.
+        error: what the system or the library raised.
+        path: where it lies, if that is on the disk.
+        hint: what to do next, unless it is to get the right to read it.
+    """
+    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, gzip.BadGzipFile):
+        cause = "damaged, or not made by gzip"  # its own words quote the file
+    if isinstance(error, PermissionError) and path is not None:
+        folders = reversed(path.absolute().parents)
+        closed = next((folder for folder in folders if folder.is_dir() and not os.access(folder, os.X_OK)), path)
+        hint = f"make it readable, or ask its owner to: chmod u+rX {shlex.quote(str(closed))}"
+    return DataError(f"cannot be read ({cause})", file=name, hint=hint)
 
 
 class InterruptedRunError(AgError):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,7 +79,7 @@ def read_predictions(path: Path, split: str) -> Predictions:
     """The predictions on one split, from a run's `predictions.csv`.
 
     Raises:
-        DataError: the file is missing or damaged, or has no such split.
+        DataError: the file is missing, cannot be read or is damaged, or has no such split.
     """
     hint = "a spreadsheet may have saved it with other separators or numbers; train again with --overwrite"
     try:
@@ -87,6 +87,8 @@ def read_predictions(path: Path, split: str) -> Predictions:
             header, *rows = csv.reader(file)
     except FileNotFoundError:
         raise DataError("the run has no predictions", file=path, hint="train again with --overwrite") from None
+    except OSError as error:
+        raise unreadable(path, error, path) from None
     except (ValueError, csv.Error):  # ValueError: no header, or no UTF-8
         raise DataError("not a predictions file of a run", file=path, hint=hint) from None
     if header[:4] != PREDICTION_COLUMNS:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from agcli.atomic import clear_leftovers, write_folder, write_text, writing
-from agcli.errors import AgError, DataError, InterruptedRunError, RunError
+from agcli.errors import AgError, DataError, InterruptedRunError, RunError, unreadable
 from agcli.metrics import PREDICTION_COLUMNS, Predictions, read_predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
@@ -86,7 +86,7 @@ class RunFolder:
     @property
     def environment(self) -> dict[str, Any]:
         """What `environment.json` holds; nothing before training has begun."""
-        return self.read_json("environment.json") if (self.path / "environment.json").is_file() else {}
+        return self._find_json("environment.json") or {}
 
     @property
     def credentialed(self) -> bool:
@@ -96,9 +96,10 @@ class RunFolder:
     @property
     def state(self) -> State | None:
         """The run's state, or None where there is no run."""
-        if not (self.path / "status.json").is_file():
+        status = self._find_json("status.json")
+        if status is None:
             return None
-        found = self.read_json("status.json").get("state")
+        found = status.get("state")
         for state in STATES:
             if state == found:
                 return state
@@ -207,13 +208,22 @@ class RunFolder:
         """What a JSON file of the folder holds.
 
         Raises:
-            DataError: it is missing, or holds no JSON object.
+            DataError: it is missing, cannot be read, or holds no JSON object.
         """
+        value = self._find_json(name)
+        if value is None:
+            raise DataError("the run folder lacks this file", file=self.path / name)
+        return value
+
+    def _find_json(self, name: str) -> dict[str, Any] | None:
+        """The same, and None where there is no such file."""
         path = self.path / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError("the run folder lacks this file", file=path) from None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise unreadable(path, error, path) from None
         except ValueError as error:
             raise DataError(f"not valid JSON ({error})", file=path) from None
         if not isinstance(value, dict):

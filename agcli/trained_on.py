@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agcli.atomic import write_bytes
 from agcli.corpora.pairs import folded
 from agcli.corpora.ranking.prepared import load_dataset
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 from agcli.options import DataOptions, RankingOptions
 from agcli.results import RunFolder
 from agcli.run_data import Texts, run_data
@@ -59,7 +59,7 @@ def training_overlap(folder: RunFolder, rows: Iterable[Texts]) -> Overlap | None
         The count, or None where it is not known what the run was trained on.
 
     Raises:
-        DataError: the record is damaged.
+        DataError: the record cannot be read, or is damaged.
     """
     return training_overlaps([folder], rows)[0]
 
@@ -111,7 +111,9 @@ def _known(folder: RunFolder) -> Hashes | None:
 def _recorded(file: Path) -> Hashes:
     try:
         known = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError):
+    except OSError as error:
+        raise unreadable(file, error, file) from None
+    except (ValueError, EOFError):
         known = None
     if not isinstance(known, np.ndarray) or known.dtype != np.uint64:
         raise DataError(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from closed_files import close
 from tiny_runs import listed
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
@@ -235,6 +236,22 @@ def test_a_damaged_json_file_is_named(tmp_path: Path, content: Any) -> None:
         (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(AgError, match=r"metrics\.json"):
         _ = RunFolder(tmp_path).metrics
+
+
+@pytest.mark.parametrize("name", ["status.json", "environment.json", "metrics.json", "predictions.csv", ""])
+def test_what_may_not_be_read_is_named_with_what_to_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "my run")
+    run.path.mkdir()
+    run.mark("finished")
+    for each in ("environment", "metrics"):
+        run.write_json(f"{each}.json", {"dev": {}})
+    run.write_predictions({"dev": prediction_rows(predicted())})
+    close(run.path / name, monkeypatch)
+    with pytest.raises(DataError, match=rf"{name or 'status.json'}: cannot be read \(Permission denied\)") as caught:
+        _ = (run.state, run.environment, run.metrics, run.load_predictions("dev"))
+    assert f"chmod u+rX '{run.path / (name or 'status.json')}'" in str(caught.value.hint)
 
 
 def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:

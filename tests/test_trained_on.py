@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from closed_files import close
 from tiny_rankings import write_ranking_dataset
 from tiny_runs import MARKER, pairs, short_options, write_dataset
 from typer.testing import Result
@@ -198,3 +199,12 @@ def test_a_ranker_without_the_record_is_judged_by_its_data(
     options = make_config(run.config | {"output": None})
     write_trained_on(run, RankingData(claims, options.data, options.ranking, options.subset_seed).training_texts())
     assert (run.path / FILE).read_bytes() == recorded
+
+
+def test_a_record_that_may_not_be_read_is_not_called_damaged(
+    run: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(run / FILE, monkeypatch)
+    with pytest.raises(DataError, match=r"trained_on\.npy: cannot be read \(Permission denied\)") as caught:
+        training_overlap(RunFolder(run), [("a", "b")])
+    assert "chmod u+rX" in str(caught.value.hint)

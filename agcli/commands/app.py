@@ -25,6 +25,9 @@ from agcli.errors import AgError, RunError
 _LEAVES_RESULTS = ("prepare", "finetune", "rank", "ablate")
 """Verbs whose results stand in a folder, whatever becomes of stdout."""
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 class _Verbs(TyperGroup):
     """A command group that shows an `AgError` as a message and exits with its code."""
@@ -52,10 +55,15 @@ class _Verbs(TyperGroup):
             display.show_error(error)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
             where = error.filename or "a file, of which the system gives no name"
-            display.show_error(RunError(f"cannot write {where}: {error.strerror}.", hint="free some space"))
+            if error.errno in _NO_RIGHT:
+                hint = "ask its owner for the right to it, or use another place"
+                refused = RunError(f"{where}: {error.strerror}.", hint=hint)
+            elif error.errno in _NO_SPACE:
+                refused = RunError(f"cannot write {where}: {error.strerror}.", hint="free some space")
+            else:
+                raise
+            display.show_error(refused)
             raise typer.Exit(RunError.exit_code) from error
         self.kept = ctx.invoked_subcommand in _LEAVES_RESULTS
         return result

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, cast
 
-from agcli.corpora.files import PACKINGS, SourceFile, disk_file, mode_of, stored_file, unreadable
+from agcli.corpora.files import PACKINGS, SourceFile, disk_file, mode_of, stored_file
 from agcli.corpora.shards import join_shards
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 
 # MultiNLI 1.0 unpacks to 0.9 GB and GLUE's MNLI, with the original files inside, to 1.4 GB.
 SIZE_CAP_BYTES = 4 * 2**30

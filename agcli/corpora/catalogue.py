@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,7 +210,7 @@ def find_dataset(name: str, cwd: Path) -> Path:
     """
     direct = cwd / expanded(name)
     for folder in (direct, cwd / "data" / name):
-        if (folder / MANIFEST).is_file():
+        if stat.S_ISREG(mode_of(folder / MANIFEST)):
             return folder
     if name in SAMPLES:
         return sample_folder(name)

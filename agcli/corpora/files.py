@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from agcli.corpora.json_items import json_values, table_to_lines
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 
 PACKINGS = (".gz", ".bz2", ".xz", ".zst")
 SHARD = re.compile(
@@ -153,16 +153,6 @@ def _unpacked(stored: BinaryIO, packing: str) -> BinaryIO:
 
         raw = pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, "r"), "zstd")
     return cast(BinaryIO, io.BufferedReader(raw, 1 << 20))
-
-
-def unreadable(name: object, error: Exception, path: Path | None = None, hint: str | None = None) -> DataError:
-    """The error for a file or folder that the system, or a library, does not read."""
-    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, gzip.BadGzipFile):
-        cause = "damaged, or not made by gzip"  # its own words quote the file
-    if isinstance(error, PermissionError) and path is not None:
-        hint = f"make it readable, or ask its owner to: chmod u+rX {shlex.quote(str(path))}"
-    return DataError(f"cannot be read ({cause})", file=name, hint=hint)
 
 
 def is_credentialed(name: str) -> bool:

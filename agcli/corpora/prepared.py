@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from agcli.atomic import write_folder, writing
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -119,13 +119,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder of either kind.
 
     Raises:
-        DataError: no manifest, or one of an unknown format.
+        DataError: no manifest, one that cannot be read, or one of an unknown format.
     """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("this folder is not a prepared data set: it has no manifest.json", file=folder) from None
+    except OSError as error:
+        raise unreadable(path, error, path) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"the manifest is not valid JSON ({error})", file=path) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -153,6 +155,8 @@ def _read_split(path: Path) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except FileNotFoundError:
         raise DataError("the manifest lists this file, but it is missing", file=path) from None
+    except PermissionError as error:
+        raise unreadable(path, error, path) from None
     except Exception as error:
         raise DataError(f"not a readable parquet file ({type(error).__name__})", file=path) from None
     missing = [column for column in COLUMNS if column not in frame.columns]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from agcli.errors import DataError, UsageError, cells_hidden, shortened
+from agcli.errors import DataError, UsageError, cells_hidden, shortened, unreadable
 from agcli.results import open_run
 from agcli.retrieval import MEASURES, QueryMeasures, read_qrels
 from agcli.trained_on import Overlap
@@ -187,6 +187,8 @@ def _described(folder: Path) -> dict[str, Any]:
         overlap = Overlap(**told["trained_on"]) if told.get("trained_on") else None
         depth, credentialed = int(told["depth"]), bool(told.get("credentialed"))
         return {**texts, "depth": depth, "credentialed": credentialed, "trained_on": overlap}
+    except OSError as error:
+        raise unreadable(file, error, file) from None
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"not the metrics of a ranking ({type(error).__name__}: {error})", file=file) from None
 
@@ -210,7 +212,9 @@ def _read_measures(file: Path) -> tuple[QueryMeasures, QueryMeasures]:
             header, *rows = list(csv.reader(stream))
     except FileNotFoundError:
         raise DataError("the ranking lacks this file", file=file, hint="rank again") from None
-    except (ValueError, OSError, csv.Error) as error:  # ValueError: no header, or no UTF-8
+    except OSError as error:
+        raise unreadable(file, error, file) from None
+    except (ValueError, csv.Error) as error:  # ValueError: no header, or no UTF-8
         raise DataError(f"not the measures of a ranking ({error})", file=file) from None
     if header != HEADER:
         raise DataError("not the columns of this version", file=file, row=1, value=header, hint="rank again")

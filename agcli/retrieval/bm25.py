@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.atomic import sha256, writing
-from agcli.errors import DataError, UsageError, did_you_mean
+from agcli.errors import DataError, UsageError, did_you_mean, unreadable
 
 Method = Literal["lucene", "robertson", "atire"]
 STOPWORDS = ("en", "en_plus", "da", "de", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh")
@@ -199,6 +199,8 @@ def open_index(folder: Path, ids: Sequence[str]) -> FirstStage:
     for name, expected in settings["files"].items():
         try:
             found = sha256(folder / name)
+        except PermissionError as error:
+            raise unreadable(folder / name, error, folder / name) from None
         except OSError as error:
             found = str(error.strerror)
         if found != expected:
@@ -214,6 +216,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise unreadable(path, error, path) from None
     except OSError as error:
         raise DataError(f"no BM25 index here ({error.strerror})", file=path, hint=_REBUILD) from None
     except ValueError:

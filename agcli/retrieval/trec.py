@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.errors import DataError, RunError
+from agcli.errors import DataError, RunError, unreadable
 from agcli.retrieval.order import descending
 
 RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
@@ -166,4 +166,4 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
     except UnicodeDecodeError:
         raise DataError("not a text file in UTF-8", file=path) from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error})", file=path) from None
+        raise unreadable(path, error, path) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +52,17 @@ def test_an_error_that_is_not_ours_is_not_hidden(ag: Ag, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("agcli.placement.choose", fail)
     assert isinstance(ag("finetune", code=1).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_whatever_the_system_refuses_is_named(ag: Ag, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "some/file")
+
+    monkeypatch.setattr("agcli.placement.choose", fail)
+    shown = ag("finetune", code=1).stderr
+    assert f"some/file: {os.strerror(number)}." in shown
+    assert "next: " in shown
 
 
 def test_an_error_message_wraps_no_path(ag: Ag, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -131,3 +133,19 @@ def test_wrong_calls(run: Run, line: str, code: int, words: str) -> None:
     assert result.exit_code == code, result.output
     assert words in result.stderr
     assert not Path("data").exists()
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.mkdir
+
+    def refuse(path: object, *rest: Any, **options: Any) -> None:
+        if Path(str(path)).parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        make(str(path), *rest, **options)
+
+    Path("closed").mkdir()
+    monkeypatch.setattr(os, "mkdir", refuse)
+    result = run("--dataset mine --task ranking --from files --negatives 3 --dev-fraction 0.2 --output closed/x")
+    assert result.exit_code == 1, result.output
+    assert "cannot write closed/x: Permission denied" in result.stderr
+    assert "next: " in result.stderr

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 import pytest
+from closed_files import close
 from source_files import nli_rows, write_txt
+from tiny_rankings import write_ranking_dataset
 
 from agcli.corpora import PreparedDataset, find_dataset, load_prepared, prepared, sample_folder
+from agcli.corpora.ranking.prepared import INDEX, load_ranking
 from agcli.corpora.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
+from agcli.retrieval import open_index
 
 Make = Callable[..., PreparedDataset]
 
@@ -212,3 +217,30 @@ def test_the_shipped_samples_are_what_prepare_makes_of_their_pairs(make: Make, n
 )
 def test_split_names(name: str, expected: tuple[str | None, str]) -> None:
     assert split_of(name) == expected
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ""])
+def test_prepared_data_that_may_not_be_read(name: str, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close(dataset / name, monkeypatch)
+    with pytest.raises(DataError, match=rf"{name or 'manifest.json'}: cannot be read \(Permission denied\)") as caught:
+        load_prepared(find_dataset(str(dataset), Path.cwd()))
+    assert f"chmod u+rX {dataset}" in str(caught.value.hint)
+
+
+def test_prepared_rows_that_may_not_be_read(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> NoReturn:
+        raise PermissionError(13, "Failed to open local file")  # as pyarrow says it
+
+    monkeypatch.setattr(pd, "read_parquet", refuse)
+    with pytest.raises(DataError, match=r"train\.parquet: cannot be read") as caught:
+        load_prepared(dataset)
+    assert f"chmod u+rX {dataset / 'train.parquet'}" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "corpus.arrow", "queries.parquet", "bm25/settings.json"])
+def test_ranking_data_that_may_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_ranking_dataset(tmp_path / "ranking").folder
+    close(folder / name, monkeypatch)
+    with pytest.raises(DataError, match=rf"{name}: cannot be read \(Permission denied\)") as caught:
+        open_index(folder / INDEX, load_ranking(folder).document_ids)
+    assert f"chmod u+rX {folder / name}" in str(caught.value.hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from agcli.atomic import folder_beside
 from agcli.corpora.files import SourceFile, disk_file, json_records
 from agcli.corpora.prepared import MANIFEST, read_manifest
 from agcli.corpora.ranking.candidates import Progress, build_index, search
@@ -89,9 +89,7 @@ def collect(
         return load_ranking(folder)
     with cells_hidden(files.credentialed):
         documents, split = _checked(files)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-        index = Path(aside)
+    with folder_beside(folder) as index:
         quiet = progress or (lambda what, done, total: None)
         stage = build_index(documents, index, analysis, quiet)
         rows = [(SPLIT, claim.id, claim.text) for claim in split.claims]

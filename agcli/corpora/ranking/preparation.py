@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow.compute as compute
 
 import agcli
+from agcli.atomic import folder_beside
 from agcli.corpora.catalogue import KNOWN, read_ranking
 from agcli.corpora.checks import ordered
 from agcli.corpora.lengths import percentiles
@@ -80,9 +80,8 @@ def _prepared(request: RankingRequest, progress: Progress) -> RankingDataset:
     train = checked.splits.get("train")
     if train:
         refuse_small(checks.relevant_documents(train), pool, sampling)
-    request.output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{request.output.name}.", dir=request.output.parent) as folder:
-        stage = build_index(collection.documents, Path(folder), analysis, progress)
+    with folder_beside(request.output) as folder:
+        stage = build_index(collection.documents, folder, analysis, progress)
         candidates = split_candidates(checked.splits, runs, stage, request.depth, progress)
         lists, filled = None, 0
         if train:
@@ -104,7 +103,7 @@ def _prepared(request: RankingRequest, progress: Progress) -> RankingDataset:
             _qrels(checked.splits),
             [each for found in candidates.values() for each in found],
             lists if lists is not None and len(lists) else None,
-            lambda target: _move(Path(folder), target),
+            lambda target: _move(folder, target),
         )
         return write_ranking(request.output, contents, manifest, overwrite=request.overwrite)
 

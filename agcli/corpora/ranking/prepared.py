@@ -25,7 +25,7 @@ from agcli.corpora.prepared import (
     load_prepared,
     read_manifest,
 )
-from agcli.errors import DataError
+from agcli.errors import DataError, unreadable
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -136,7 +136,7 @@ def load_ranking(folder: Path) -> RankingDataset:
     """Open a prepared ranking folder and check its files against the manifest's hashes.
 
     Raises:
-        DataError: no manifest, an unknown format, a file that is missing or altered.
+        DataError: no manifest, an unknown format, a file that is missing, cannot be read or is altered.
     """
     manifest = read_manifest(folder)
     if manifest.get("task") != TASK:
@@ -144,9 +144,13 @@ def load_ranking(folder: Path) -> RankingDataset:
     for name, recorded in manifest["files"].items():
         if name.startswith(f"{INDEX}/"):
             continue  # read where something is searched for, and checked there
-        if not (folder / name).is_file():
-            raise DataError("the manifest lists this file, but it is missing", file=folder / name)
-        if sha256(folder / name) != recorded:
+        try:
+            changed = sha256(folder / name) != recorded
+        except FileNotFoundError:
+            raise DataError("the manifest lists this file, but it is missing", file=folder / name) from None
+        except OSError as error:
+            raise unreadable(folder / name, error, folder / name) from None
+        if changed:
             raise DataError(
                 "the file differs from what the manifest recorded",
                 file=folder / name,
