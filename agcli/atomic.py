@@ -66,7 +66,7 @@ def open_whole(path: Path) -> Iterator[TextIO]:
 
 
 def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
-    """Remove what killed processes left half-written in a folder.
+    """Remove what killed processes left half-written in a folder; what cannot be removed stays.
 
     Args:
         folder: where to look.
@@ -80,7 +80,8 @@ def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 def write_folder(target: Path, write: Callable[[Path], object], hint: str | None = None) -> None:

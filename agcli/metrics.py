@@ -75,6 +75,16 @@ class Predictions:
         return np.asarray(self.predicted == self.gold)
 
 
+def prediction_rows(found: Predictions) -> list[Sequence[object]]:
+    """A header, then id, label, prediction and one probability a label of every example: lines of `predictions.csv`."""
+    labels = found.labels
+    rows: list[Sequence[object]] = [[*PREDICTION_COLUMNS[1:], *(f"p_{label}" for label in labels)]]
+    for row, identifier in enumerate(found.ids):
+        gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
+        rows.append([identifier, gold, predicted, *map(float, found.probabilities[row])])
+    return rows
+
+
 def read_predictions(path: Path, split: str) -> Predictions:
     """The predictions on one split, from a run's `predictions.csv`.
 

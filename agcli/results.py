@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 
 from agcli.atomic import clear_leftovers, write_folder, write_text, writing
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError, unreadable
-from agcli.metrics import PREDICTION_COLUMNS, Predictions, read_predictions
+from agcli.metrics import Predictions, read_predictions
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -157,17 +157,20 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("w")
         with file:
+            alone = True
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                clear_leftovers(self.path)
             except (BlockingIOError, PermissionError):  # EWOULDBLOCK; EACCES where NFS imitates flock
                 raise RunError(
                     f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
                 ) from None
             except OSError as error:
+                alone = False
                 why = f"the file system of {self.path} has no flock ({error.strerror})"
                 warn(f"{why}: nothing keeps another process from writing there at the same time.")
             try:
+                if alone:
+                    clear_leftovers(self.path)
                 yield
             finally:
                 (self.path / ".lock").unlink(missing_ok=True)
@@ -229,16 +232,6 @@ class RunFolder:
         if not isinstance(value, dict):
             raise DataError("not a JSON object", file=path)
         return value
-
-
-def prediction_rows(found: Predictions) -> list[Sequence[object]]:
-    """A header, then id, label, prediction and one probability a label of every example: lines of `predictions.csv`."""
-    labels = found.labels
-    rows: list[Sequence[object]] = [[*PREDICTION_COLUMNS[1:], *(f"p_{label}" for label in labels)]]
-    for row, identifier in enumerate(found.ids):
-        gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
-        rows.append([identifier, gold, predicted, *map(float, found.probabilities[row])])
-    return rows
 
 
 def open_run(path: Path) -> RunFolder:

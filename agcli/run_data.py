@@ -16,9 +16,8 @@ from agcli.batching import Examples, Rows, nested_subset, padding_values
 from agcli.corpora.prepared import PreparedDataset
 from agcli.corpora.ranking.prepared import RankingDataset
 from agcli.errors import DataError, DivergedError, UsageError, cells_hidden
-from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
+from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline, prediction_rows
 from agcli.options import DataOptions, RankingOptions
-from agcli.results import prediction_rows
 from agcli.retrieval import MEASURES, measure
 from agcli.tasks import Classification, Ranking, relevance_scores
 from agcli.tasks.ranking import LOSSES, RankingLoss

@@ -17,8 +17,8 @@ from closed_files import close
 from tiny_runs import listed
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
-from agcli.metrics import Predictions
-from agcli.results import RunFolder, StepTable, csv_text, open_run, prediction_rows
+from agcli.metrics import Predictions, prediction_rows
+from agcli.results import RunFolder, StepTable, csv_text, open_run
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
 
@@ -169,6 +169,39 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path) -
     (tmp_path / "metrics.json").touch()
     with RunFolder(tmp_path).locked(print):
         assert listed(tmp_path) == [".lock", "metrics.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_leftover_that_cannot_be_removed_is_not_taken_for_a_lock(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".tmp":
+            raise OSError(number, os.strerror(number), str(path))
+        unlink(path, missing_ok)
+
+    (tmp_path / ".metrics.json.77.tmp").touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    warnings: list[str] = []
+    with RunFolder(tmp_path).locked(warnings.append):
+        assert listed(tmp_path) == [".lock", ".metrics.json.77.tmp"]
+    assert warnings == []
+    assert listed(tmp_path) == [".metrics.json.77.tmp"]
+
+
+def refused(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_an_error_under_the_lock_is_not_taken_for_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agcli.results.clear_leftovers", refused)
+    warnings: list[str] = []
+    with pytest.raises(OSError, match="Input/output"), RunFolder(tmp_path).locked(warnings.append):
+        pass
+    assert warnings == []
+    assert listed(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from test_figures import said
 
 from agcli.ablation.report import Report, write_report
-from agcli.metrics import Predictions
+from agcli.metrics import Predictions, prediction_rows
 from agcli.paper.recipes import recipe
 from agcli.paper.settings import weights_tried
-from agcli.results import RunFolder, prediction_rows
+from agcli.results import RunFolder
 
 BERT = "google-bert/bert-base-uncased"
 

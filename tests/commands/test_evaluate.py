@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from agcli.commands.app import app
 from agcli.corpora.prepared import COLUMNS
-from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline
-from agcli.results import RunFolder, State, prediction_rows
+from agcli.metrics import METRICS, Predictions, classification_metrics, majority_baseline, prediction_rows
+from agcli.results import RunFolder, State
 
 LABELS = ("no", "yes", "maybe")
 
