@@ -85,8 +85,22 @@ def prediction_rows(found: Predictions) -> list[Sequence[object]]:
     return rows
 
 
-def read_predictions(path: Path, split: str) -> Predictions:
+def without_mark(text: str) -> str:
+    """The text of a cell of an older version, which put an apostrophe before what a spreadsheet takes for a formula.
+
+    It put another one where there was one already, so that taking the first off gives every text back.
+    """
+    is_marked = text.startswith("'") and text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r"))
+    return text[1:] if is_marked else text
+
+
+def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predictions:
     """The predictions on one split, from a run's `predictions.csv`.
+
+    Args:
+        path: the file.
+        split: the split.
+        marked: whether its cells are to be read by `without_mark`.
 
     Raises:
         DataError: the file is missing, cannot be read or is damaged, or has no such split.
@@ -107,6 +121,8 @@ def read_predictions(path: Path, split: str) -> Predictions:
     labels = tuple(column.removeprefix("p_") for column in header[4:])
     try:
         chosen = [row for row in rows if row[0] == split]
+        if marked:
+            chosen = [[row[0], *map(without_mark, row[1:4]), *row[4:]] for row in chosen]
         gold = [labels.index(row[2]) for row in chosen]
         probabilities = np.array([row[4:] for row in chosen], dtype=np.float64)
     except (ValueError, IndexError):

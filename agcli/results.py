@@ -30,6 +30,9 @@ State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
 RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
+_CELLS_UNMARKED_SINCE = "long_claims"
+"""An option that came together with tables whose cells are those of the source: older runs do not record it, and
+their cells are read by `metrics.without_mark`."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,9 @@ class RunFolder:
         Raises:
             DataError: `predictions.csv` is missing or damaged, or has no such split.
         """
-        return read_predictions(self.path / "predictions.csv", split)
+        config = self._find_json("config.json")
+        marked = config is not None and _CELLS_UNMARKED_SINCE not in config
+        return read_predictions(self.path / "predictions.csv", split, marked=marked)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What a JSON file of the folder holds.

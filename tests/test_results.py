@@ -18,6 +18,7 @@ from tiny_runs import listed
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.metrics import Predictions, prediction_rows
+from agcli.options import OPTIONS
 from agcli.results import RunFolder, StepTable, csv_text, open_run
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
@@ -61,6 +62,27 @@ def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
         header, *rows = csv.reader(file)
     assert header == ["split", "id", "label", "prediction", "p_=yes", "p_no", "p_-"]
     assert [row[1] for row in rows[:4]] == ["=1+1", "+2", "-3", "@cmd"]
+
+
+def marked(text: object) -> object:
+    """A cell as older versions wrote it, which kept spreadsheets from running it."""
+    is_formula = isinstance(text, str) and text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{text}" if is_formula else text
+
+
+def test_an_older_runs_cells_lose_their_mark_and_no_others_do(tmp_path: Path) -> None:
+    """Runs of the version that wrote marks lack an option that came when it ceased to."""
+    found = predicted()
+    rows = prediction_rows(found)
+    new, old = RunFolder(tmp_path / "new"), RunFolder(tmp_path / "old")
+    for run, written in ((new, rows), (old, [rows[0], *([marked(cell) for cell in row] for row in rows[1:])])):
+        run.path.mkdir()
+        run.write_json("config.json", {name: None for name in OPTIONS if run is new or name != "long_claims"})
+        run.write_predictions({"dev": written})
+        again = run.load_predictions("dev")
+        assert (again.ids, again.labels, again.gold.tolist()) == (found.ids, found.labels, found.gold.tolist())
+    assert "'=1+1" in (old.path / "predictions.csv").read_text()
+    assert "long_claims" in OPTIONS, "what tells an older run from a newer one: keep it, or record another mark"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from agcli.errors import DataError, UsageError, cells_hidden, shortened, unreadable
+from agcli.metrics import without_mark
 from agcli.results import open_run
 from agcli.retrieval import MEASURES, QueryMeasures, read_qrels
 from agcli.trained_on import Overlap
@@ -186,7 +187,8 @@ def _described(folder: Path) -> dict[str, Any]:
         texts = {name: str(told[name]) for name in ("dataset", "digest", "split")}
         overlap = Overlap(**told["trained_on"]) if told.get("trained_on") else None
         depth, credentialed = int(told["depth"]), bool(told.get("credentialed"))
-        return {**texts, "depth": depth, "credentialed": credentialed, "trained_on": overlap}
+        marked = "claims_cut" not in told  # recorded since cells are those of the source
+        return {**texts, "depth": depth, "credentialed": credentialed, "trained_on": overlap, "marked": marked}
     except OSError as error:
         raise unreadable(file, error, file) from None
     except (ValueError, TypeError, KeyError) as error:
@@ -195,8 +197,9 @@ def _described(folder: Path) -> dict[str, Any]:
 
 def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
     file = folder / "per_query.csv"
+    told = dict(told)
     with cells_hidden(told["credentialed"]):
-        first_stage, reranked = _read_measures(file)
+        first_stage, reranked = _read_measures(file, told.pop("marked"))
         qrels = read_qrels(folder / "qrels.trec")
     judged = {query for query, grades in qrels.items() if any(grade >= 1 for grade in grades.values())}
     unmatched = len(judged ^ set(reranked.queries))
@@ -205,8 +208,8 @@ def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
     return SavedRanking(given, folder, **told, first_stage=first_stage, reranked=reranked, qrels=qrels)
 
 
-def _read_measures(file: Path) -> tuple[QueryMeasures, QueryMeasures]:
-    """Measures of the first stage and of the model, from `per_query.csv`."""
+def _read_measures(file: Path, marked: bool) -> tuple[QueryMeasures, QueryMeasures]:
+    """Measures of the first stage and of the model, from `per_query.csv`; see `read_predictions` for `marked`."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             header, *rows = list(csv.reader(stream))
@@ -221,7 +224,7 @@ def _read_measures(file: Path) -> tuple[QueryMeasures, QueryMeasures]:
     if not rows:
         raise DataError("the ranking has no judged query, so that there is nothing to judge it by", file=file)
     parsed = [_parsed(cells, file, row) for row, cells in enumerate(rows, start=2)]
-    queries = tuple(query for query, _, _ in parsed)
+    queries = tuple(without_mark(query) if marked else query for query, _, _ in parsed)
     if len(set(queries)) < len(queries):
         raise DataError("a query has two rows", file=file, column="query")
     retrieved = np.array([found for _, found, _ in parsed], dtype=np.bool_)

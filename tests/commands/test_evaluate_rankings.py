@@ -54,7 +54,8 @@ def saved(folder: Path, before: Ranks, after: Ranks, *, prefix: str = "q", **tol
     ]
     (folder / "per_query.csv").write_text(csv_text([header, *rows]))
     (folder / "qrels.trec").write_text("".join(qrels_lines(q, {f"d{i}": 1}) for i, q in enumerate(first.queries)))
-    metrics = {"task": "ranking", "dataset": "health", "digest": "abc", "split": "test", "depth": DEPTH, **told}
+    metrics = {"task": "ranking", "dataset": "health", "digest": "abc", "split": "test", "depth": DEPTH}
+    metrics |= {"claims_cut": 0, **told}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 
@@ -208,6 +209,18 @@ def test_ids_with_signs_are_read_back(tmp_path: Path) -> None:
     ranking = saved(tmp_path / "one", drawn(1), drawn(2), prefix="=q")
     assert "\n=q0," in (ranking / "per_query.csv").read_text()
     assert told(ranking)["queries"] == QUERIES
+
+
+def test_ids_that_an_older_version_marked_are_read_back(tmp_path: Path) -> None:
+    """Rankings of the version that put an apostrophe before such ids do not record the claims that were cut."""
+    old, new = (saved(tmp_path / name, drawn(1), drawn(2), prefix="=q") for name in ("old", "new"))
+    edit(old / "per_query.csv", lambda text: text.replace("\n=q", "\n'=q"))
+    edit(old / "metrics.json", lambda text: text.replace('"claims_cut": 0, ', "").replace(', "claims_cut": 0', ""))
+    assert "'=q" in (old / "per_query.csv").read_text()
+    [comparison] = told(old, new)["comparisons"]
+    assert all(comparison["all"][name]["equal"] == QUERIES for name in MEASURES)
+    quoted = saved(tmp_path / "quoted", drawn(1), drawn(2), prefix="'=q")
+    assert told(quoted)["queries"] == QUERIES
 
 
 def test_a_re_ranker_below_its_first_stage_is_said(tmp_path: Path) -> None:
