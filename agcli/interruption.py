@@ -10,7 +10,11 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether somebody asked the process to stop. A second signal raises KeyboardInterrupt at once."""
+    """Whether somebody asked the process to stop. A further SIGINT, a second Ctrl-C, raises KeyboardInterrupt at once.
+
+    A further SIGTERM does not: `timeout` and batch systems send it to a process and to its group, so that one wish to
+    stop arrives several times.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -21,9 +25,10 @@ class Interruption:
         return self.signal is not None
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt(f"ended by SIGINT after {self.signal.name}")
 
 
 @contextmanager

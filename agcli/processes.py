@@ -25,6 +25,8 @@ from agcli.interruption import Interruption
 _LOOK_SECONDS = 0.2
 """How often a waiting parent looks whether it has been asked to stop."""
 _FAREWELL_SECONDS = 5.0
+_SAVING_SECONDS = 60.0
+"""How long a process that is told to end may take to finish its step and save its state."""
 _DIE_FIRST = Path("/proc/self/oom_score_adj")
 
 
@@ -161,10 +163,10 @@ class Child:
             return
         if self._stop.signal is None:
             self.process.join(_FAREWELL_SECONDS)
-        for end in (self.process.terminate, self.process.kill):
+        for end, seconds in ((self.process.terminate, _SAVING_SECONDS), (self.process.kill, _FAREWELL_SECONDS)):
             if self.process.is_alive():
                 end()
-                self.process.join(_FAREWELL_SECONDS)
+                self.process.join(seconds)
 
 
 def _last_words(exit_code: int | None) -> str:

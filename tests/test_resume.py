@@ -216,6 +216,23 @@ def test_interrupted_runs_save_their_state_and_go_on(whole: Runs, broken: Runs, 
     assert differing(whole, broken) == []
 
 
+def test_sigterm_that_arrives_again_while_the_state_is_saved_breaks_nothing_off(whole: Runs, broken: Runs) -> None:
+    def terminate() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def prepare() -> None:
+        at_call(5, terminate, STEP)()
+        at_call(3, terminate, (checkpoint, "save"))()  # the first two are those of steps 2 and 4
+
+    ended = broken.ag(before=prepare)
+    assert ended.code == 130
+    assert "Traceback" not in ended.said
+    assert broken.run.read_json("status.json")["reason"].startswith("interrupted by SIGTERM after step 5 of 18")
+    assert checkpoint.newest(broken.run.checkpoints).folder == broken.run.checkpoints / checkpoint.name_of(5)
+    assert broken.resume().code == 0
+    assert differing(whole, broken) == []
+
+
 def test_the_command_that_an_interruption_names_goes_on_with_the_runs_own_settings(whole: Runs, broken: Runs) -> None:
     assert broken.ag(before=at_call(5, lambda: os.kill(os.getpid(), signal.SIGINT), STEP)).code == 130
     bare = Runs(broken.folder, {})

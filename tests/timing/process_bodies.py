@@ -6,6 +6,9 @@ import os
 import signal
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
+
+from agcli.interruption import watched
 
 
 def echo(pipe: Connection, threads: int, greeting: str) -> None:
@@ -25,3 +28,14 @@ def hang(pipe: Connection, threads: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe.send("here")
     time.sleep(600)
+
+
+def save_slowly(pipe: Connection, threads: int, state: Path) -> None:
+    """Body of a process that is asked to stop, and takes its time to save its state."""
+    with watched() as stop:
+        pipe.send("here")
+        while stop.signal is None:
+            time.sleep(0.01)
+        for _ in range(50):
+            time.sleep(0.01)
+        state.write_text(f"saved after {stop.signal.name}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from process_bodies import echo, fall, hang
+from process_bodies import echo, fall, hang, save_slowly
 
 from agcli import processes
 from agcli.errors import InterruptedRunError
@@ -20,7 +22,8 @@ Make = Callable[..., TimingRequest]
 
 def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """One test for three processes that start together, as each takes its time."""
-    monkeypatch.setattr(processes, "_FAREWELL_SECONDS", 0.3)
+    for name in ("_FAREWELL_SECONDS", "_SAVING_SECONDS"):
+        monkeypatch.setattr(processes, name, 0.3)
     stop = Interruption()
     echoing, falling, hanging = Child(echo, "hello", stop=stop), Child(fall, stop=stop), Child(hang, stop=stop)
     try:
@@ -40,3 +43,16 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
         for child in (echoing, falling, hanging):
             child.close()
     assert not any(child.process.is_alive() for child in (echoing, falling, hanging))
+
+
+def test_one_that_is_told_to_end_twice_saves_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`timeout` sends SIGTERM to all processes of a group, and the parent sends it to its children once more."""
+    monkeypatch.setattr(processes, "_FAREWELL_SECONDS", 0.1)
+    stop = Interruption()
+    child = Child(save_slowly, tmp_path / "state", stop=stop)
+    assert child.answer() == "here"
+    stop.signal = signal.SIGTERM
+    os.kill(child.process.pid or 0, signal.SIGTERM)
+    child.close()
+    assert (tmp_path / "state").read_text() == "saved after SIGTERM"
+    assert child.process.exitcode == 0
