@@ -6,7 +6,6 @@ pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Mar
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,9 @@ from agcli.paper.names import row_name
 from agcli.paper.notes import given_beside
 from agcli.paper.printed import printed
 from agcli.paper.rendering import markdown, records
+from agcli.ranking_evaluation import open_ranking
 from agcli.results import RunFolder, csv_text
+from agcli.retrieval import MEASURES
 from agcli.statistics import FEWEST_SEEDS, Contrast, Interval, crossed_bootstrap, power, power_line
 
 
@@ -157,10 +158,10 @@ def _scores(cells: Sequence[Path]) -> Floats:
 
 def _example_scores(cell: Path) -> dict[str, float]:
     """Test example -> whether it was answered right; of a ranking claim -> its reciprocal rank."""
-    ranking = cell / "rankings" / "test" / "per_query.csv"
-    if ranking.is_file():
-        with ranking.open(encoding="utf-8", newline="") as file:
-            return {line["query"]: float(line["reranked:RR"]) for line in csv.DictReader(file)}
+    ranking = cell / "rankings" / "test"
+    if (ranking / "per_query.csv").is_file():
+        measures = open_ranking(ranking).reranked
+        return dict(zip(measures.queries, measures.values[:, MEASURES.index("RR")].tolist(), strict=True))
     predictions = RunFolder(cell).load_predictions("test")
     return dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
 

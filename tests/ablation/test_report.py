@@ -13,11 +13,13 @@ from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
 from test_figures import said
 
-from agcli.ablation.report import Report, write_report
+from agcli.ablation.report import Report, _scores, write_report
 from agcli.metrics import Predictions, prediction_rows
 from agcli.paper.recipes import recipe
 from agcli.paper.settings import weights_tried
-from agcli.results import RunFolder
+from agcli.ranking_evaluation.saved import HEADER
+from agcli.results import RunFolder, csv_text
+from agcli.retrieval import MEASURES
 
 BERT = "google-bert/bert-base-uncased"
 
@@ -208,3 +210,16 @@ def save_answers(cell: Path, right: int) -> None:
     ids = tuple(map(str, range(40)))
     found = Predictions(ids, ("yes", "no"), gold, np.eye(2)[answers])
     RunFolder(cell).write_predictions({"test": prediction_rows(found)})
+
+
+def test_claims_that_an_older_version_marked_are_those_of_the_other_cells(tmp_path: Path) -> None:
+    """A sweep may have been begun with the version that put an apostrophe before signs."""
+    for name, mark, told in (("old", "'", {}), ("new", "", {"claims_cut": 0})):
+        folder = tmp_path / name / "rankings" / "test"
+        folder.mkdir(parents=True)
+        rows = [[f"{mark}-{claim}", 1, *[0.25] * len(MEASURES), *[0.5] * len(MEASURES)] for claim in range(3)]
+        (folder / "per_query.csv").write_text(csv_text([HEADER, *rows]))
+        (folder / "qrels.trec").write_text("".join(f"-{claim} 0 d 1\n" for claim in range(3)))
+        metrics = {"task": "ranking", "dataset": "health", "digest": "abc", "split": "test", "depth": 9, **told}
+        RunFolder(folder).write_json("metrics.json", metrics)
+    assert _scores([tmp_path / "old", tmp_path / "new"]).tolist() == [[0.5] * 3] * 2
