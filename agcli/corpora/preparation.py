@@ -20,6 +20,8 @@ from agcli.corpora.prepared import COLUMNS, FORMAT, PreparedDataset, check_targe
 from agcli.corpora.request import DEV_FRACTION, PrepareRequest
 from agcli.errors import DataError, ModelError
 
+_NAMED = 6
+
 
 @dataclass(frozen=True)
 class _Checked:
@@ -92,7 +94,8 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> _Checked:
     warnings = [f"{split}: {n} dropped ({why})" for split, counts in dropped.items() for why, n in counts.items()]
     warnings += leaks.contradictory_warnings(shared)
     if "train" not in splits:
-        warnings.append("no training data: a model can be judged on this set, but not trained")
+        left_alone = _left_alone(corpus)
+        warnings.append(f"no training data: a model can be judged on this set, but not trained{left_alone}")
     splits, cuts, not_used = _cut(splits, request)
     files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
     warnings += not_used
@@ -161,7 +164,7 @@ def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, Sour
         raise DataError(problem, file=request.source, hint="name it: --train FILE")
     if set(sources) == {"train"} and not to_cut:
         raise DataError(
-            "only training data: at least train and a held-out file are needed",
+            f"only training data: at least train and a held-out file are needed{_left_alone(corpus)}",
             file=sources["train"].file,
             hint=(
                 "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, "
@@ -172,6 +175,13 @@ def _with_roles(corpus: Corpus, request: PrepareRequest) -> tuple[dict[str, Sour
     if set(sources) == {"train", "dev"} and "dev" not in corpus.named and request.test_fraction is None:
         return {"train": sources["train"], "test": sources["dev"]}, {"dev": "test"}
     return {split: sources[split] for split in checks.ordered(sources)}, {}
+
+
+def _left_alone(corpus: Corpus) -> str:
+    """The files that were not used, and why, as an aside for messages about a split that is missing."""
+    files = [f"{file} ({why})" for file, why in corpus.not_used.items()]
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return f"; not used: {', '.join(files[:_NAMED])}{more}" if files else ""
 
 
 def _frame(pairs: list[Pair]) -> pd.DataFrame:

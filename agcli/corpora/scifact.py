@@ -30,6 +30,7 @@ def read(request: PrepareRequest) -> Corpus:
     corpus_file = _corpus_file(request)
     documents = _documents(corpus_file)
     splits, sources, not_used = {}, list(source_records("corpus", corpus_file)), dict(files.not_used)
+    not_used.pop(corpus_file.name, None)
     for split, file in files.by_split.items():
         if split not in files.named and not _has_evidence(file):
             not_used[file.name] = "no labels"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from agcli.corpora.files import SourceFile
+from agcli.corpora.files import SourceFile, json_records, text_lines
 from agcli.corpora.prepared import SPLITS
 from agcli.errors import DataError
 
@@ -22,45 +23,59 @@ _SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+_NUMBERED = re.compile(rf"({'|'.join(_SPLIT_WORDS)})([0-9]+)")
 _SUFFIX_ORDER = (".jsonl", ".ndjson", ".txt", ".tsv", ".csv", ".parquet", ".json")
 _NAMED = 6
+NO_SPLIT = "its name speaks of no split, or of several"
 
 
 def split_of(name: str) -> tuple[str | None, str]:
     """The split that a name speaks of, and the rest of the name; None where it speaks of none.
 
-    `multinli_1.0_dev_matched` -> (`dev`, `multinli 1 0`). MultiNLI's mismatched sets belong to no split: the paper
-    tests on the matched one.
+    `multinli_1.0_dev_matched` -> (`dev`, `multinli 1 0`), `train2` -> (`train`, `2`). MultiNLI's mismatched sets belong
+    to no split: the paper tests on the matched one.
     """
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    apart = (_NUMBERED.sub(r"\1 \2", word) if _NUMBERED.fullmatch(word) else word for word in _words(name))
+    words = " ".join(apart).split()
     splits = [_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS]
     rest = " ".join(word for word in words if word not in _SPLIT_WORDS and word != "matched")
     return (splits[0] if len(splits) == 1 and "mismatched" not in words else None), rest
 
 
-def split_files(files: Iterable[SourceFile], suffixes: Iterable[str]) -> tuple[dict[str, SourceFile], dict[str, str]]:
-    """Choose one file a split, and say why the other split files are not used.
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+
+
+def split_files(files: Iterable[SourceFile], suffixes: Sequence[str]) -> tuple[dict[str, SourceFile], dict[str, str]]:
+    """Choose one file a split, and say why the other tables, and files of splits that are then missing, are not used.
 
     Files that belong together share their folder, their kind and their name but for the split word. Of several such
     families the one with a train file, the most splits, the shallowest folder and the richest format is taken. One
     that has a train file only takes its held-out files from the others.
+
+    Args:
+        files: the files of a source.
+        suffixes: of the files that can be read.
 
     Raises:
         DataError: two files give one split, and nothing says which of them is meant.
     """
     families: dict[_Family, dict[str, SourceFile]] = defaultdict(dict)
     not_used: dict[str, str] = {}
+    unread: list[SourceFile] = []
     for file in files:
         split, rest = split_of(file.stem)
         if file.suffix not in suffixes:
-            continue
-        if split:
+            unread.append(file)
+        elif split:
             family = families[_Family(file.folder, rest, file.suffix, file.packing)]
             if split in family:
                 raise _twice(split, [family[split], file])
             family[split] = file
         elif "mismatched" in file.stem.lower():
             not_used[file.name] = "the mismatched set is not part of the task"
+        elif _is_table(file):
+            not_used[file.name] = NO_SPLIT
     if not families:
         return {}, not_used
     chosen = min(families, key=lambda family: _preference(family, families[family]))
@@ -73,7 +88,21 @@ def split_files(files: Iterable[SourceFile], suffixes: Iterable[str]) -> tuple[d
     for file in (file for family in others.values() for file in family.values() if file not in by_split.values()):
         given = split_of(file.stem)[0] in by_split
         not_used[file.name] = "another file gives this split" if given else f"its name does not go with {named}"
+    for file in unread:
+        split, _ = split_of(file.stem)
+        if split and split not in by_split:
+            not_used[file.name] = f"{file.suffix or 'a file without a suffix'} is not read: {', '.join(suffixes)} are"
     return {split: by_split[split] for split in SPLITS if split in by_split}, not_used
+
+
+def _is_table(file: SourceFile) -> bool:
+    """Whether a file with a table's suffix is one: `README.txt` has no tabs, `config.json` no second record."""
+    try:
+        if file.suffix == ".txt":
+            return "\t" in next(text_lines(file), (1, ""))[1]
+        return file.suffix != ".json" or len([*islice(json_records(file), 2)]) > 1
+    except DataError:
+        return False
 
 
 class _Family(NamedTuple):
@@ -118,14 +147,22 @@ def _held_out(families: Mapping[_Family, Mapping[str, SourceFile]]) -> dict[str,
     Raises:
         DataError: there are several for one split.
     """
+    return one_each(each for family in families.values() for each in family.items() if each[0] != "train")
+
+
+def one_each(named: Iterable[tuple[str, SourceFile]]) -> dict[str, SourceFile]:
+    """The one file of each split.
+
+    Raises:
+        DataError: there are several for one split.
+    """
     found: dict[str, list[SourceFile]] = defaultdict(list)
-    for family in families.values():
-        for split, file in family.items():
-            found[split] += [file] if split != "train" else []
+    for split, file in named:
+        found[split].append(file)
     for split, files in found.items():
         if len(files) > 1:
             raise _twice(split, files)
-    return {split: files[0] for split, files in found.items() if files}
+    return {split: files[0] for split, files in found.items()}
 
 
 def _twice(split: str, files: Sequence[SourceFile]) -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agcli.corpora.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
 from agcli.corpora.request import PrepareRequest, choose_files
@@ -39,7 +40,7 @@ def read(request: PrepareRequest) -> Corpus:
     splits = {split: part for split, (part, _) in parts.items()}
     sources = tuple(record for _, records in parts.values() for record in records)
     if request.split_column:
-        return _by_split_column(splits.popitem()[1], sources, request.split_column)
+        return replace(_by_split_column(splits.popitem()[1], sources, request.split_column), not_used=files.not_used)
     return Corpus(None, splits, sources, files.not_used, files.named)
 
 

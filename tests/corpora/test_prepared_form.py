@@ -213,6 +213,11 @@ def test_the_shipped_samples_are_what_prepare_makes_of_their_pairs(make: Make, n
         ("training-set", ("train", "set")),
         ("train_test", (None, "")),
         ("constrain", (None, "constrain")),
+        ("Train2", ("train", "2")),
+        ("data_dev_10", ("dev", "data 10")),
+        ("test1_train", (None, "1")),
+        ("contest2", (None, "contest2")),
+        ("test2b", (None, "test2b")),
     ],
 )
 def test_split_names(name: str, expected: tuple[str | None, str]) -> None:

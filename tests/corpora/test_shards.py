@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +22,10 @@ def put(path: Path, rows: list[tuple[str, str, str]]) -> None:
     frame = pd.DataFrame(rows, columns=HEADER)
     if path.suffix == ".parquet":
         frame.to_parquet(path)
-    elif path.suffix == ".jsonl":
-        frame.to_json(path, orient="records", lines=True)
+    elif ".json" in path.name:
+        frame.to_json(path, orient="records", lines=".jsonl" in path.name)
     else:
-        frame.to_csv(path, index=False, sep="\t" if ".tsv" in path.name else ",")
+        frame.to_csv(path, index=False, sep="," if ".csv" in path.name else "\t")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl", "csv", "tsv.gz"])
@@ -127,3 +128,73 @@ def test_shards_of_claims_are_joined_too(tmp_path: Path, make: Make) -> None:
     write_jsonl(tmp_path / "test.jsonl", nli_rows(6, "t"))
     prepared = make("multinli", source=str(tmp_path))
     assert sum(len(prepared.splits[split]) for split in ("train", "dev")) == 24
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (("train1.csv", "train2.csv", "test.csv"), "train"),
+        (("train1.parquet", "train2.parquet", "test.parquet"), "train"),
+        (("train.csv", "test1.csv", "test2.csv"), "test"),
+        (("train.csv", "train2.csv", "test.csv"), "train"),
+        (("my_train01.jsonl.gz", "my_train02.jsonl.gz", "my_test.jsonl.gz"), "train"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_number_behind_a_split_word_is_no_other_word(
+    tmp_path: Path, make: Make, names: tuple[str, ...], split: str, zipped: bool
+) -> None:
+    for n, name in enumerate(names):
+        put(tmp_path / "set" / name, nli_rows(12, f"f{n}"))
+    source = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "set") if zipped else tmp_path / "set"
+    with pytest.raises(DataError, match=f"2 files give {split}: ") as caught:
+        make("own", source=str(source))
+    assert all(name in str(caught.value) for name in names if split in name)
+
+
+def test_one_numbered_file_a_split_is_read(tmp_path: Path, make: Make) -> None:
+    put(tmp_path / "train2.csv", nli_rows(30))
+    put(tmp_path / "test2.csv", nli_rows(6, "t"))
+    put(tmp_path / "constrain1.csv", nli_rows(6, "c"))
+    prepared = make("own", source=str(tmp_path))
+    assert len(prepared.splits["test"]) == 6
+    assert list(prepared.manifest["not_used"]) == ["constrain1.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "txt", "jsonl", "json", "parquet", "csv.gz"])
+def test_tables_whose_names_speak_of_no_split_are_named(tmp_path: Path, make: Make, suffix: str) -> None:
+    put(tmp_path / "test.csv", nli_rows(6, "t"))
+    put(tmp_path / f"mydata.{suffix}", nli_rows(30))
+    (tmp_path / "README.txt").write_text("Pairs of texts.\n")
+    (tmp_path / "config.json").write_text('{"labels": 3}\n')
+    (tmp_path / "empty.txt").touch()
+    manifest = make("own", source=str(tmp_path)).manifest
+    assert list(manifest["not_used"]) == [f"mydata.{suffix}"]
+    assert any(f"no training data: a model can be judged on this set, but not trained; not used: mydata.{suffix} "
+               "(its name speaks of no split" in line for line in manifest["warnings"])  # fmt: skip
+
+
+def test_only_training_data_names_what_was_left_alone(tmp_path: Path, make: Make) -> None:
+    put(tmp_path / "train.csv", nli_rows(30))
+    put(tmp_path / "heldout.csv", nli_rows(6, "t"))
+    with pytest.raises(DataError, match=r"only training data: .* are needed; not used: heldout\.csv \("):
+        make("own", source=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["train.xlsx", "train.zip", "my_train.tar.gz", "train1.arrow"])
+def test_a_split_in_a_kind_of_file_that_is_not_read_is_named(tmp_path: Path, make: Make, name: str) -> None:
+    put(tmp_path / "test.csv", nli_rows(6, "t"))
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "test.py").write_bytes(b"x")
+    manifest = make("own", source=str(tmp_path)).manifest
+    assert list(manifest["not_used"]) == [name]
+    assert "is not read: .tsv, .txt, .csv" in manifest["not_used"][name]
+    assert any(f"not used: {name} (" in line for line in manifest["warnings"])
+
+
+def test_a_split_column_does_not_hide_what_was_left_alone(tmp_path: Path, make: Make) -> None:
+    rows = [(*row, "train" if n < 12 else "test") for n, row in enumerate(nli_rows(24))]
+    pd.DataFrame(rows, columns=[*HEADER, "part"]).to_csv(tmp_path / "train.csv", index=False)
+    put(tmp_path / "mydata.csv", nli_rows(6, "m"))
+    prepared = make("own", source=str(tmp_path), split_column="part")
+    assert list(prepared.manifest["not_used"]) == ["mydata.csv"]

@@ -42,7 +42,8 @@ def read(files: list[SourceFile]) -> RankingCollection:
         DataError: no corpus, no claims that cite anything, or broken records.
     """
     corpus = corpus_file(files)
-    by_split, not_used = split_files([file for file in files if file.stem.startswith("claims")], (".jsonl",))
+    claims_files = [file for file in files if file.stem.startswith("claims")]
+    by_split, not_used = split_files(claims_files, (".jsonl",))
     splits = {split: _split(file) for split, file in by_split.items()}
     bare = {split for split, found in splits.items() if not found.judgements}
     not_used |= {by_split[split].name: "no cited documents" for split in bare}

@@ -23,7 +23,7 @@ from agcli.corpora.ranking.collection import (
     wrong_type,
 )
 from agcli.corpora.ranking.json_object import members
-from agcli.corpora.splits import split_of
+from agcli.corpora.splits import one_each, split_of
 from agcli.corpora.tables import source_records
 from agcli.errors import DataError
 
@@ -42,7 +42,9 @@ def read(files: list[SourceFile]) -> RankingCollection:
         DataError: a file that is missing, a claim that occurs twice, or broken JSON.
     """
     corpus = _only(files, "data_abst", "", "data_abst_200k_pure.json")
-    claims = {split: file for file in files if file.stem.endswith(_CLAIMS) and (split := split_of(file.stem)[0])}
+    claims = one_each(
+        (split, file) for file in files if file.stem.endswith(_CLAIMS) and (split := split_of(file.stem)[0])
+    )
     if not claims:
         raise DataError("no claims here", allowed=[f"{{train,dev,test}}_{_CLAIMS}.json"])
     splits = {split: _split(split, claims[split]) for split in SPLITS if split in claims}

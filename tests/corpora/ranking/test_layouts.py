@@ -189,3 +189,11 @@ def test_a_missing_file_is_named(tmp_path: Path, prepare_claims: Prepare, gone: 
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(DataError, match="no corpus.jsonl here" if gone == "corpus.jsonl" else "no judgements here"):
         prepare_claims(folder)
+
+
+def test_two_files_of_cross_genre_ir_for_one_split_are_named(tmp_path: Path, prepare_claims: Prepare) -> None:
+    folder = write_cross_genre_ir(tmp_path / "x", small())
+    twin = folder / "train2_data_claim_pmid_dict.json"
+    twin.write_text((folder / "train_data_claim_pmid_dict.json").read_text())
+    with pytest.raises(DataError, match=r"2 files give train: train2_data_claim_pmid_dict\.json, train_data_claim"):
+        prepare_claims(folder)
