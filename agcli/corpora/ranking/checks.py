@@ -202,22 +202,37 @@ def _shared(holders: Mapping[str, Mapping[str, str]], what: str) -> dict[str, Sh
     return found
 
 
-def shared_warnings(documents: Mapping[str, Shared], texts: Mapping[str, Shared], disjoint: str) -> list[str]:
-    """Say what splits share; where they must be disjoint, `disjoint` says who demands it.
+def shared_warnings(
+    documents: Mapping[str, Shared], texts: Mapping[str, Shared], disjoint: bool, strict: bool
+) -> list[str]:
+    """Say what splits share.
+
+    Args:
+        documents: shared relevant documents.
+        texts: shared texts of claims.
+        disjoint: the data set's own splits share no relevant document.
+        strict: splits that share a relevant document or a text are an error.
 
     Raises:
-        DataError: splits that must be disjoint share a relevant document.
+        DataError: splits share what they must not.
     """
+    strictly = "--strict-splits forbids that" if strict else ""
+    original = "no two splits of this data set share an abstract: is this a copy of it with splits of your own?"
     messages = []
     for names, count in documents.items():
         earlier, later = names.split("/")
         message = f"{count.shared} of {count.of} relevant documents of {later} are relevant in {earlier} too"
-        if disjoint:
-            raise DataError(f"leak between splits: {message}; {disjoint}", detail=count.named)
+        if disjoint or strict:
+            raise _leak(message, original if disjoint else strictly, count)
         messages.append(message)
     for names, count in texts.items():
         earlier, later = names.split("/")
-        messages.append(
-            f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier}{count.named}"
-        )
+        message = f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier}"
+        if strict:
+            raise _leak(message, strictly, count)
+        messages.append(message + count.named)
     return messages
+
+
+def _leak(message: str, why: str, count: Shared) -> DataError:
+    return DataError(f"leak between splits: {message}; {why}", detail=count.named)

@@ -43,7 +43,7 @@ def cut_dev(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSpl
     Groups are ordered by a hash of the seed and their least text, and each is taken that still fits into the fraction.
     So the cut depends on no library's random stream and not on the file's order, and one large group (HealthVer: most
     abstracts are cited by many claims) does not become a dev as large as train. Claims without a relevant document
-    stay in train: dev is there to be scored.
+    stay in train, since dev is there to be scored, but for those whose text goes to dev.
 
     Raises:
         DataError: all claims hang together, or too few are judged.
@@ -69,11 +69,12 @@ def cut_dev(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSpl
 
 
 def _groups(train: RankingSplit) -> list[list[Claim]]:
-    """The claims with relevant documents, by connected component."""
+    """The claims with relevant documents, and those of the same text, by connected component."""
     documents = relevant_documents(train)
-    claims = [claim for claim in train.claims if claim.id in documents]
+    texts = {folded(claim.text) for claim in train.claims if claim.id in documents}
+    claims = [claim for claim in train.claims if folded(claim.text) in texts]
     links = (
-        [("text", folded(claim.text)), *(("document", document) for document in documents[claim.id])]
+        [("text", folded(claim.text)), *(("document", document) for document in documents.get(claim.id, []))]
         for claim in claims
     )
     return [[claims[row] for row in group] for group in linked_rows(links)]

@@ -127,11 +127,6 @@ def _checked(collection: RankingCollection, request: RankingRequest) -> _Checked
     negative = {roles.get(name, name): count for name, (_, count) in graded.items() if count}
     fate = {"as-zero": "taken for 0", "drop": "dropped"}.get(request.negative_grades)
     warnings += [f"{split}: {count} grade(s) below 0 {fate}" for split, count in negative.items()]
-    shared = _shared(checks.shared_documents(splits), request), _shared(checks.shared_texts(splits), request)
-    disjoint = "--strict-splits forbids that" if request.strict_splits else ""
-    if collection.disjoint:
-        disjoint = "no two splits of this data set share an abstract: is this a copy of it with splits of your own?"
-    warnings += checks.shared_warnings(*shared, disjoint)
     dev_cut = None
     if "train" in splits and "dev" not in splits:
         train, dev, dev_cut = cut_dev(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)
@@ -139,6 +134,8 @@ def _checked(collection: RankingCollection, request: RankingRequest) -> _Checked
         warnings += dev_cut.warnings
     elif request.dev_fraction is not None:
         warnings.append("--dev-fraction was not used: dev is cut only from a train that has none beside it")
+    shared = _shared(checks.shared_documents(splits), request), _shared(checks.shared_texts(splits), request)
+    warnings += checks.shared_warnings(*shared, collection.disjoint, request.strict_splits)
     for name, split in splits.items():
         warnings += checks.claim_warnings(name, split)
     blank = len(documents.blank)

@@ -33,7 +33,7 @@ class RankingRequest:
         stopwords: bm25s's list; None: every word counts.
         seed: seed of the dev cut and of the negatives.
         dev_fraction: part of the training claims that becomes dev where there is no dev; None: 0.1.
-        strict_splits: relevant documents shared between splits are an error, whatever the layout.
+        strict_splits: relevant documents or texts shared between splits are an error, whatever the layout.
         drop_missing: judgements of absent or empty documents and of absent claims are dropped and counted.
         negative_grades: what becomes of judgements with a grade below 0.
         license: licence line; None takes the known one.

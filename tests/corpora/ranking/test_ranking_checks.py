@@ -68,6 +68,42 @@ def test_elsewhere_shared_documents_and_texts_are_counted(tmp_path: Path, prepar
     refused(prepare_claims, folder, "--strict-splits forbids", strict_splits=True)
 
 
+def test_strict_splits_forbid_shared_texts_too(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    made.claims["test"]["c8"] = made.claims["dev"]["c7"].upper()
+    folder = write_beir(tmp_path / "x", made)
+    shared = r"leak between splits: 1 of 2 claims of test have the text of a claim of dev; --strict-splits forbids that"
+    error = refused(prepare_claims, folder, shared, strict_splits=True)
+    assert "claim c7 of dev and claim c8 of test" in str(error)
+    assert "c7" not in str(refused(prepare_claims, folder, shared, strict_splits=True, credentialed=True))
+
+
+def test_splits_that_share_no_abstract_may_share_texts(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    made.claims["test"]["c8"] = made.claims["dev"]["c7"]
+    prepared = prepare_claims(write_cross_genre_ir(tmp_path / "x", made))
+    assert "1 of 2 claims of test have the text of a claim of dev" in prepared.manifest["warnings"][0]
+
+
+def test_what_a_cut_dev_shares_with_test_is_counted(tmp_path: Path, prepare_claims: Prepare) -> None:
+    made = small()
+    del made.qrels["dev"], made.claims["dev"]
+    made.qrels["test"] = [("c8", "d8", 1), *(("c9", f"d{n}", 1) for n in range(6))]
+    made.claims["test"] |= {f"t{n}": text for n, text in enumerate(made.claims["train"].values())}
+    made.qrels["test"] += [(f"t{n}", "d9", 1) for n in range(6)]
+    folder = write_trec(tmp_path / "x", made)
+    manifest = prepare_claims(folder, dev_fraction=0.5).manifest
+    assert {names: (each["shared"], each["of"]) for names, each in manifest["documents_shared"].items()} == {
+        "train/test": (3, 8),
+        "dev/test": (3, 8),
+    }
+    assert {names: (each["shared"], each["of"]) for names, each in manifest["texts_shared"].items()} == {
+        "train/test": (3, 8),
+        "dev/test": (3, 8),
+    }
+    assert "3 of 8 relevant documents of test are relevant in dev too" in manifest["warnings"]
+
+
 def test_claims_without_judgements_stay_where_their_file_names_the_split(
     tmp_path: Path, prepare_claims: Prepare
 ) -> None:

@@ -60,6 +60,15 @@ def test_claims_of_one_text_stay_together() -> None:
         assert len(dev.claims) == 2
 
 
+def test_a_claim_that_nobody_judged_goes_where_its_text_goes() -> None:
+    whole = train_of([[n] for n in range(4)] + [[]] * 5)
+    claims = [claim._replace(text=f"T {n}" if n < 4 else f"t  {n - 4}") for n, claim in enumerate(whole.claims)]
+    for seed in range(3):
+        train, dev, cut = cut_dev(RankingSplit("t", claims, "q", whole.judgements), 0.5, seed)
+        assert {claim.text[-1] for claim in train.claims}.isdisjoint(claim.text[-1] for claim in dev.claims)
+        assert (len(dev.claims), cut.of) == (4, 8)
+
+
 def test_the_order_of_a_groups_claims_does_not_matter() -> None:
     whole = train_of([[n // 2] for n in range(40)])
     turned = RankingSplit("t", whole.claims[::-1], "q", whole.judgements[::-1])
