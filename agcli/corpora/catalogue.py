@@ -199,7 +199,7 @@ def _recognised(request: PrepareRequest) -> str:
     if request.text_a or request.text_b or request.label or request.split_column:
         return "tabular"
     first = next(iter(choose_files(request, SUFFIXES).by_split.values()))
-    return "multinli" if multinli.recognises(first) else "tabular"
+    return "multinli" if multinli.recognises(first, request.quoting) else "tabular"
 
 
 def find_dataset(name: str, cwd: Path) -> Path:

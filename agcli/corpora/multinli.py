@@ -12,6 +12,7 @@ from itertools import islice
 
 from agcli.corpora.files import SourceFile
 from agcli.corpora.pairs import NLI_LABELS, Corpus
+from agcli.corpora.quoting import Quoting
 from agcli.corpora.request import ChosenFiles, PrepareRequest, choose_files
 from agcli.corpora.tables import DELIMITERS, JSON_LINES, SUFFIXES, Columns, open_table, read_pairs, read_split
 from agcli.errors import DataError
@@ -60,11 +61,11 @@ def _has_labels(file: SourceFile) -> bool:
     return not set(COLUMNS.label).isdisjoint(open_table(file, "none", head=_HEAD).header)
 
 
-def recognises(file: SourceFile) -> bool:
+def recognises(file: SourceFile, quoting: Quoting = "auto") -> bool:
     """Whether a file has these columns, and NLI labels in its first rows."""
     if file.suffix not in _TEXT_SUFFIXES:
         return False
-    table = open_table(file, head=_HEAD)
+    table = open_table(file, quoting, head=_HEAD)
     if not {"sentence1", "sentence2"} <= set(table.header) or set(COLUMNS.label).isdisjoint(table.header):
         return False
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -21,7 +21,7 @@ from agcli.errors import DataError
 Quoting = Literal["auto", "none", "minimal", "backslash"]
 _WRAPPED = re.compile(r'"(?:[^"]|"")*+"')
 _ESCAPED = re.compile(r'"(?:[^"\\]|\\.)*+"')
-_ESCAPE = re.compile(r'\\(["\\])')
+_BACKSLASH = re.compile(r'\\(["\\]?)')
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
@@ -37,7 +37,8 @@ class _Evidence:
         doubled: some wrapped field holds a doubled mark.
         header: every field of the header is wrapped.
         escapes: some field holds a mark behind a backslash.
-        unescaped: some field with marks is not one that a writer wrapped and filled with backslashes.
+        escaped: numbers of lines, once for each field that a writer wrapped and filled with backslashes.
+        unescaped: numbers of lines, once for each field with marks that such a writer did not write.
     """
 
     lines: int
@@ -47,7 +48,8 @@ class _Evidence:
     doubled: bool
     header: bool
     escapes: bool
-    unescaped: bool
+    escaped: Sequence[int]
+    unescaped: Sequence[int]
 
 
 def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
@@ -55,10 +57,13 @@ def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
 
     - No mark at all: `none`; all readings agree.
     - Plain reading gives every line its columns. Tab: quoted if every mark is one that a CSV writer writes and some
-      are doubled, or the header is wrapped. Comma: quoted if CSV reading finds the same rows. Else `backslash` if
-      every field with marks is wrapped and holds others behind backslashes only.
+      are doubled, or the header is wrapped. Comma: quoted if CSV reading finds the same rows. Else, if some field is
+      wrapped and holds marks behind backslashes, see `_backslash_or_none`.
     - Plain reading gives uneven lines: the first of CSV reading and `backslash` (if there are any) that is even; else
       the delimiter's custom decides, and the reader reports the first bad row.
+
+    Raises:
+        DataError: some fields are wrapped and hold marks behind backslashes, others contradict that.
     """
     plain = _plain_reading(source, delimiter)
     if not plain.marks:
@@ -68,17 +73,45 @@ def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
             quoted = not plain.bare and (plain.doubled or plain.header)
         else:
             quoted = _csv_rows(source, delimiter, "minimal") == plain.lines
-        return "minimal" if quoted else "none" if plain.unescaped or not plain.escapes else "backslash"
+        return "minimal" if quoted else _backslash_or_none(plain, source, delimiter)
     candidates: tuple[Quoting, ...] = ("minimal", "backslash") if plain.escapes else ("minimal",)
     even = (each for each in candidates if _csv_rows(source, delimiter, each) is not None)
     return next(even, "none" if delimiter == "\t" else "minimal")
 
 
+def _backslash_or_none(plain: _Evidence, source: SourceFile, delimiter: str) -> Quoting:
+    r"""The reading of a file with fields like `"say \"hi\""`, perhaps beside others like `5" tube` or `"lone`.
+
+    `backslash` if that reading finds the same rows; in a tab-separated file, which by custom is not quoted, such fields
+    must be the majority of those that tell the readings apart. There a minority is text where only `none` reads all.
+
+    Raises:
+        DataError: neither reading is certain.
+    """
+    if not plain.escaped:
+        return "none"
+    fits = not plain.unescaped or _csv_rows(source, delimiter, "backslash") == plain.lines
+    majority = len(plain.escaped) > len(plain.unescaped)
+    if fits and (majority or delimiter != "\t"):
+        return "backslash"
+    if not fits and not majority and delimiter == "\t":
+        return "none"
+    wrapped = f'{len(plain.escaped)} field(s) are wrapped in quotation marks with \\" inside'
+    raise DataError(
+        f"{wrapped} (first: row {plain.escaped[0]}), {len(plain.unescaped)} hold marks that are not written so",
+        file=source.name,
+        row=plain.unescaped[0],
+        hint='--quoting backslash if \\" stands for a mark, --quoting none if marks and backslashes are plain text',
+    )
+
+
 def _plain_reading(source: SourceFile, delimiter: str) -> _Evidence:
     columns = blank = lines = 0
     even = True
-    marks = bare = doubled = header = escapes = unescaped = False
-    for _, line in table_lines(source):
+    marks = bare = doubled = header = escapes = False
+    escaped: list[int] = []
+    unescaped: list[int] = []
+    for row, line in table_lines(source):
         if not line:
             blank += 1
             continue
@@ -93,11 +126,15 @@ def _plain_reading(source: SourceFile, delimiter: str) -> _Evidence:
         header = header or (lines == 1 and all(map(_WRAPPED.fullmatch, fields)))
         marked = [field for field in fields if '"' in field]
         escapes = escapes or '\\"' in line
-        unescaped = unescaped or not all(map(_ESCAPED.fullmatch, marked))
+        for field in marked:
+            if not _ESCAPED.fullmatch(field):
+                unescaped.append(row)
+            elif '\\"' in field:
+                escaped.append(row)
         if not bare:
             bare = not all(map(_WRAPPED.fullmatch, marked))
             doubled = doubled or any('""' in field[1:-1] for field in marked)
-    return _Evidence(lines, even, marks, bare, doubled, header, escapes, unescaped)
+    return _Evidence(lines, even, marks, bare, doubled, header, escapes, escaped, unescaped)
 
 
 def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | None:
@@ -124,8 +161,9 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
     lines = table_lines(source)
     first, line = next(lines, (1, ""))
     rest = (line for _, line in lines)
-    text = (_doubled(line) + "\n" if quoting == "backslash" else line + "\n" for line in chain([line], rest))
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    escapes = quoting == "backslash"
+    text = (_protected(line) + "\n" if escapes else line + "\n" for line in chain([line], rest))
+    reader = csv.reader(text, delimiter=delimiter, strict=True, escapechar="\\" if escapes else None)
     while True:
         row = reader.line_num + first
         try:
@@ -138,9 +176,9 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
         yield row, fields
 
 
-def _doubled(line: str) -> str:
-    r"""A line with `\"` as CSV writes it; `csv`'s own `escapechar` would take `\n` and the like apart, too."""
-    return _ESCAPE.sub(lambda found: '""' if found[1] == '"' else "\\", line) if '"' in line else line
+def _protected(line: str) -> str:
+    r"""A line of which `csv`, with a backslash as `escapechar`, takes only `\"` and `\\` apart, and not `\n`."""
+    return _BACKSLASH.sub(lambda found: found[0] if found[1] else r"\\", line)
 
 
 def plain_fields(source: SourceFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:

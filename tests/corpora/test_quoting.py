@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agcli.corpora import PreparedDataset
 from agcli.corpora.files import SourceFile, disk_file
 from agcli.corpora.quoting import detect_quoting
 from agcli.corpora.tables import open_table
+from agcli.errors import DataError
+
+Make = Callable[..., PreparedDataset]
 
 
 def in_memory(name: str, text: str) -> SourceFile:
@@ -39,6 +44,8 @@ def in_memory(name: str, text: str) -> SourceFile:
         ('a\tb\nHe said \\"yes\\".\ty\n', "none"),
         ('a\tb\n"He said \\"yes\\"."\t"lone\n', "none"),
         ('"a"\t"b"\n"C:\\"\t"y"\n', "minimal"),
+        ('a\tb\n"\\"Yes\\" he said"\t"a \\"b\\""\n5" nail\ty\n', "backslash"),
+        ('a\tb\n"\\"Yes\\" he said"\t5" nail\n"lone\ty\n', "none"),
     ],
 )
 def test_tab_separated(text: str, expected: str) -> None:
@@ -55,6 +62,10 @@ def test_tab_separated(text: str, expected: str) -> None:
         ('a,b\n"x",y\n', "minimal"),
         ('a,b\n"x, z",y\n', "minimal"),
         ('a,b\n"x,y\n', "none"),
+        ('a,b\n"\\"Yes\\" he said",y\n5" tube,y\n', "backslash"),
+        ('a,b\n"\\"Yes\\" he said",y\n5" tube,6" tube\n', "backslash"),
+        ('a,b\n"\\"Yes\\" he said",y\n"a ""b"" c",He \\"left\\"\n', "backslash"),
+        ('a,b\nHe said \\"yes\\",y\n5" tube,y\n', "minimal"),
     ],
 )
 def test_comma_separated(text: str, expected: str) -> None:
@@ -106,3 +117,47 @@ def test_no_mark_or_backslash_is_left_in_the_text() -> None:
     text = 'a,b\n"\\"Tea\\", she said, \\"helps\\" C:\\\\new",y\nplain,z\n'
     table = open_table(in_memory("f.csv", text))
     assert list(table.rows) == [(2, ['"Tea", she said, "helps" C:\\new', "y"]), (3, ["plain", "z"])]
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.tsv"])
+def test_a_bare_mark_beside_marks_behind_backslashes(name: str) -> None:
+    rows = [f'"say \\"hi\\" {n}","he \\"{n}\\" said",yes' for n in range(30)]
+    text = "\n".join(["text_a,text_b,label", *rows, '5" tube,\\"y\\" \\n,yes']) + "\n"
+    table = open_table(in_memory(name, text if name == "f.csv" else text.replace(",", "\t")))
+    read = [values for _, values in table.rows]
+    assert read[:2] == [[f'say "hi" {n}', f'he "{n}" said', "yes"] for n in range(2)]
+    assert read[30] == ['5" tube', '"y" \\n', "yes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "bare"),
+    [
+        ("f.csv", ['"say \\"hi\\" {n}",y'] * 3, '"lone,y'),
+        ("f.csv", ['"say \\"hi\\" {n}",y'], '"Tea" helps,"lone'),
+        ("f.tsv", ['"say \\"hi\\" {n}"\ty'] * 3, '"lone\ty'),
+        ("f.tsv", ['"say \\"hi\\" {n}"\ty'], '5" tube\t6" tube'),
+    ],
+)
+def test_marks_that_contradict_each_other_are_refused(name: str, rows: list[str], bare: str) -> None:
+    delimiter = "\t" if name == "f.tsv" else ","
+    text = "\n".join([f"a{delimiter}b", *rows, bare]) + "\n"
+    with pytest.raises(DataError, match=r"wrapped in quotation marks with .* inside \(first: row 2\)") as caught:
+        open_table(in_memory(name, text))
+    assert caught.value.row == len(rows) + 2
+    assert "--quoting backslash" in str(caught.value.hint)
+    assert "--quoting none" in str(caught.value.hint)
+    assert len(list(open_table(in_memory(name, text), "none").rows)) == len(rows) + 1
+
+
+def test_a_backslash_in_the_middle_of_a_field_of_several_lines() -> None:
+    table = open_table(in_memory("f.csv", 'a,b\n"x\nC:\\\\new \\d\nz",y\n'), "backslash")
+    assert [values for _, values in table.rows] == [["x\nC:\\new \\d\nz", "y"]]
+
+
+def test_a_reading_that_was_named_is_taken_from_the_first_look_on(tmp_path: Path, make: Make) -> None:
+    rows = [f'"say \\"hi\\" {n}",he said {n},{"yes" if n % 2 else "no"}' for n in range(30)]
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join(["text_a,text_b,label", *rows, '"lone,y,yes']) + "\n")
+    with pytest.raises(DataError, match="hold marks that are not written so"):
+        make("own", train=path, dev_fraction=0.2)
+    assert make("own", train=path, dev_fraction=0.2, quoting="none").manifest["sources"][0]["quoting"] == "none"
