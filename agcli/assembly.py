@@ -156,6 +156,7 @@ class Assembly:
             config.data_seed,
             accelerator,
             compile=config.model.compile,
+            ids_shown=not self.data.dataset.credentialed,
         )
 
     def _tracking(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from transformers import get_scheduler
 from agcli.attention import Capture, Seam
 from agcli.batching import Batch, Examples, Rows, collate, epoch_order
 from agcli.dropout import use_cpu_dropout
-from agcli.errors import DivergedError, UsageError
+from agcli.errors import DivergedError, UsageError, shortened_list
 from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
 from agcli.precision import keep_freed_memory, make_accelerator
@@ -90,6 +90,7 @@ class Engine:
         compile: let torch compile the model; batches are then padded to a few lengths.
         multiple: batches are padded to their longest example, rounded up to a multiple of this; default: what suits
             the device.
+        ids_shown: whether an error may list ids of examples; those of credentialed data may be cells of it.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Engine:
         *,
         compile: bool = False,
         multiple: int | None = None,
+        ids_shown: bool = False,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
         self.team = Team(self.accelerator)
@@ -112,7 +114,7 @@ class Engine:
             keep_freed_memory()
             use_cpu_dropout(model)
         self.seam, self.losses, self.examples, self.guiding = seam, losses, examples, guiding
-        self.options, self.data_seed = options, data_seed
+        self.options, self.data_seed, self.ids_shown = options, data_seed, ids_shown
         self.lengths = examples.lengths
         lists = max(1, options.batch_size // examples.list_size)
         self.batch_size = lists * examples.list_size
@@ -263,8 +265,7 @@ class Engine:
         for name in judged:
             if math.isfinite(values[name]):
                 continue
-            ids = [self.examples.ids[row] for row in rows]
-            listed = ", ".join(ids[:40]) + (f" and {len(ids) - 40} more" if len(ids) > 40 else "")
+            listed = shortened_list(self.examples.ids[row] for row in rows) if self.ids_shown else f"{len(rows)} in all"
             raise DivergedError(
                 f"the {name.replace('_', ' ')} is {values[name]} at step {step} of {self.total_steps} "
                 f"(epoch {epoch}); rows: {listed}. The weights were not updated with it.",

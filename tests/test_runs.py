@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_rankings import write_ranking_dataset
 from tiny_runs import LABELS, MARKER, listed, pairs, short_options, write_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -20,7 +21,7 @@ from agcli import checkpoint
 from agcli.assembly import PROCESS_BYTES, Plan
 from agcli.config import RunConfig, make_config, read_config_file
 from agcli.corpora import load_prepared
-from agcli.errors import DataError, RunError, UsageError
+from agcli.errors import DataError, DivergedError, RunError, UsageError
 from agcli.metrics import Predictions, classification_metrics
 from agcli.prediction import predict
 from agcli.results import RunFolder, open_run
@@ -340,6 +341,30 @@ def test_a_loss_that_explodes_fails_the_run_and_keeps_the_checkpoints(config: Ma
     assert found.damaged == ()
     done = int(found.folder.name.removeprefix("step-"))
     assert [row["step"] for row in rows(run.path / "history.csv")] == [str(step) for step in range(1, done + 1)]
+
+
+def test_ids_of_a_step_that_explodes_are_cut_and_those_of_credentialed_data_left_out(
+    config: Make, tmp_path: Path
+) -> None:
+    def end(dataset: Path) -> str:
+        run = tmp_path / f"run on {dataset.name}"
+        settings = config(
+            dataset=str(dataset), learning_rate=1e30, warmup_ratio=0.0, max_length=24, mdg=0.0, batch_size=16
+        )
+        with pytest.raises(DivergedError) as caught:
+            finetune(settings, run)
+        assert str(caught.value) in (run / "status.json").read_text()
+        return str(caught.value)
+
+    long = {split: pairs(split, 18) for split in ("train", "dev")}
+    for frame in long.values():
+        frame["id"] += "-" + "x" * 500
+    shown = end(write_dataset(tmp_path / "long", long))
+    assert len(shown) < 900
+    assert "train-" in shown
+    hidden = end(write_ranking_dataset(tmp_path / "claims", credentialed=True).folder)
+    assert "rows: 16 in all." in hidden
+    assert "train-" not in hidden
 
 
 def test_settings_that_cannot_be_leave_an_earlier_run_and_the_disk_alone(config: Make, tmp_path: Path) -> None:
