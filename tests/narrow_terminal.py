@@ -7,6 +7,7 @@ import re
 from typer.testing import CliRunner
 
 WIDTHS = (60, 80)
+_INTERVAL = re.compile(r"\[[+−-]?\d[^\[\]A-Za-z]*\]|\(\d[^()A-Za-z]*\)|± \d[\d.]*|\d[\d.]* to \d[\d.]*")
 _RULES = r"[\s│┃━─┏┓┗┛┡┩┼┳┴┬├┤╇└┘┷┿]+"
 
 
@@ -20,9 +21,14 @@ def shown_at(width: int, *words: object) -> str:
 
 
 def assert_whole(narrow: str, wide: str, width: int) -> None:
-    """No word or number of `wide` is broken or missing in `narrow`; what is wider than the terminal is one word."""
+    """No word, number or interval of `wide` is broken or missing in `narrow`, and no line is too wide.
+
+    What is wider than the terminal is one word.
+    """
     missing = words_of(wide) - words_of(narrow)
     assert not missing, missing
+    broken = {interval for interval in _INTERVAL.findall(wide) if interval not in narrow}
+    assert not broken, broken
     for line in narrow.splitlines():
         assert len(line.rstrip()) <= width or max(map(len, line.split())) > width / 2, line
 

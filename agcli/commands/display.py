@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.measure import measure_renderables
+from rich.console import Console, ConsoleOptions, JustifyMethod
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 from rich.text import Text
@@ -111,27 +111,33 @@ def show_text(text: str) -> None:
 
 
 def _grid(table: Table, console: Console, compact: bool) -> tuple[Grid, int]:
-    """A table for Rich, and the columns that it takes to break no word of a cell.
+    """A table for Rich, and the columns that it takes to break no word and no number of a cell.
 
     Texts wrap between words where there is less room than they would take. Rich by itself would narrow a column below
     its longest word while another one has room to give.
     """
-    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)) if compact else Grid()
+    gap = 0 if table.two_lines else 1  # beside the space that stands for a rule
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0)) if compact else Grid()
     unbounded = console.options.update(width=_UNBOUNDED)
-    body = [[cell if isinstance(cell, Text) else Text(cell_text(cell)) for cell in row] for row in table.rows]
-    for index, name in enumerate(table.columns):
-        grid.add_column(Text(name), justify="right" if table.numeric(index) else "left", overflow="fold")
-    for row in body:
+    body = [table.texts(index) for index in range(len(table.columns))]
+    wants = [_want(console, unbounded, [Text(name), *cells]) for name, cells in zip(table.columns, body, strict=True)]
+    for index, (name, want) in enumerate(zip(table.columns, wants, strict=True)):
+        justify: JustifyMethod = "right" if table.numeric(index) else "left"
+        grid.add_column(Text(name), justify=justify, overflow="fold", min_width=want.minimum)
+    for row in zip(*body, strict=True):
         grid.add_row(*row)
-    wants = [
-        measure_renderables(console, unbounded, [Text(name), *(row[index] for row in body)])
-        for index, name in enumerate(table.columns)
-    ]
     least = console.measure(grid, options=unbounded).minimum
     share = min(1.0, max(0, console.width - least) / (sum(want.span for want in wants) or 1))
     for column, want in zip(grid.columns, wants, strict=True):
         column.width = want.minimum + int(share * want.span)
     return grid, least
+
+
+def _want(console: Console, options: ConsoleOptions, texts: Sequence[Text]) -> Measurement:
+    """The least and the most characters that a column takes."""
+    sizes = [Measurement.get(console, options, text) for text in texts]
+    least = max(size.maximum if text.no_wrap else size.minimum for text, size in zip(texts, sizes, strict=True))
+    return Measurement(least, max(size.maximum for size in sizes))
 
 
 def _paragraphs(console: Console, text: str, width: int, style: str) -> None:

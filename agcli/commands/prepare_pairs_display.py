@@ -11,6 +11,9 @@ from agcli.commands import display
 if TYPE_CHECKING:
     from agcli.corpora import PreparedDataset
 
+_UNITS = {"tokens": "tokens", "characters": "chars of b"}
+"""What lengths are counted in, in the head of their column."""
+
 
 def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     """Warnings on stderr; the manifest as JSON, or a table and the first `show` pairs."""
@@ -22,10 +25,11 @@ def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     if as_json:
         display.show_json(manifest)
         return
+    counted = "tokens" if all(facts["tokens"] for facts in manifest["splits"].values()) else "characters"
     display.show_table(
         f"{prepared.name}, prepared in {prepared.folder}",
-        ["split", "rows", *prepared.labels, "length (p50/p95/max)"],
-        [_split_row(split, facts) for split, facts in manifest["splits"].items()],
+        ["split", "rows", *prepared.labels, f"{_UNITS[counted]} (p50/p95/max)"],
+        [_split_row(split, facts, counted) for split, facts in manifest["splits"].items()],
         caption=_caption(manifest),
     )
     if show:
@@ -34,14 +38,11 @@ def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     display.note(f"next: ag {'finetune' if 'train' in prepared.splits else 'evaluate RUN'} --dataset {folder}")
 
 
-def _split_row(split: str, facts: dict[str, Any]) -> list[object]:
-    return [split, facts["rows"], *facts["labels"].values(), _length(facts)]
-
-
-def _length(facts: dict[str, Any]) -> str:
-    """Median, 95th percentile and maximum: of pairs in tokens, or of the second text in characters."""
-    lengths, unit = (facts["tokens"], "tokens") if facts["tokens"] else (facts["characters"]["text_b"], "chars of b")
-    return f"{lengths['p50']}/{lengths['p95']}/{lengths['max']} {unit}"
+def _split_row(split: str, facts: dict[str, Any], counted: str) -> list[object]:
+    """The split's counts; median, 95th percentile and maximum length of its pairs, or of their second texts."""
+    lengths = facts["tokens"] if counted == "tokens" else facts["characters"]["text_b"]
+    length = f"{lengths['p50']}/{lengths['p95']}/{lengths['max']}"
+    return [split, facts["rows"], *facts["labels"].values(), length]
 
 
 def _caption(manifest: dict[str, Any]) -> str:

@@ -52,9 +52,9 @@ def _report(prepared: RankingDataset, show: int) -> None:
             "claims",
             "judged",
             "relevant pairs",
-            "claims with one retrieved",
+            "with one retrieved",
             f"recall@{prepared.depth}",
-            "claim (p50/p95/max)",
+            "claim chars (p50/p95/max)",
         ],
         [_split_row(split, facts) for split, facts in manifest["splits"].items()],
         caption=_caption(manifest),
@@ -67,7 +67,7 @@ def _report(prepared: RankingDataset, show: int) -> None:
 
 def _split_row(split: str, facts: dict[str, Any]) -> list[object]:
     lengths = facts["characters"]
-    characters = f"{lengths['p50']}/{lengths['p95']}/{lengths['max']} chars"
+    characters = f"{lengths['p50']}/{lengths['p95']}/{lengths['max']}"
     return [split, *(facts[key] for key in ("queries", "judged", "relevant", "retrieved", "recall")), characters]
 
 

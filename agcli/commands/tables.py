@@ -12,7 +12,9 @@ from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What could steer a terminal, should it stand in somebody's data."""
-_NUMBER = re.compile(r"[<>≤≥]?[+\-−]?\.?\d[^A-Za-z]*(GB)?[^A-Za-z]*")
+_NUMBER = re.compile(r"[<>≤≥]?[+\-−]?\.?\d(?:[^A-Za-z\[]|(?<= )to(?= )|\[[^\[\]]*\])*")
+_BEFORE_SPREAD = re.compile(r" (?=[\[(±])")
+"""Where a number may break: before its interval, or what else stands in brackets, or its standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Table:
         caption: shown below.
         names: texts of header or cells that letters may stand for where the table is too wide, as names of runs.
         spare: columns that a narrow table may lack, the first to go first.
+        two_lines: whether the intervals of all numbers stand on a line of their own, below their values.
     """
 
     title: str
@@ -34,6 +37,7 @@ class Table:
     caption: str = ""
     names: Sequence[str] = ()
     spare: Sequence[str] = ()
+    two_lines: bool = False
 
     def cells(self, index: int) -> list[str]:
         """One column as text."""
@@ -44,14 +48,25 @@ class Table:
         written = [cell for cell in self.cells(index) if cell != "-"]
         return bool(written) and all(_NUMBER.fullmatch(cell) for cell in written)
 
+    def texts(self, index: int) -> list[Text]:
+        """One column for Rich, which breaks lines at every space but those of numbers."""
+        return [_text(row[index], self.two_lines) for row in self.rows]
+
 
 def narrowed(table: Table) -> Iterator[Table]:
     """The table, then one narrower form after another.
 
     Columns that hold one value in every row go to the caption; names become letters; the widest column of names goes
-    to a legend; columns that are spare go; rows become columns.
+    to a legend; columns that are spare go; rows become columns. Each of these forms is tried with its intervals beside
+    their values, then below them.
     """
     yield table
+    for form in _with_fewer_columns(table):
+        yield form
+        yield replace(form, two_lines=True)
+
+
+def _with_fewer_columns(table: Table) -> Iterator[Table]:
     for step in (_without_constants, _lettered, _with_legend):
         table = step(table)
         yield table
@@ -130,6 +145,17 @@ def cell_text(cell: object) -> str:
     if not isinstance(cell, float):
         return clean(cell.plain if isinstance(cell, Text) else str(cell))
     return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 or cell == 0 else f"{cell:.4g}"
+
+
+def _text(cell: object, two_lines: bool) -> Text:
+    """One cell; a number is never wrapped, and breaks once, before its interval, where it shall have two lines."""
+    text = cell if isinstance(cell, Text) else Text(cell_text(cell))
+    if not _NUMBER.fullmatch(text.plain):
+        return text
+    gap = _BEFORE_SPREAD.search(text.plain) if two_lines else None
+    text = Text("\n").join([text[: gap.start()], text[gap.end() :]]) if gap else text.copy()
+    text.no_wrap = True
+    return text
 
 
 def clean(text: str) -> str:

@@ -64,7 +64,8 @@ def show_rows(groups: Sequence[Sequence[TimingRow]]) -> None:
     for number, rows in enumerate(groups, start=1):
         first = rows[0]
         title = f"{first.model}, length {first.length}, batch {first.batch_size}, {first.data}, {first.padding} padding"
-        columns = ["variant", "attention", "step ms", "pairs/s", "tokens/s", "epoch s", "ratio", "memory", "products"]
+        columns = ["variant", "attention", "step ms", "pairs/s", "tokens/s", "epoch s", "ratio"]
+        columns += ["memory GB", "products %"]
         paper = any(row.paper_seconds is not None for row in rows)
         cells = [[*_cells(row), *([row.paper_seconds] if paper else [])] for row in rows]
         caption = _notes(rows) + ([f"paper s: {TABLE4_HARDWARE}"] if paper else [])
@@ -94,7 +95,7 @@ def _cells(row: TimingRow) -> list[object]:
         return [row.variant, row.attention, *[None] * 7]
     low, high = row.step_seconds_low or 0.0, row.step_seconds_high or 0.0
     epoch = None if row.epoch_seconds is None else short(row.epoch_seconds)
-    memory = None if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e9:.2f} GB"
+    memory = None if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e9:.2f}"
     if memory and row.memory_ratio is not None:
         memory += f" ({row.memory_ratio:.2f})"
     return [
@@ -106,7 +107,7 @@ def _cells(row: TimingRow) -> list[object]:
         epoch,
         _ratio(row),
         memory,
-        None if row.matmul_share is None else f"{100 * row.matmul_share:.0f} %",
+        None if row.matmul_share is None else f"{100 * row.matmul_share:.0f}",
     ]
 
 

@@ -23,6 +23,31 @@ def test_no_cell_is_broken(width: int, count: int, monkeypatch, capsys) -> None:
     assert all(str(cell) in shown for row in rows for cell in row)
 
 
+@pytest.mark.parametrize("width", ["60", "80"])
+def test_an_interval_stands_whole_beside_its_value_or_below_it_in_the_whole_table(
+    width: str, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    intervals = [(f"0.{row}646", f"[0.{row}917, 0.{row}271]") for row in range(1, 4)]
+    rows = [[f"name_{row}", *(" ".join(pair) for _ in range(3))] for row, pair in enumerate(intervals)]
+    display.show_table("T", ["name", "first", "second", "difference"], [*rows, ["n", 3, 3, None]])
+    lines = capsys.readouterr().out.splitlines()
+    for value, interval in intervals:
+        [first] = [line for line in lines if value in line]
+        assert first.count(value) == 3
+        assert "[" not in first
+        assert lines[lines.index(first) + 1].count(interval) == 3
+
+
+def test_what_has_room_keeps_its_intervals_in_one_line(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    cells = ["0.8646 [0.7917, 0.9271]", "0.500 (0.400-0.600)", "83.89 ± 0.31*", "70.12 to 80.34"]
+    for cell in cells:
+        display.show_table("T", ["name", "a value", "what it means"], [["a", cell, "some words " * 20]])
+    shown = capsys.readouterr().out
+    assert all(cell in shown for cell in cells)
+
+
 def test_constant_columns_of_a_wide_table_go_to_the_caption(monkeypatch, capsys) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     display.show_table("T", ["run", "protocol", "score"], [[WORDS, "x" * 30, 1], [WORDS + "2", "x" * 30, 2]])

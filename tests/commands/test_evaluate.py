@@ -369,6 +369,9 @@ def test_three_runs_on_narrow_terminals(plain: Path, guided: Path, tmp_path: Pat
     assert_narrows(*words)
     assert_narrows(*words[:2], third, *words[4:])
     assert_narrows(*words[:2], *words[4:])
+    two = shown_at(80, *words[:3], *words[4:])
+    assert "metric: accuracy" not in two, "a table still"
+    assert re.search(r"^ +\[0\.\d{4}, [01]\.\d{4}\] +\[0\.\d{4}, [01]\.\d{4}\] +\[-", two, re.MULTILINE)
     narrow = shown_at(60, *words)
     assert f"C = {third.name}" in narrow
     assert re.search("^McNemar p|^ *C ", narrow, re.MULTILINE)

@@ -47,6 +47,15 @@ def test_writes_into_data_and_says_what_it_did(run: Run) -> None:
     assert "ag finetune --dataset data/ranking" in result.stderr
 
 
+def test_a_unit_stands_once_in_the_head_of_its_column(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("--dataset ranking --from files --negatives 3 --dev-fraction 0.2 --depth 50")
+    above, below = result.stdout.split("documents (")
+    assert above.count("chars") == 1
+    assert below.count("chars") == 1
+    assert above.splitlines()[4].startswith("┡"), "two lines of header"
+
+
 def test_json_is_the_manifest_and_nothing_else(run: Run) -> None:
     result = run(
         "--dataset mine --task ranking --from files --json --output elsewhere --license CC0 --seed 4 "
