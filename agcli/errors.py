@@ -163,6 +163,11 @@ def shortened_list(items: Iterable[object], limit: int = 400, item_limit: int = 
     return ", ".join(shown) + (f", … ({rest} more)" if rest else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 step`, `2,000 steps`: a count and what is counted, for nouns whose plural ends in an s."""
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest known word, whatever its case, else an empty string."""
     # A cell taken for a name may be a whole file; matching takes the product of both lengths.

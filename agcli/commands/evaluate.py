@@ -13,13 +13,15 @@ from agcli.commands import display
 from agcli.commands.evaluate_rankings import evaluate_rankings
 from agcli.commands.evaluate_tables import show, with_interval
 from agcli.commands.tables import Table, cell_text
-from agcli.errors import UsageError, did_you_mean
+from agcli.errors import UsageError, counted, did_you_mean
 
 if TYPE_CHECKING:
     from agcli.evaluation import Evaluation, RunEvaluation
 
 RESAMPLE_RANGE = (100, 100_000)
 BATCH_SIZE = 64
+FEW_EXAMPLES = 30
+"""Fewer judged examples than these get a warning."""
 
 
 def evaluate(
@@ -91,7 +93,7 @@ def evaluate(
         offline=offline,
         strict_splits=strict_splits,
     )
-    for warning in found.warnings:
+    for warning in (*found.warnings, *_of_few_examples(found)):
         display.warn(warning)
     for file, write in ((csv, judge.write_metrics), (predictions, judge.write_predictions)):
         if file is not None:
@@ -101,6 +103,13 @@ def evaluate(
         display.show_json(judge.as_json(found))
     else:
         show(_tables(found), markdown=markdown)
+
+
+def _of_few_examples(found: Evaluation) -> list[str]:
+    """What to say beside numbers from so few examples that the bootstrap's spread is no guide to theirs."""
+    count = int(found.runs[0].metrics["n"])
+    say = "intervals and p-values from so few say little"
+    return [f"{counted(count, 'example')}: {say}"] if count < FEW_EXAMPLES else []
 
 
 def _check_ranges(split: str | None, resamples: int, seed: int, batch_size: int | None) -> None:

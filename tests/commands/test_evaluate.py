@@ -79,6 +79,16 @@ def test_one_run_shows_metrics_classes_and_confusion(plain: Path) -> None:
     assert "McNemar" not in shown
 
 
+@pytest.mark.parametrize(("count", "warned"), [(1, "1 example:"), (29, "29 examples:"), (30, "")])
+def test_few_examples_get_a_warning_beside_what_is_shown(tmp_path: Path, count: int, warned: str) -> None:
+    runs = [str(saved(tmp_path / name, {"test": sampled(count, seed)})) for seed, name in enumerate(("one", "two"))]
+    result = CliRunner().invoke(app, ["evaluate", *runs, "--resamples", "100", "--json"])
+    assert json.loads(result.stdout)["warnings"] == []
+    shown = " ".join(result.stderr.split())
+    assert ("from so few say little" in shown) == bool(warned)
+    assert f"{warned} intervals and p-values" in shown or not warned
+
+
 def test_json_holds_every_number_with_its_interval(plain: Path) -> None:
     found = json.loads(ag(plain, "--split", "dev", "--json"))
     expected = classification_metrics(sampled(40, 1))
