@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binom, binomtest
 
-from agcli.errors import DataError
+from agcli.errors import DataError, counted
 from agcli.metrics import METRICS, Floats, Ints, Predictions, example_sums, rates, scores
 from agcli.statistics.resampling import PERMUTATIONS, RESAMPLES, TAILS, Interval, blocks, resampled
+
+_SAME_DATA = "evaluate both on the same data set with --dataset"
 
 
 @dataclass(frozen=True)
@@ -127,21 +129,30 @@ def aligned(reference: Predictions, other: Predictions) -> Predictions:
         DataError: the two differ in labels, ids or gold labels, or an id occurs twice.
     """
     if set(reference.labels) != set(other.labels):
-        raise DataError("the two runs have different labels", value=other.labels, allowed=reference.labels)
+        raise DataError(
+            "the two runs have different labels",
+            value=list(other.labels),
+            allowed=reference.labels,
+            hint="judge each by itself: `ag evaluate RUN`; runs can be compared whose labels are the same",
+        )
     place = {identifier: row for row, identifier in enumerate(other.ids)}
     if len(place) < len(other.ids) or len(set(reference.ids)) < len(reference.ids):
-        raise DataError("an id occurs twice, so that the examples of the two runs cannot be matched")
+        raise DataError(
+            "an id occurs twice, so that the examples of the two runs cannot be matched",
+            hint="judge each by itself: `ag evaluate RUN`",
+        )
     unmatched = len(place.keys() ^ set(reference.ids))
     if unmatched:
         raise DataError(
-            f"the two runs were judged on different examples: {unmatched} ids are in only one of them",
-            hint="evaluate both on the same data set with --dataset",
+            f"the two runs were judged on different examples ({counted(unmatched, 'id')} in only one of them)",
+            hint=_SAME_DATA,
         )
     rows = np.array([place[identifier] for identifier in reference.ids])
     columns = [other.labels.index(label) for label in reference.labels]
     gold = np.argsort(columns)[other.gold[rows]]
     if (gold != reference.gold).any():
-        raise DataError(f"{int((gold != reference.gold).sum())} examples have another gold label in the second run")
+        differ = counted(int((gold != reference.gold).sum()), "example")
+        raise DataError(f"the second run has another gold label of {differ}", hint=_SAME_DATA)
     probabilities = other.probabilities[rows][:, columns]
     return replace(other, ids=reference.ids, labels=reference.labels, gold=gold, probabilities=probabilities)
 

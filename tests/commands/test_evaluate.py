@@ -89,6 +89,14 @@ def test_few_examples_get_a_warning_beside_what_is_shown(tmp_path: Path, count: 
     assert f"{warned} intervals and p-values" in shown or not warned
 
 
+def test_runs_of_other_labels_are_named_as_those_of_other_data(tmp_path: Path, plain: Path) -> None:
+    found, labels = sampled(60, 2), ("no", "yes", "perhaps")
+    other = saved(tmp_path / "other", {"test": Predictions(found.ids, labels, found.gold, found.probabilities)})
+    shown = ag(plain, other, code=3)
+    assert "different labels. Found ['no', 'yes', 'perhaps']. Allowed: no, yes, maybe." in shown
+    assert "next: judge each by itself: `ag evaluate RUN`" in shown
+
+
 def test_json_holds_every_number_with_its_interval(plain: Path) -> None:
     found = json.loads(ag(plain, "--split", "dev", "--json"))
     expected = classification_metrics(sampled(40, 1))
@@ -332,7 +340,7 @@ def test_runs_on_different_examples_are_refused(tmp_path: Path, plain: Path) -> 
     other = saved(tmp_path / "other", {"test": sampled(60, 5, prefix="y")})
     shown = ag(plain, other, code=3)
     assert "'plain' and 'other' cannot be compared" in shown
-    assert "120 ids are in only one" in shown
+    assert "120 ids in only one of them" in shown
     assert "--dataset" in shown
 
 

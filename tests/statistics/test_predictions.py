@@ -217,10 +217,10 @@ class TestAligned:
     @pytest.mark.parametrize(
         ("ids", "labels", "gold", "problem"),
         [
-            (("a", "c"), ("no", "yes"), [0, 1], "2 ids are in only one"),
+            (("a", "c"), ("no", "yes"), [0, 1], "2 ids in only one of them"),
             (("a", "a"), ("no", "yes"), [0, 1], "twice"),
             (("a", "b"), ("no", "maybe"), [0, 1], "different labels"),
-            (("a", "b"), ("no", "yes"), [0, 0], "1 examples have another gold label"),
+            (("a", "b"), ("no", "yes"), [0, 0], "another gold label of 1 example"),
         ],
     )
     def test_other_examples_are_refused(
