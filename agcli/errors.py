@@ -163,9 +163,9 @@ def shortened_list(items: Iterable[object], limit: int = 400, item_limit: int = 
     return ", ".join(shown) + (f", … ({rest} more)" if rest else "")
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2,000 steps`: a count and what is counted, for nouns whose plural ends in an s."""
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 step`, `2,000 steps`: a count and what is counted; `plural` where it is not `noun` and an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from huggingface_hub import ModelCardData
 from agcli import __version__
 from agcli.assembly import Plan
 from agcli.config import RunConfig
+from agcli.errors import counted
 from agcli.run_data import RunData
 
 
@@ -41,7 +42,7 @@ def text(config: RunConfig, plan: Plan, data: RunData, metrics: dict[str, Any]) 
             "",
             *([] if ranks else [f"- Labels: {', '.join(plan.labels)}"]),
             f"- Data: {dataset.name}, SHA-256 of the prepared form `{dataset.digest}`, "
-            f"{metrics['train_examples']} training examples",
+            f"{counted(metrics['train_examples'], 'training example')}",
             f"- Data licence: {dataset.manifest.get('license') or 'not stated'}"
             + (" (credentialed: check its terms before you share this model)" if dataset.credentialed else ""),
             f"- Chosen: epoch {metrics['best_epoch']} of {len(metrics['epochs'])}, by dev {metrics['metric']}",

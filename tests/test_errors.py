@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agcli.errors import DataError, did_you_mean, shortened_list
+from agcli.errors import DataError, counted, did_you_mean, shortened_list
 
 LONG = "a sentence that was taken for a name " * 100
 
@@ -26,6 +26,11 @@ def test_lists_are_cut_by_number_and_length_and_stay_on_one_line() -> None:
     assert shortened_list(range(1000)).endswith("more)")
     assert len(shortened_list(["x" * 5000])) == 120
     assert "\r" not in shortened_list(["one\rtwo"])
+
+
+def test_one_is_singular() -> None:
+    assert [counted(n, "step") for n in (0, 1, 2000)] == ["0 steps", "1 step", "2,000 steps"]
+    assert [counted(n, "query", "queries") for n in (1, 2)] == ["1 query", "2 queries"]
 
 
 def test_without_cells_keeps_the_place_and_what_to_do() -> None:

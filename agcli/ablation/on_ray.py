@@ -170,7 +170,7 @@ def _check_room(ray: Any, threads: int, gpus: float) -> None:
         return
     cores, cards = (max((each.get(kind, 0) for each in machines), default=0) for kind in ("CPU", "GPU"))
     raise UsageError(
-        f"--engine ray: a cell takes {threads} cores (--threads) and {gpus:g} GPUs (--gpus) of one machine; of the "
+        f"--engine ray: a cell takes --threads {threads} and --gpus {gpus:g} of one machine; of the "
         f"cluster's {len(machines)} the largest has {cores:g} cores, and the most GPUs of one are {cards:g}.",
         hint="give fewer, or start the machine first where the cluster adds machines by itself",
     )

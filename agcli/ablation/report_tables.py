@@ -10,6 +10,7 @@ import pandas as pd
 
 from agcli.ablation.contrasts import ContrastRow, flat
 from agcli.ablation.selection import Winner
+from agcli.errors import counted
 from agcli.statistics import p_text
 
 
@@ -50,7 +51,8 @@ def report_tables(
             [*varied, "variant", "seeds", *tests],
             [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
             "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
-            f"{len(found)} comparisons here; * p < 0.05, ** p < 0.01, on corrected values. The rest is descriptive.",
+            f"{counted(len(found), 'comparison')} here; * p < 0.05, ** p < 0.01, on corrected values. The rest is "
+            "descriptive.",
         )
     if chosen:
         rows = [[*_winner(each)] for each in chosen]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from agcli.ablation.table import CHOICE, GUIDING, Cells, Setting, cells_of, checked, groups, setting_of
-from agcli.errors import DataError
+from agcli.errors import DataError, counted
 
 # Sums of the same accuracies in another order differ in their last bits: means are a tie at 12 equal decimals.
 DECIMALS = 12
@@ -46,7 +46,9 @@ class Winner:
         elif self.out:
             said.append(f"{self.out} of {count} trials of {self.variant} could not win: a seed failed or has not run.")
         if self.unguided_trials is not None and self.unguided_trials < count:
-            said.append(f"The unguided baseline had {self.unguided_trials} trials, {self.variant} had {count}.")
+            said.append(
+                f"The unguided baseline had {counted(self.unguided_trials, 'trial')}, {self.variant} had {count}."
+            )
         return tuple(said)
 
 

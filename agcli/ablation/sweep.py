@@ -24,7 +24,7 @@ from agcli.ablation.plan import PLAN, read_plan
 from agcli.ablation.selection import winner
 from agcli.ablation.table import CHOICE
 from agcli.atomic import write_text
-from agcli.errors import DataError, RunError, UsageError
+from agcli.errors import DataError, RunError, UsageError, counted
 from agcli.launcher import check_launcher
 from agcli.results import RunFolder, csv_text
 
@@ -262,7 +262,7 @@ def _check_plan(sweep: Sweep) -> None:
             raise UsageError(f"--output {sweep.folder} exists and is no sweep; it is left alone.")
     elif threads != sweep.threads:
         raise UsageError(
-            f"{sweep.folder} was begun with {threads} threads a cell; now it is {sweep.threads}: sums would differ in "
-            "their last bits.",
+            f"{sweep.folder} was begun with {counted(threads, 'thread')} a cell; now it is {sweep.threads}: sums "
+            "would differ in their last bits.",
             hint=f"--threads {threads}",
         )

@@ -17,6 +17,7 @@ from agcli.ablation.cell import CellJob, Outcome
 from agcli.ablation.naming import duration
 from agcli.ablation.sweep import Sweep, SweepWatch
 from agcli.commands import display
+from agcli.errors import counted
 
 if TYPE_CHECKING:
     from agcli.paper.layout import Cell, LaidOutTable
@@ -51,7 +52,7 @@ class SweepProgress(SweepWatch):
     def planned(self, total: int, done: int) -> None:
         """So many cells are known by now."""
         self.total, self.done = total, done
-        display.note(f"{total} cells, {done} of them finished", self.console)
+        display.note(f"{counted(total, 'cell')}, {done} of them finished", self.console)
 
     def started(self, job: CellJob) -> None:
         """A cell runs, or waits for its place on a cluster."""
@@ -109,7 +110,9 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
     for grid in sweep.grids:
         if grid.searches:
             reported = len(grid.seeds) * len(grid.variants)
-            rows.append(["then, with the winners", f"{reported} report cells for each model, data set and size"])
+            rows.append(
+                ["then, with the winners", f"{counted(reported, 'report cell')} for each model, data set and size"]
+            )
     shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options, cell.axes)] for cell in cells[:40]]
     caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
     display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)

@@ -182,7 +182,7 @@ def _metrics_table(found: Evaluation) -> Table:
 
     first = found.runs[0]
     place = f"{found.dataset}, {found.split}" if found.dataset else found.split
-    title = f"Metrics on {place} ({first.metrics['n']} examples)"
+    title = f"Metrics on {place} ({counted(int(first.metrics['n']), 'example')})"
     if len(found.runs) > 2:
         columns = ["metric", "run", "value", f"difference from {first.name}"]
         rows = [row for metric in METRICS for row in _long_rows(found, metric)]

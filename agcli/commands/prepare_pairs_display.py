@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agcli.commands import display
+from agcli.errors import counted
 
 if TYPE_CHECKING:
     from agcli.corpora import PreparedDataset
@@ -57,10 +58,8 @@ def _caption(manifest: dict[str, Any]) -> str:
 def _cut(split: str, cut: dict[str, Any]) -> str:
     from agcli.corpora.cuts import SHARED
 
-    by = cut["by"]
-    return (
-        f"{split} was cut from train: {cut['rows']} rows; rows that share {SHARED[by]} stay together (--group-by {by})"
-    )
+    together = f"rows that share {SHARED[cut['by']]} stay together (--group-by {cut['by']})"
+    return f"{split} was cut from train: {counted(cut['rows'], 'row')}; {together}"
 
 
 def _quoting(source: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agcli.commands import display
+from agcli.errors import counted
 
 if TYPE_CHECKING:
     from agcli.corpora.ranking.candidates import Progress
@@ -76,17 +77,21 @@ def _caption(manifest: dict[str, Any]) -> str:
     lengths = documents["characters"]
     lines = [f"{source['split']}: {source['file']}" for source in manifest["sources"]]
     lines.append(
-        f"{documents['rows']:,} documents ({lengths['p50']:,}/{lengths['p95']:,}/{lengths['max']:,} chars), "
+        f"{counted(documents['rows'], 'document')} ({lengths['p50']:,}/{lengths['p95']:,}/{lengths['max']:,} chars), "
         f"first stage: {_first_stage(manifest['first_stage'])}"
     )
     lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
     cut = manifest["dev_cut"]
     if cut:
-        lines.append(f"dev was cut from train: {cut['claims']} claims, linked ones together ({cut['groups']} groups)")
+        lines.append(
+            f"dev was cut from train: {counted(cut['claims'], 'claim')}, linked ones together "
+            f"({counted(cut['groups'], 'group')})"
+        )
     lists = manifest["lists"]
     if lists:
         lines.append(
-            f"{lists['count']:,} training lists: 1 positive, {manifest['negatives']} negatives ({_drawn(lists)})"
+            f"{counted(lists['count'], 'training list')}: 1 positive, "
+            f"{counted(manifest['negatives'], 'negative')} ({_drawn(lists)})"
         )
     lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
     return "\n".join([*lines, f"digest {manifest['digest'][:16]}"])

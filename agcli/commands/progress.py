@@ -12,6 +12,7 @@ from rich.progress import TaskID
 
 from agcli.assembly import Plan
 from agcli.commands import display
+from agcli.errors import counted
 from agcli.step_report import StepReport
 from agcli.watch import Watch
 
@@ -35,8 +36,8 @@ class ProgressWatch(Watch):
         """What is about to run."""
         parts = [
             f"{plan.model}: {plan.num_parameters / 1e6:.1f} M weights",
-            f"{plan.num_layers} layers of {plan.num_heads} heads",
-            f"{plan.examples['train']} training pairs, {plan.total_steps} steps",
+            f"{counted(plan.num_layers, 'layer')} of {counted(plan.num_heads, 'head')}",
+            f"{counted(plan.examples['train'], 'training pair')}, {counted(plan.total_steps, 'step')}",
             f"guides: {', '.join(plan.guides) or 'none'}",
             *([f"monitored: {', '.join(plan.monitors)}"] if plan.monitors else []),
             f"{plan.precision} on {plan.device}",

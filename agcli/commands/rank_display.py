@@ -12,6 +12,7 @@ from rich.progress import TaskID
 
 from agcli.commands import display
 from agcli.commands.evaluate_tables import with_interval
+from agcli.errors import counted
 from agcli.reranking import RankWatch
 from agcli.results import RunFolder
 from agcli.retrieval import MEASURES, below_first_stage
@@ -43,7 +44,7 @@ class RankProgress(RankWatch):
         self.bars.stop()
         if self.pairs:
             seconds = perf_counter() - self.started
-            display.note(f"{self.pairs} pairs in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
+            display.note(f"{counted(self.pairs, 'pair')} in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
 
     def start(self, done_pairs: int, total_pairs: int) -> None:
         """Start the bar."""
@@ -128,7 +129,7 @@ def show_answers(claim: str, answers: Sequence[Answer], top: int, hidden: bool, 
     ]
     caption = f"{len(rows)} of {candidates} candidates of the first stage"
     if candidates < top:
-        caption = f"Fewer than --top {top}: only {candidates} document(s) share a word with the claim."
+        caption = f"Fewer than --top {top}: the claim shares a word with {counted(candidates, 'document')} only."
     display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows, caption)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agcli.commands import display
+from agcli.errors import counted
 from agcli.paper import TABLE4_HARDWARE
 from agcli.timing import Group, TimingRow, TimingWatch
 
@@ -41,8 +42,8 @@ class TimingProgress(TimingWatch):
         total = sum(sum(group.blocks) * len(group.arms) for group in groups)
         self.task = self.bars.add_task("timing", total=total, status="")
         arms = ", ".join(arm.name for arm in groups[0].arms)
-        what = groups[0].name if len(groups) == 1 else f"{len(groups)} groups"
-        display.note(f"{what}, {total} measured steps in all; arms: {arms}", self.bars.console)
+        what = groups[0].name if len(groups) == 1 else counted(len(groups), "group")
+        display.note(f"{what}, {counted(total, 'measured step')} in all; arms: {arms}", self.bars.console)
 
     def doing(self, what: str) -> None:
         """Say so beside it."""

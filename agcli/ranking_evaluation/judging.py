@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agcli.errors import UsageError
+from agcli.errors import UsageError, counted
 from agcli.finished_runs import open_all
 from agcli.ranking_evaluation.saved import SavedRanking, matched, open_ranking
 from agcli.retrieval import MEASURES, PROTOCOLS, Protocol, QueryMeasures, below_first_stage
@@ -185,7 +185,7 @@ def _why_not_conditional(one: str, before: QueryMeasures, other: str, after: Que
     if (before.retrieved == after.retrieved).all():
         return ""
     return (
-        f"{one} counts {before.retrieved.sum()} queries and {other} {after.retrieved.sum()}, "
+        f"{one} counts {counted(int(before.retrieved.sum()), 'query', 'queries')} and {other} {after.retrieved.sum()}, "
         f"{(before.retrieved & after.retrieved).sum()} of them the same: means over different queries do not compare"
     )
 

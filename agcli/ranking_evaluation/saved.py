@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from agcli.errors import DataError, UsageError, cells_hidden, shortened, unreadable
+from agcli.errors import DataError, UsageError, cells_hidden, counted, shortened, unreadable
 from agcli.metrics import without_mark
 from agcli.results import open_run
 from agcli.retrieval import MEASURES, QueryMeasures, read_qrels
@@ -132,11 +132,11 @@ def _mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
     again = "rank with both runs on one prepared data set"
     unmatched = len(set(reference.reranked.queries) ^ set(other.reranked.queries))
     if unmatched:
-        return f"they judge different queries: {unmatched} are in only one of them", again
+        return f"they judge different queries ({unmatched} in only one of them)", again
     judged = [query for query in reference.reranked.queries if reference.qrels[query] != other.qrels[query]]
     if judged:
         first = "" if reference.credentialed else f", first of {shortened(judged[0])}"
-        return f"the relevance judgements of {len(judged)} queries differ{first}", again
+        return f"the relevance judgements of {counted(len(judged), 'query', 'queries')} differ{first}", again
     if reference.digest != other.digest:
         return f"the data differ: {reference.dataset} and {other.dataset} have different digests", again
     return "", ""
@@ -204,7 +204,7 @@ def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
     judged = {query for query, grades in qrels.items() if any(grade >= 1 for grade in grades.values())}
     unmatched = len(judged ^ set(reranked.queries))
     if unmatched:
-        raise DataError(f"{unmatched} queries are in only one of this file and qrels.trec", file=file)
+        raise DataError(f"{counted(unmatched, 'query', 'queries')} in only one of this file and qrels.trec", file=file)
     return SavedRanking(given, folder, **told, first_stage=first_stage, reranked=reranked, qrels=qrels)
 
 

@@ -153,6 +153,12 @@ def test_equal_seeds_are_not_estimable(tmp_path: Path, drawn: list[Figure]) -> N
     assert (found[0]["mean ± sd"], found[0]["95 % t-interval"]) == ("60.00 ± 0.00", "not estimable")
 
 
+def test_one_comparison_is_singular(tmp_path: Path, drawn: list[Figure]) -> None:
+    report = write_report(sweep(tmp_path / "sweep", None, [row("none", 1, 0.6), row("mdg", 1, 0.7)]))
+    [table] = [table for table in report.tables if table.title == "Guided minus unguided"]
+    assert "over the 1 comparison here;" in table.caption
+
+
 def test_a_variant_that_waits_is_not_on_dev(tmp_path: Path, drawn: list[Figure]) -> None:
     waiting = failed("mdg", 1, state="pending", diverged=0, reason="")
     report = write_report(sweep(tmp_path / "half", None, [row("none", 1, 0.6), waiting]))

@@ -176,7 +176,7 @@ def test_unselected_cells_show_no_test_metric(grid: Make, tmp_path: Path) -> Non
 def test_another_thread_count_is_refused_and_a_foreign_folder_left_alone(grid: Make, tmp_path: Path) -> None:
     small = grid(variants=("none",), seeds=(1,))
     run_sweep(Sweep((small,), tmp_path / "sweep", 1), here)
-    with pytest.raises(UsageError, match="begun with 1 threads a cell"):
+    with pytest.raises(UsageError, match="begun with 1 thread a cell"):
         run_sweep(Sweep((small,), tmp_path / "sweep", 2), here)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

@@ -237,7 +237,7 @@ def test_no_id_of_credentialed_data_is_in_an_error(tmp_path: Path) -> None:
     )
     edit(other / "qrels.trec", lambda text: text.replace("SECRET7 0 d7 1", "SECRET7 0 d7 2"))
     shown = ag(first, other, code=3)
-    assert "judgements of 1 queries differ" in shown
+    assert "judgements of 1 query differ" in shown
     assert "SECRET" not in shown
     edit(other / "qrels.trec", lambda text: text + "SECRET7 0 d7 SECRET\n")
     assert "SECRET" not in ag(other, code=3)
@@ -354,7 +354,7 @@ class TestNotComparable:
     @pytest.mark.parametrize(
         ("changes", "problem"),
         [
-            ({"prefix": "x"}, "80 are in only one of them"),
+            ({"prefix": "x"}, "80 in only one of them"),
             ({"digest": "xyz"}, "different digests"),
         ],
     )
@@ -367,7 +367,7 @@ class TestNotComparable:
     def test_other_judgements(self, tmp_path: Path, plain: Path) -> None:
         other = saved(tmp_path / "other", drawn(1), drawn(3))
         edit(other / "qrels.trec", lambda text: text.replace("q7 0 d7 1", "q7 0 d8 1"))
-        assert "judgements of 1 queries differ, first of 'q7'" in ag(plain, other, code=3)
+        assert "judgements of 1 query differ, first of 'q7'" in ag(plain, other, code=3)
 
     def test_judgements_in_another_order_are_the_same(self, tmp_path: Path, plain: Path) -> None:
         other = saved(tmp_path / "other", drawn(1), drawn(3))
@@ -397,7 +397,7 @@ class TestDamaged:
             (lambda text: text.replace("q1,True", "q1,maybe"), "row 3, column 'retrieved': not a truth value"),
             (lambda text: text.replace("q1,True,", "q1,True,nan,"), "cells instead of 16"),
             (lambda text: text.replace("q1,", "q2,", 1), "a query has two rows"),
-            (lambda text: text.replace("q1,", "q99,", 1), "2 queries are in only one of this file and qrels.trec"),
+            (lambda text: text.replace("q1,", "q99,", 1), "2 queries in only one of this file and qrels.trec"),
         ],
     )
     def test_a_table_that_was_changed(self, plain: Path, change: Callable[[str], str], problem: str) -> None:

@@ -66,6 +66,11 @@ def test_it_ends_with_a_table_the_baseline_and_the_run_folder(ag: Ag, words: lis
     assert "task loss" not in result.stdout
 
 
+def test_a_run_of_one_step_says_so(ag: Ag, words: list[str]) -> None:
+    shown = ag(*words, "--train-limit", "1", "--epochs", "1").stderr
+    assert "1 training pair, 1 step;" in " ".join(shown.split())
+
+
 def test_json_is_all_there_is_on_stdout(ag: Ag, words: list[str]) -> None:
     printed = json.loads(ag(*words, "--json").stdout)
     assert printed == {"run": printed["run"], **RunFolder(Path(printed["run"])).metrics}

@@ -41,7 +41,12 @@ def test_writes_into_data_and_says_what_it_did(run: Run) -> None:
     result = run("--dataset ranking --from files --negatives 3 --show 1 --dev-fraction 0.2 --depth 50")
     assert result.exit_code == 0, result.output
     assert (Path("data") / "ranking" / "manifest.json").is_file()
-    for word in ("ranking, prepared in data/ranking", "recall@50", "dev was cut from train: 1 claims", "[b]Does[/b]"):
+    for word in (
+        "ranking, prepared in data/ranking",
+        "recall@50",
+        "dev was cut from train: 1 claim, linked ones together (1 group)",
+        "[b]Does[/b]",
+    ):
         assert word in result.stdout
     assert "training lists: 1 positive, 3 negatives" in result.stdout
     assert "ag finetune --dataset data/ranking" in result.stderr

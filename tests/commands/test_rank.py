@@ -130,7 +130,7 @@ def test_fewer_documents_than_wanted_are_explained(ag: Ag, run: Path, files: tup
     files[1].write_text('{"_id": "d1", "text": "garlic"}\n{"_id": "d2", "text": "tea"}\n')
     words = ["rank", run, "--text", "Does garlic help?", "--corpus", files[1], "--offline", "--top"]
     shown = " ".join(ag(*words, 2).stdout.split())
-    assert "Fewer than --top 2: only 1 document(s) share a word with the claim." in shown
+    assert "Fewer than --top 2: the claim shares a word with 1 document only." in shown
     assert json.loads(ag(*words, 2, "--json").stdout)["candidates"] == 1
     assert "1 of 1 candidates" in ag(*words, 1).stdout
 
