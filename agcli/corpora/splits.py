@@ -26,6 +26,7 @@ _SPLIT_WORDS = {
 _NUMBERED = re.compile(rf"({'|'.join(_SPLIT_WORDS)})([0-9]+)")
 _SUFFIX_ORDER = (".jsonl", ".ndjson", ".txt", ".tsv", ".csv", ".parquet", ".json")
 _NAMED = 6
+_NAME_THEM = "name the files: --train FILE --dev FILE --test FILE"
 NO_SPLIT = "its name speaks of no split, or of several"
 
 
@@ -84,6 +85,8 @@ def split_files(files: Iterable[SourceFile], suffixes: Sequence[str]) -> tuple[d
     _refuse_rivals(chosen, by_split, others)
     if set(by_split) == {"train"}:
         by_split = by_split | _held_out(others)
+    else:
+        by_split = by_split | _in_other_forms(chosen, by_split, others)
     named = ", ".join(file.name for file in families[chosen].values())
     for file in (file for family in others.values() for file in family.values() if file not in by_split.values()):
         given = split_of(file.stem)[0] in by_split
@@ -150,6 +153,28 @@ def _held_out(families: Mapping[_Family, Mapping[str, SourceFile]]) -> dict[str,
     return one_each(each for family in families.values() for each in family.items() if each[0] != "train")
 
 
+def _in_other_forms(
+    chosen: _Family, files: Mapping[str, SourceFile], others: Mapping[_Family, Mapping[str, SourceFile]]
+) -> dict[str, SourceFile]:
+    """Splits that only a file of another kind gives, `test.tsv.gz` beside `train.csv` and `dev.csv`.
+
+    Raises:
+        DataError: a file of another name may be the test set, in whose place dev would be taken.
+    """
+    beside = [
+        (split, file, key.rest == chosen.rest)
+        for key, family in others.items()
+        for split, file in family.items()
+        if files.keys().isdisjoint(family) and key.folder == chosen.folder
+    ]
+    found = one_each((split, file) for split, file, alike in beside if alike)
+    doubtful = [file.name for split, file, alike in beside if split == "test" and split not in found and not alike]
+    if doubtful and "train" in files:
+        names = ", ".join(file.name for file in files.values())
+        raise DataError(f"is {' or '.join(sorted(doubtful)[:_NAMED])} the test set of {names}?", hint=_NAME_THEM)
+    return found
+
+
 def one_each(named: Iterable[tuple[str, SourceFile]]) -> dict[str, SourceFile]:
     """The one file of each split.
 
@@ -168,5 +193,5 @@ def one_each(named: Iterable[tuple[str, SourceFile]]) -> dict[str, SourceFile]:
 def _twice(split: str, files: Sequence[SourceFile]) -> DataError:
     return DataError(
         f"{len(files)} files give {split}: {', '.join(sorted(file.name for file in files)[:_NAMED])}",
-        hint="join them into one file, take all but one away, or name the files: --train FILE --dev FILE --test FILE",
+        hint=f"join them into one file, take all but one away, or {_NAME_THEM}",
     )

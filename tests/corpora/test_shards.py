@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,29 @@ def test_names_that_differ_are_train_and_test_all_the_same(tmp_path: Path, make:
     put(tmp_path / "held_out_test.csv", nli_rows(6, "t"))
     prepared = make("own", source=str(tmp_path))
     assert len(prepared.splits["test"]) == 6
+
+
+@pytest.mark.parametrize("name", ["test.tsv.gz", "test.csv"])
+def test_a_test_file_of_another_kind_is_the_test_set(tmp_path: Path, make: Make, name: str) -> None:
+    for split, tag in (("train", "a"), ("dev", "b")):
+        put(tmp_path / f"{split}.tsv", nli_rows(12, tag))
+    put(tmp_path / name.removesuffix(".gz"), nli_rows(9, "t"))
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "test.tsv").read_bytes()))
+        (tmp_path / "test.tsv").unlink()
+    prepared = make("own", source=str(tmp_path))
+    assert {split: len(frame) for split, frame in prepared.splits.items()} == {"train": 12, "dev": 12, "test": 9}
+
+
+@pytest.mark.parametrize(
+    "names", [("mine_train.tsv", "mine_dev.tsv", "test.tsv"), ("train_v1.tsv", "dev_v1.tsv", "test_v2.tsv")]
+)
+def test_dev_is_no_test_set_where_another_file_may_be_it(tmp_path: Path, make: Make, names: tuple[str, ...]) -> None:
+    for name in names:
+        put(tmp_path / name, nli_rows(12, name))
+    with pytest.raises(DataError, match=f"is {names[2]} the test set of") as caught:
+        make("own", source=str(tmp_path))
+    assert "--test FILE" in str(caught.value.hint)
 
 
 def test_files_left_alone_get_the_true_reason(tmp_path: Path, make: Make) -> None:
