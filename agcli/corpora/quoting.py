@@ -22,6 +22,7 @@ Quoting = Literal["auto", "none", "minimal", "backslash"]
 _WRAPPED = re.compile(r'"(?:[^"]|"")*+"')
 _ESCAPED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _BACKSLASH = re.compile(r'\\(["\\]?)')
+_RETURN = "\ufdd0"  # `csv` takes a carriage return for the end of a row; Unicode keeps this code point free of text
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
@@ -154,6 +155,8 @@ def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | Non
 def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal") -> Iterator[tuple[int, list[str]]]:
     """Fields by CSV rules, each row with the number of its first line.
 
+    A carriage return inside a field is text, and where the header's names stand behind ", " so do all cells.
+
     Raises:
         DataError: a quoted field that never ends, or text after its end.
     """
@@ -162,8 +165,15 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
     first, line = next(lines, (1, ""))
     rest = (line for _, line in lines)
     escapes = quoting == "backslash"
-    text = (_protected(line) + "\n" if escapes else line + "\n" for line in chain([line], rest))
-    reader = csv.reader(text, delimiter=delimiter, strict=True, escapechar="\\" if escapes else None)
+    spaced = len(names := line.split(delimiter)) > 1 and all(name.startswith(" ") for name in names[1:])
+    text = (line.replace("\r", _RETURN) + "\n" for line in chain([line], rest))
+    reader = csv.reader(
+        map(_protected, text) if escapes else text,
+        delimiter=delimiter,
+        strict=True,
+        escapechar="\\" if escapes else None,
+        skipinitialspace=spaced,
+    )
     while True:
         row = reader.line_num + first
         try:
@@ -173,7 +183,7 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
         except csv.Error as error:
             hint = 'if a quotation mark is plain text here: --quoting none; if \\" stands for one: --quoting backslash'
             raise DataError(f"broken quoting ({error})", file=source.name, row=row, hint=hint) from None
-        yield row, fields
+        yield row, [field.replace(_RETURN, "\r") for field in fields]
 
 
 def _protected(line: str) -> str:

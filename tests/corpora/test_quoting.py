@@ -6,7 +6,9 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,3 +163,20 @@ def test_a_reading_that_was_named_is_taken_from_the_first_look_on(tmp_path: Path
     with pytest.raises(DataError, match="hold marks that are not written so"):
         make("own", train=path, dev_fraction=0.2)
     assert make("own", train=path, dev_fraction=0.2, quoting="none").manifest["sources"][0]["quoting"] == "none"
+
+
+def test_a_carriage_return_inside_a_field_is_text(make: Make, tmp_path: Path) -> None:
+    rows = [(f"one\rtwo {n}" if n == 7 else f"tr a {n}", f'he said "tr b {n}", twice', "yn"[n % 2]) for n in range(30)]
+    frame = pd.DataFrame(rows, columns=["text_a", "text_b", "label"])
+    frame.to_csv(tmp_path / "train.csv", index=False, lineterminator="\n")
+    prepared = make("own", source=str(tmp_path), dev_fraction=0.2)
+    whole = pd.concat(prepared.splits.values())
+    assert set(whole[["text_a", "text_b", "label"]].itertuples(index=False, name=None)) == set(rows)
+
+
+@pytest.mark.parametrize("quoting", ["auto", "minimal"])
+def test_cells_behind_a_comma_and_a_space(quoting: Literal["auto", "minimal"]) -> None:
+    text = 'text_a, text_b, label\n"tr a 0", "tr, b 0", yes\n"tr ""a"" 1",  "tr b 1", no\n'
+    table = open_table(in_memory("f.csv", text), quoting)
+    assert table.header == ("text_a", "text_b", "label")
+    assert [values for _, values in table.rows] == [["tr a 0", "tr, b 0", "yes"], ['tr "a" 1', "tr b 1", "no"]]
