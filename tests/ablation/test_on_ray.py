@@ -43,7 +43,7 @@ def test_a_cell_that_one_machine_can_hold(no_ray: None, threads: int, gpus: floa
 @pytest.mark.parametrize(("threads", "gpus"), [(9, 0.0), (3, 1.0), (1, 2.0)])
 def test_a_cell_that_none_can_hold(no_ray: None, threads: int, gpus: float) -> None:
     with pytest.raises(
-        UsageError, match=rf"takes {threads} cores .* and {gpus:g} GPUs .* cluster's 2 .* 8 cores, .* 1\."
+        UsageError, match=rf"takes --threads {threads} and --gpus {gpus:g} .* cluster's 2 .* 8 cores, .* 1\."
     ):
         join(None, threads, gpus)
 
