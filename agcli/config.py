@@ -199,15 +199,15 @@ BASE_WIDTH = 768
 
 
 def default_learning_rate(model: str) -> float:
-    """Peak learning rate by the encoder's width: 2e-4 below BERT-base's, else 5e-5.
+    """Peak learning rate by the encoder's width: 1e-4 below BERT-base's, else 5e-5.
 
-    Measured for `minilm` (384 wide): 2e-4 beat 5e-5 by .576 to .558 on dev (2,000 MultiNLI pairs, 3 epochs). No base
-    model was at hand; 5e-5 is the highest that BERT's authors recommend (Devlin et al. 2019, A.3). A hub id outside
-    the zoo gets 5e-5 whether it is on this machine or not, so that one command always means one run.
+    Measured for `minilm` (384 wide), see `data/evidence/learning_rate/`. No base model was at hand; 5e-5 is the highest
+    that BERT's authors recommend (Devlin et al. 2019, A.3). A hub id outside the zoo gets 5e-5 whether it is on this
+    machine or not, so that one command always means one run.
     """
     entry = find_entry(model)
     width = entry.hidden_size if entry else _stated_width(expanded(model))
-    return 2e-4 if width is not None and width < BASE_WIDTH else 5e-5
+    return 1e-4 if width is not None and width < BASE_WIDTH else 5e-5
 
 
 def _stated_width(folder: Path) -> int | None:

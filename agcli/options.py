@@ -134,7 +134,7 @@ class TrainingOptions:
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
     optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
     learning_rate: float = option(
-        5e-5, "Peak learning rate.", above=0.0, default_text="2e-4 for encoders less than 768 wide, else 5e-5"
+        5e-5, "Peak learning rate.", above=0.0, default_text="1e-4 for encoders less than 768 wide, else 5e-5"
     )
     schedule: str = option(
         "linear",

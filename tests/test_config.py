@@ -24,7 +24,7 @@ def problems(**values: Any) -> list[str]:
 def test_no_values_give_the_documented_defaults() -> None:
     options = make_config({}).flat()
     # The temperature follows the guide mode, the learning rate the size of the model.
-    assert options == RunConfig().flat() | {"temperature": 1.0, "learning_rate": 2e-4}
+    assert options == RunConfig().flat() | {"temperature": 1.0, "learning_rate": 1e-4}
     assert (options["model"], options["dataset"], options["mdg"], options["pdg"]) == ("minilm", "sample", 0.01, 0.001)
 
 
@@ -222,8 +222,8 @@ def test_a_wrong_value_of_a_config_file_is_named_with_the_file(tmp_path: Path, a
 @pytest.mark.parametrize(
     ("model", "rate"),
     [
-        ("minilm", 2e-4),
-        ("sentence-transformers/all-MiniLM-L6-v2", 2e-4),
+        ("minilm", 1e-4),
+        ("sentence-transformers/all-MiniLM-L6-v2", 1e-4),
         ("bert", 5e-5),
         ("albert", 5e-5),
         ("distilbert", 5e-5),
@@ -239,8 +239,8 @@ def test_the_default_learning_rate_follows_the_model_s_size(model: str, rate: fl
 @pytest.mark.parametrize(
     ("stated", "rate"),
     [
-        ({"hidden_size": 128}, 2e-4),
-        ({"dim": 512}, 2e-4),
+        ({"hidden_size": 128}, 1e-4),
+        ({"dim": 512}, 1e-4),
         ({"hidden_size": 768}, 5e-5),
         ({}, 5e-5),
         ([], 5e-5),

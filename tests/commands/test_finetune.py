@@ -161,7 +161,7 @@ def test_flags_win_over_the_file_the_file_over_the_recipe_and_the_recipe_over_de
     found = resolved("--config", "a.toml", "--seed", "6", "--no-offline")
     assert (found["seed"], found["epochs"], found["learning_rate"], found["patience"]) == (6, 7, 1e-5, None)
     assert found["offline"] is False
-    assert resolved("--config", "a.toml", "--recipe", "default")["learning_rate"] == 2e-4
+    assert resolved("--config", "a.toml", "--recipe", "default")["learning_rate"] == 1e-4
     assert resolved("--recipe", "paper", "--model", "albert")["batch_size"] == 56
 
 
