@@ -90,8 +90,8 @@ def test_settings_of_accelerate_s_launcher(tmp_path: Path) -> None:
 def test_cells_that_no_machine_of_ray_can_hold(tmp_path: Path) -> None:
     done = run_case("25-ray-cannot-fit", tmp_path)
     assert all(f"{call} rc {code}" in done.output for call, code in (("64 threads", 2), ("a gpu", 2), ("fits", 0)))
-    assert "takes 64 cores" in done.errors
-    assert "1 GPUs" in done.errors
+    assert "takes --threads 64 and" in done.errors
+    assert "and --gpus 1 of one machine" in done.errors
 
 
 def test_addresses_of_ray_that_are_gone(tmp_path: Path) -> None:
