@@ -26,11 +26,11 @@ def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     if as_json:
         display.show_json(manifest)
         return
-    counted = "tokens" if all(facts["tokens"] for facts in manifest["splits"].values()) else "characters"
+    unit = "tokens" if all(facts["tokens"] for facts in manifest["splits"].values()) else "characters"
     display.show_table(
         f"{prepared.name}, prepared in {prepared.folder}",
-        ["split", "rows", *prepared.labels, f"{_UNITS[counted]} (p50/p95/max)"],
-        [_split_row(split, facts, counted) for split, facts in manifest["splits"].items()],
+        ["split", "rows", *prepared.labels, f"{_UNITS[unit]} (p50/p95/max)"],
+        [_split_row(split, facts, unit) for split, facts in manifest["splits"].items()],
         caption=_caption(manifest),
     )
     if show:
@@ -39,9 +39,9 @@ def report(prepared: PreparedDataset, show: int, as_json: bool) -> None:
     display.note(f"next: ag {'finetune' if 'train' in prepared.splits else 'evaluate RUN'} --dataset {folder}")
 
 
-def _split_row(split: str, facts: dict[str, Any], counted: str) -> list[object]:
+def _split_row(split: str, facts: dict[str, Any], unit: str) -> list[object]:
     """The split's counts; median, 95th percentile and maximum length of its pairs, or of their second texts."""
-    lengths = facts["tokens"] if counted == "tokens" else facts["characters"]["text_b"]
+    lengths = facts["tokens"] if unit == "tokens" else facts["characters"]["text_b"]
     length = f"{lengths['p50']}/{lengths['p95']}/{lengths['max']}"
     return [split, facts["rows"], *facts["labels"].values(), length]
 

@@ -84,6 +84,11 @@ def ordered(splits: Mapping[str, object]) -> list[str]:
     return [split for split in SPLITS if split in splits]
 
 
+def dropped_text(dropped: Mapping[str, int]) -> str:
+    """How many were dropped for which reason, for messages; empty where none was."""
+    return "; ".join(f"{count} dropped: {reason}" for reason, count in dropped.items())
+
+
 def check_classes(
     splits: Splits, labels: Sequence[str], files: Mapping[str, str], dropped: Mapping[str, Counter[str]]
 ) -> list[str]:
@@ -103,7 +108,7 @@ def check_classes(
         present = {pair.label for pair in splits[split]}
         if len(present) < (1 if split == "test" else 2):
             lost = dropped.get(split, Counter())
-            why = "; ".join(f"{count} dropped: {reason}" for reason, count in lost.items())
+            why = dropped_text(lost)
             raise DataError(
                 f"the split {split} has {'one class' if present else 'no rows'} ({len(splits[split])} rows"
                 + (f"; {why})" if why else ")"),

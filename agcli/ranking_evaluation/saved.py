@@ -170,7 +170,7 @@ def _none(path: Path, split: str | None, dataset: str | None, described: Sequenc
     hint = f"ag rank {shlex.quote(str(path))}{wanted} --split {split or 'test'}"
     if not described:
         return DataError("the run has no ranking", file=path, hint=hint)
-    allowed = [f"{told['dataset']}, {told['split']}" for told in described]
+    allowed = [f"{ranking['dataset']}, {ranking['split']}" for ranking in described]
     asked = ", ".join(value for value in (dataset, split) if value)
     if _is_ranking_folder(path):
         return DataError(f"this is no ranking of {asked}", file=path, allowed=allowed)
@@ -181,13 +181,13 @@ def _described(folder: Path) -> dict[str, Any]:
     """`metrics.json` of a ranking, with what is read of it."""
     file = folder / "metrics.json"
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told["task"] != TASK:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        if metrics["task"] != TASK:
             raise ValueError("its task is not ranking")
-        texts = {name: str(told[name]) for name in ("dataset", "digest", "split")}
-        overlap = Overlap(**told["trained_on"]) if told.get("trained_on") else None
-        depth, credentialed = int(told["depth"]), bool(told.get("credentialed"))
-        marked = "claims_cut" not in told  # recorded since cells are those of the source
+        texts = {name: str(metrics[name]) for name in ("dataset", "digest", "split")}
+        overlap = Overlap(**metrics["trained_on"]) if metrics.get("trained_on") else None
+        depth, credentialed = int(metrics["depth"]), bool(metrics.get("credentialed"))
+        marked = "claims_cut" not in metrics  # recorded since cells are those of the source
         return {**texts, "depth": depth, "credentialed": credentialed, "trained_on": overlap, "marked": marked}
     except OSError as error:
         raise unreadable(file, error, file) from None
@@ -195,17 +195,17 @@ def _described(folder: Path) -> dict[str, Any]:
         raise DataError(f"not the metrics of a ranking ({type(error).__name__}: {error})", file=file) from None
 
 
-def _read(given: Path, folder: Path, told: dict[str, Any]) -> SavedRanking:
+def _read(given: Path, folder: Path, described: dict[str, Any]) -> SavedRanking:
     file = folder / "per_query.csv"
-    told = dict(told)
-    with cells_hidden(told["credentialed"]):
-        first_stage, reranked = _read_measures(file, told.pop("marked"))
+    attributes = {name: value for name, value in described.items() if name != "marked"}
+    with cells_hidden(described["credentialed"]):
+        first_stage, reranked = _read_measures(file, described["marked"])
         qrels = read_qrels(folder / "qrels.trec")
     judged = {query for query, grades in qrels.items() if any(grade >= 1 for grade in grades.values())}
     unmatched = len(judged ^ set(reranked.queries))
     if unmatched:
         raise DataError(f"{counted(unmatched, 'query', 'queries')} in only one of this file and qrels.trec", file=file)
-    return SavedRanking(given, folder, **told, first_stage=first_stage, reranked=reranked, qrels=qrels)
+    return SavedRanking(given, folder, **attributes, first_stage=first_stage, reranked=reranked, qrels=qrels)
 
 
 def _read_measures(file: Path, marked: bool) -> tuple[QueryMeasures, QueryMeasures]:

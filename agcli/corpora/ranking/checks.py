@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from agcli.corpora.checks import ordered
+from agcli.corpora.checks import dropped_text, ordered
 from agcli.corpora.pairs import folded
 from agcli.corpora.ranking.collection import Documents, Judgement, RankingSplit, check_cells
 from agcli.corpora.ranking.request import NegativeGrades
@@ -124,8 +124,7 @@ def check_judgements(
     if wrong and not drop:
         raise _refusal(split.qrels_file, wrong)
     if split.judgements and not found:
-        reasons = "; ".join(f"{count} dropped: {reason}" for reason, count in dropped.items())
-        raise DataError(f"no judgement of {name} is left ({reasons})", file=split.qrels_file)
+        raise DataError(f"no judgement of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
     return replace(split, judgements=list(found.values())), dropped
 
 
