@@ -10,9 +10,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from agcli.guides import MDG as MDG
     from agcli.guides import PDG as PDG
-    from agcli.trainer import GuidedTrainerMixin as GuidedTrainerMixin
+    from agcli.training.mixin import GuidedTrainerMixin as GuidedTrainerMixin
 
-_HOMES = {"MDG": "agcli.guides", "PDG": "agcli.guides", "GuidedTrainerMixin": "agcli.trainer"}
+_HOMES = {"MDG": "agcli.guides", "PDG": "agcli.guides", "GuidedTrainerMixin": "agcli.training.mixin"}
 
 __all__ = ["MDG", "PDG", "GuidedTrainerMixin", "__version__"]
 

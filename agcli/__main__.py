@@ -5,10 +5,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line. A character that the streams' encoding lacks is replaced, never an error."""
-    from agcli.commands.output import guard_streams
+    from agcli.cli.output import guard_streams
 
     guard_streams()
-    from agcli.commands.app import app
+    from agcli.cli.app import app
 
     app()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean, shortened
-from agcli.home import expanded
 from agcli.models.zoo import find_entry
 from agcli.options import (
     OPTIONS,
@@ -27,6 +26,7 @@ from agcli.options import (
     TrainingOptions,
     flag,
 )
+from agcli.runs.home import expanded
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The errors a user can meet. Each says what happened, what is allowed, and what to do next.
 
-Only `agcli.commands.app` turns them into a message and an exit code; everything else raises them.
+Only `agcli.cli.app` turns them into a message and an exit code; everything else raises them.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def ag() -> Callable[..., Result]:
     """`ag` in this process, on a wide terminal; checks the exit code."""
 
     def invoke(*words: object, code: int = 0) -> Result:
-        from agcli.commands.app import app
+        from agcli.cli.app import app
 
         result = CliRunner(env={"COLUMNS": "240"}).invoke(app, [str(word) for word in words])
         assert result.exit_code == code, f"{result.output}\n{result.exception!r}"

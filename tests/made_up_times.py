@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agcli.stopwatch import StepTime, Work
 from agcli.timing.measuring import ArmTimes, GroupTimes
 from agcli.timing.plan import Group
+from agcli.timing.stopwatch import StepTime, Work
 
 TOKENS, SLOTS = 60, 80
 """Of every made-up step."""

@@ -13,7 +13,7 @@ _RULES = r"[\s│┃━─┏┓┗┛┡┩┼┳┴┬├┤╇└┘┷┿]+"
 
 def shown_at(width: int, *words: object) -> str:
     """The stdout of `ag WORDS` on a terminal of this width."""
-    from agcli.commands.app import app
+    from agcli.cli.app import app
 
     result = CliRunner(env={"COLUMNS": str(width)}).invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"

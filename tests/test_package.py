@@ -90,7 +90,7 @@ def test_the_wheel_carries_code_sample_tables_and_types_and_nothing_else(wheel: 
         assert names <= sample
     code = {name for name in files if name.startswith("agcli/") and name.endswith((".py", ".pyc"))}
     metadata = {name for name in files if name.startswith(f"agcli-{version('agcli')}.dist-info/")}
-    tables = {"agcli/shapes/multinli.csv", "agcli/shapes/mednli.csv", "agcli/paper/tables.json"}
+    tables = {"agcli/timing/shapes/multinli.csv", "agcli/timing/shapes/mednli.csv", "agcli/paper/tables.json"}
     assert files == code | metadata | sample | tables | {"agcli/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import typer
 
-from agcli.commands.app import app
+from agcli.cli.app import app
 from agcli.config import make_config
 from agcli.options import OPTIONS
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from tiny_runs import MARKER, WORDS
 
-from agcli.corpora.ranking.contents import RankingContents, write_ranking
-from agcli.corpora.ranking.prepared import RankingDataset
-from agcli.retrieval import build
+from agcli.data.bm25 import build
+from agcli.data.ranking.contents import RankingContents, write_ranking
+from agcli.data.ranking.prepared import RankingDataset
 
 CLAIMS = {"train": 8, "dev": 5, "test": 6}
 NUM_DOCUMENTS, NEGATIVES = 30, 3

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-from agcli.corpora.prepared import COLUMNS, FORMAT, data_digest, write_prepared
+from agcli.data.prepared import COLUMNS, FORMAT, data_digest, write_prepared
 
 LABELS = ("entailment", "neutral", "contradiction")
 MARKER = "quokka"

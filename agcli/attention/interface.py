@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from agcli.attention.received import Capture, received_attention
+from agcli.attention.reference import Capture, received_attention
 from agcli.attention.selection import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.errors import ModelError
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from agcli.attention.blockwise import blockwise_attention
-from agcli.attention.kernel import triton_attention, why_not_triton
-from agcli.attention.received import Capture, reference_attention
+from agcli.attention.cpu import blockwise_attention
+from agcli.attention.reference import Capture, reference_attention
+from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.errors import UsageError
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]

@@ -161,7 +161,7 @@ def mean_of(cells: Iterable[Cell], part: Part) -> Mean:
     Raises:
         DataError: a seed has two different figures, so that the cells differ in more than the seed.
     """
-    from agcli.statistics.seeds import summary
+    from agcli.measures.seeds import summary
 
     by_seed: dict[int, Cell] = {}
     for cell in cells:
@@ -239,7 +239,7 @@ def _shortfall(mean: Mean) -> str:
 
 def no_claim(seeds: Iterable[int]) -> list[str]:
     """The line that so few seeds allow no claim, where a mean has too few; means without any do not count."""
-    from agcli.statistics.seeds import FEWEST_SEEDS, claim_line
+    from agcli.measures.seeds import FEWEST_SEEDS, claim_line
 
     known = {n for n in seeds if n}
     if len(known) == 1:

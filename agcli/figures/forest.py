@@ -215,7 +215,7 @@ def _draw_effect(axes: Axes, line: int, effect: _Effect, reach: float) -> None:
 
 def _write_figures(axes: Axes, line: int, effect: _Effect) -> None:
     """The figures at the right; in place of a difference that there is none."""
-    from agcli.statistics.seeds import p_text  # scipy comes with the first picture
+    from agcli.measures.seeds import p_text  # scipy comes with the first picture
 
     if effect.difference is None:
         said = "no figure"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agcli import atomic
+from agcli.runs import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agcli.models.sources import Source, locate
+from agcli.models.find import Source, locate
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 if TYPE_CHECKING:
-    from agcli.models.loading import LoadedModel, load_model, load_tokenizer, quiet_transformers, random_model
+    from agcli.models.load import LoadedModel, load_model, load_tokenizer, quiet_transformers, random_model
 
 __all__ = [
     "ZOO",
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
     """Import the loading functions when one is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agcli.models import loading
+    from agcli.models import load as loading
 
     return getattr(loading, name)

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agcli.atomic import sha256, write_folder
 from agcli.errors import ModelError, RunError, UsageError
-from agcli.home import expanded
+from agcli.runs.atomic import sha256, write_folder
+from agcli.runs.home import expanded
 
 _LFS_POINTER = b"version https://git-lfs"
 

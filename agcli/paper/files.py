@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from agcli.atomic import write_text
 from agcli.paper.latex import document
 from agcli.paper.layout import LaidOutTable
 from agcli.paper.rendering import as_json, markdown, records
-from agcli.results import csv_text
+from agcli.runs.atomic import write_text
+from agcli.runs.folder import csv_text
 
 STEM = "paper_table"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from agcli.measures.seeds import claim_line, summary
 from agcli.paper import cautions, measured
 from agcli.paper.printed import PERCENT, SECONDS, Group, Heading, Printed, is_ranking, printed, size_text
-from agcli.statistics import claim_line, summary
 
 _GUIDING = {*measured.CHOSEN, "variant", "guide_mode", "layers", "set:guide_mode", "arm", "attention"}
 """Settings that may differ between the means of which the best is bold."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from agcli.home import expanded
 from agcli.models.zoo import find_entry
+from agcli.runs.home import expanded
 
 
 def row_name(model: str) -> str:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agcli.batching import Examples, tokenise
-from agcli.metrics import Predictions
+from agcli.data.batching import Examples, tokenise
+from agcli.measures.classification import Predictions
 
 
 @dataclass(frozen=True)

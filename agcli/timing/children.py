@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from agcli.arms import WARM_UP_EPOCH, Arm, ArmSpec, make_arm
 from agcli.models import quiet_transformers
-from agcli.processes import failure_of, settle
-from agcli.stopwatch import PeakMemory, StepTime, forward_flops, product_rate, time_steps
+from agcli.runs.processes import failure_of, settle
+from agcli.timing.arm import Arm, ArmSpec
+from agcli.timing.arms import make_arm
+from agcli.timing.course import WARM_UP_EPOCH
+from agcli.timing.stopwatch import PeakMemory, StepTime, forward_flops, product_rate, time_steps
 
 
 @dataclass(frozen=True)

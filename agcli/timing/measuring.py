@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from agcli import interruption
-from agcli.arms import ArmSpec
 from agcli.errors import RunError
-from agcli.processes import Child, Failure
-from agcli.stopwatch import StepTime
+from agcli.runs import signals as interruption
+from agcli.runs.processes import Child, Failure
+from agcli.timing.arm import ArmSpec
 from agcli.timing.children import Block, CountFlops, Ready, Train, WarmUp, serve_arm, serve_rate
 from agcli.timing.plan import Group
+from agcli.timing.stopwatch import StepTime
 
 T = TypeVar("T")
 

@@ -8,13 +8,14 @@ from typing import cast
 
 import torch
 
-from agcli.arms import RIVALS, VARIANTS, ArmSpec, Course, Variant
 from agcli.attention import Implementation
 from agcli.attention.selection import check
 from agcli.errors import UsageError, did_you_mean
-from agcli.launcher import check_launcher
 from agcli.options import OPTIONS, ModelOptions, TrainingOptions
-from agcli.shapes import TRAINING_PAIRS
+from agcli.runs.launcher import check_launcher
+from agcli.timing.arm import RIVALS, VARIANTS, ArmSpec, Variant
+from agcli.timing.course import Course
+from agcli.timing.shapes import TRAINING_PAIRS
 from agcli.timing.supply import Encoder, Source, Supply, find_encoder, find_source
 
 PADDINGS = ("dynamic", "max")

@@ -10,9 +10,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from agcli import environment
-from agcli.atomic import write_folder
 from agcli.errors import UsageError
+from agcli.runs import environment
+from agcli.runs.atomic import write_folder
 from agcli.timing.measuring import GroupTimes
 from agcli.timing.plan import TimingRequest
 from agcli.timing.rows import TimingRow

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from agcli.models import find_entry
-from agcli.stopwatch import StepTime
 from agcli.timing.measuring import ArmTimes, GroupTimes
+from agcli.timing.stopwatch import StepTime
 
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 3

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from agcli.batching import Examples, Rows, nested_subset
-from agcli.corpora import PreparedDataset, find_dataset, load_prepared
+from agcli.data import PreparedDataset, find_dataset, load_prepared
+from agcli.data.batching import Examples, Rows, nested_subset
 from agcli.errors import DataError, ModelError, UsageError, did_you_mean
 from agcli.models import ZOO, find_entry, load_tokenizer, locate
 from agcli.tasks import Classification
@@ -109,7 +109,7 @@ class Shaped:
     """
 
     def __init__(self, name: str) -> None:
-        from agcli.shapes import shape
+        from agcli.timing.shapes import shape
 
         self._shape = shape(name)
         self.name = name

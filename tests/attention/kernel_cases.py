@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from agcli.attention import attach, operators
-from agcli.attention.kernel import triton_attention, why_not_triton
-from agcli.attention.operators import attend_operator
-from agcli.attention.received import attention_maps, reference_attention
-from agcli.attention.tiles import Tile, Tiles
+from agcli.attention import attach
+from agcli.attention.reference import attention_maps, reference_attention
+from agcli.attention.triton import operators
+from agcli.attention.triton.attention import triton_attention, why_not_triton
+from agcli.attention.triton.operators import attend_operator
+from agcli.attention.triton.tiles import Tile, Tiles
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 SCALING = 0.3

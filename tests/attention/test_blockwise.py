@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from agcli.attention import blockwise, reference_attention
-from agcli.attention.received import attention_maps
+from agcli.attention import cpu as blockwise
+from agcli.attention import reference_attention
+from agcli.attention.reference import attention_maps
 
 SCALING = 0.4
 LENGTHS = (23, 9, 1, 0)

@@ -10,7 +10,7 @@ from math import comb, sqrt
 import pytest
 import torch
 
-from agcli.attention.blockwise import blockwise_attention
+from agcli.attention.cpu import blockwise_attention
 
 BATCH, HEADS, LENGTH = 4, 4, 256
 RATES = [0.1, 0.5]

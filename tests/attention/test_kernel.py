@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from agcli.attention import kernel
-from agcli.attention.kernel import why_not_triton
-from agcli.attention.tiles import INTERPRETER, tiles_for
+from agcli.attention.triton import attention as kernel
+from agcli.attention.triton.attention import why_not_triton
+from agcli.attention.triton.tiles import INTERPRETER, tiles_for
 
 HERE = Path(__file__).parent
 no_triton = pytest.mark.skipif(find_spec("triton") is None, reason="the package triton is not installed")

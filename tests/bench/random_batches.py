@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agcli.arms import Course
-from agcli.batching import Rows
+from agcli.data.batching import Rows
+from agcli.timing.course import Course
 
 
 class RandomCourse(Course):

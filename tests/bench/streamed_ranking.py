@@ -17,12 +17,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from agcli.corpora.ranking.contents import RankingContents, write_ranking
-from agcli.corpora.ranking.prepared import load_ranking
+from agcli.data.ranking.contents import RankingContents, write_ranking
+from agcli.data.ranking.prepared import load_ranking
 from agcli.models import load_tokenizer
-from agcli.reranking import Ranker, RankJob, rank
-from agcli.reranking.ranker import Claim
-from agcli.results import RunFolder
+from agcli.ranking.job import rank
+from agcli.ranking.ranker import Claim, Ranker
+from agcli.ranking.request import RankJob
+from agcli.runs.folder import RunFolder
 
 
 class Arithmetic(Ranker):

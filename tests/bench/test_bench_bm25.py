@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from Stemmer import Stemmer
 
-from agcli.retrieval import Analysis, Parameters, QueryMeasures, build, measure, open_index
+from agcli.data.bm25 import Analysis, Parameters, build, open_index
+from agcli.measures.ranking import QueryMeasures, measure
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "cross_genre_ir"
 CLAIMS = int(os.environ.get("AG_BENCH_CLAIMS", 0)) or None

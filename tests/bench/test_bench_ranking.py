@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from agcli.environment import describe
 from agcli.models import load_model
-from agcli.precision import keep_freed_memory
-from agcli.reranking import Ranker
-from agcli.reranking.ranker import Claim
-from agcli.results import RunFolder
-from agcli.scoring import BATCH_TOKENS
+from agcli.ranking.ranker import Claim, Ranker
+from agcli.ranking.scoring import BATCH_TOKENS
+from agcli.runs.device import keep_freed_memory
+from agcli.runs.environment import describe
+from agcli.runs.folder import RunFolder
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "cross_genre_ir"
 PAIRS = int(os.environ.get("AG_BENCH_PAIRS", 400))

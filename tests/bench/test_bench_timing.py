@@ -23,9 +23,9 @@ from made_up_times import made_up
 from random_batches import RandomCourse
 
 from agcli import figures
-from agcli.corpora import PrepareRequest, prepare
-from agcli.environment import describe
+from agcli.data import PrepareRequest, prepare
 from agcli.options import ModelOptions, TrainingOptions
+from agcli.runs.environment import describe
 from agcli.timing import Group, TimingRequest, TimingWatch, group_rows, measure, plan_groups
 from agcli.timing.measuring import GroupTimes
 from agcli.timing.record import as_json, check_free, write_record

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from tiny_folders import CASED, LABELS, encoder_state, old_folder, same_encoder, tiny
 
 from agcli.errors import ModelError
-from agcli.models import ZOO, find_entry, load_model, load_tokenizer, locate, sources
+from agcli.models import ZOO, find_entry, load_model, load_tokenizer, locate
+from agcli.models import find as sources
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agcli.corpora import PreparedDataset, PrepareRequest, prepare
+from agcli.data import PreparedDataset, PrepareRequest, prepare
 from agcli.errors import DataError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

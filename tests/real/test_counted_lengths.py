@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agcli.batching import tokenise
+from agcli.data.batching import tokenise
 from agcli.models import load_tokenizer, locate
-from agcli.shapes import shape
+from agcli.timing.shapes import shape
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = [

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agcli.corpora.ranking.preparation import prepare_ranking
-from agcli.corpora.ranking.prepared import RankingDataset, load_ranking
-from agcli.corpora.ranking.request import RankingRequest
+from agcli.data.ranking.preparation import prepare_ranking
+from agcli.data.ranking.prepared import RankingDataset, load_ranking
+from agcli.data.ranking.request import RankingRequest
 from agcli.errors import DataError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

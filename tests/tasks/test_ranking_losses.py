@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agcli.batching import epoch_order
+from agcli.data.batching import epoch_order
 from agcli.tasks import Ranking, relevance_scores
 
 

@@ -8,7 +8,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from agcli.interruption import watched
+from agcli.runs.signals import watched
 
 
 def echo(pipe: Connection, threads: int, greeting: str) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from agcli.arms import RIVALS, VARIANTS, WARM_UP_EPOCH, ArmSpec, make_arm, ours
-from agcli.arms import arm as arm_module
-from agcli.engine import Engine
-from agcli.models.architecture import entry_config
+from agcli.models.config import entry_config
 from agcli.options import ModelOptions
-from agcli.stopwatch import Work
-from agcli.timing import TimingRequest, plan_groups
+from agcli.timing import TimingRequest, ours, plan_groups
+from agcli.timing import arm as arm_module
+from agcli.timing.arm import RIVALS, VARIANTS, ArmSpec
+from agcli.timing.arms import make_arm
+from agcli.timing.course import WARM_UP_EPOCH
+from agcli.timing.stopwatch import Work
+from agcli.training.engine import Engine
 
 Make = Callable[..., TimingRequest]
 

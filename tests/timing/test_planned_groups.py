@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agcli.arms import RIVALS, VARIANTS
 from agcli.errors import ModelError, UsageError
 from agcli.options import TrainingOptions
 from agcli.timing import TimingRequest, plan_groups
 from agcli.timing import supply as supply_module
+from agcli.timing.arm import RIVALS, VARIANTS
 from agcli.timing.plan import request_problems, split_evenly
 from agcli.timing.supply import find_encoder
 

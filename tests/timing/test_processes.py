@@ -11,10 +11,10 @@ import pytest
 import torch
 from process_bodies import echo, fall, hang, save_slowly
 
-from agcli import processes
 from agcli.errors import InterruptedRunError
-from agcli.interruption import Interruption
-from agcli.processes import Child, Failure
+from agcli.runs import processes
+from agcli.runs.processes import Child, Failure
+from agcli.runs.signals import Interruption
 from agcli.timing import TimingRequest
 
 Make = Callable[..., TimingRequest]

@@ -10,9 +10,9 @@ import pytest
 
 from agcli.errors import DataError, UsageError
 from agcli.models import locate
-from agcli.shapes import shape
 from agcli.timing import TimingRequest
 from agcli.timing import supply as supply_module
+from agcli.timing.shapes import shape
 from agcli.timing.supply import Encoder, FullLength, Shaped, find_encoder, find_source, synthetic
 
 Make = Callable[..., TimingRequest]

@@ -9,12 +9,12 @@ import pytest
 import torch
 from made_up_times import blocks
 
-from agcli.arms import ArmSpec
 from agcli.errors import AgError, RunError, UsageError
-from agcli.interruption import Interruption
-from agcli.processes import Failure, failure_of
+from agcli.runs.processes import Failure, failure_of
+from agcli.runs.signals import Interruption
 from agcli.timing import TimingRequest, TimingWatch, group_rows, measure, plan_groups
 from agcli.timing import measuring as measuring_module
+from agcli.timing.arm import ArmSpec
 from agcli.timing.children import Block, CountFlops, Ready, Train, WarmUp
 from agcli.timing.measuring import turns
 

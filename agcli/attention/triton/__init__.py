@@ -1,0 +1,1 @@
+"""Guided attention on the GPU by Triton kernels."""

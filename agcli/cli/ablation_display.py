@@ -1,0 +1,155 @@
+"""A sweep on the terminal: what runs while it goes, the plan before it, the tables after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from agcli.cli import display
+from agcli.errors import counted
+from agcli.sweep.cell import CellJob, Outcome
+from agcli.sweep.naming import duration
+from agcli.sweep.sweep import Sweep, SweepWatch
+
+if TYPE_CHECKING:
+    from agcli.paper.layout import Cell, LaidOutTable
+
+
+SHOWN = 20
+"""Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
+
+
+class SweepProgress(SweepWatch):
+    """A live table of what runs; a context manager, so that it is taken away whatever happens."""
+
+    def __init__(self) -> None:
+        self.console = display.stderr()
+        self.live = Live(console=self.console, refresh_per_second=2, transient=True)
+        self.total = self.done = self.failed = self.ended_here = 0
+        self.running: dict[str, tuple[CellJob, float]] = {}
+        self.began = perf_counter()
+
+    def __enter__(self) -> SweepProgress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def warning(self, text: str) -> None:
+        """A warning, above the table."""
+        display.warn(text, self.console)
+
+    def planned(self, total: int, done: int) -> None:
+        """So many cells are known by now."""
+        self.total, self.done = total, done
+        display.note(f"{counted(total, 'cell')}, {done} of them finished", self.console)
+
+    def started(self, job: CellJob) -> None:
+        """A cell runs, or waits for its place on a cluster."""
+        self.running[job.fingerprint] = (job, perf_counter())
+        self._show()
+
+    def ended(self, outcome: Outcome) -> None:
+        """A cell has ended; a failure gets a line of its own."""
+        job, _ = self.running.pop(outcome.fingerprint)
+        self.ended_here += 1
+        if outcome.state == "failed":
+            self.failed += 1
+            display.warn(f"{job.name} (cell {outcome.fingerprint}) failed: {outcome.reason}", self.console)
+        else:
+            self.done += 1
+            took = f"finished in {outcome.seconds:.0f} s ({self.done} of {self.total})"
+            display.note(f"{job.name} (cell {outcome.fingerprint}) {took}", self.console)
+        self._show()
+
+    def _show(self) -> None:
+        if not self.console.is_terminal:
+            return
+        left = self.total - self.done - self.failed
+        pace = (perf_counter() - self.began) / self.ended_here if self.ended_here else None
+        rest = "" if pace is None else f", about {duration(pace * left)} left"
+        table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
+        for column in ("cell", "what", "seconds"):
+            table.add_column(column)
+        for mark, (job, since) in list(self.running.items())[:SHOWN]:
+            table.add_row(Text(mark), Text(job.name), f"{perf_counter() - since:.0f}")
+        self.live.update(Group(table))
+
+
+def _what(options: Mapping[str, Any], axes: Sequence[str]) -> str:
+    varied = ("mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+    names = dict.fromkeys(("model", "dataset", *axes, *varied))
+    return ", ".join(f"{name} {Path(str(options[name])).name}" for name in names if name in options)
+
+
+def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
+    """What a sweep would run: cells, steps, disk and time, the latter from a few measured steps."""
+    from agcli.sweep.estimate import estimate
+
+    cells = sweep.cells()
+    counts = Counter((cell.role, cell.variant) for cell in cells)
+    found = estimate(sweep, workers)
+    if json:
+        cells_json = [
+            {"cell": sweep.mark(cell), "variant": cell.variant, "role": cell.role, **cell.options} for cell in cells
+        ]
+        display.show_json({"cells": cells_json, **found.as_json()})
+        return
+    rows: list[list[object]] = [[f"{role} cells, {variant}", count] for (role, variant), count in counts.items()]
+    rows += found.rows()
+    for grid in sweep.grids:
+        if grid.searches:
+            reported = len(grid.seeds) * len(grid.variants)
+            rows.append(
+                ["then, with the winners", f"{counted(reported, 'report cell')} for each model, data set and size"]
+            )
+    shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options, cell.axes)] for cell in cells[:40]]
+    caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
+    display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)
+    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
+
+
+def show_report(folder: Path, json: bool) -> None:
+    """The tables of a sweep, written to `report/` as well; pictures beside them."""
+    from agcli.sweep.report import write_report
+
+    report = write_report(folder)
+    if json:
+        display.show_json(report.as_json())
+        return
+    for table in report.tables:
+        display.show_table(table.title, table.columns, table.rows, table.caption)
+    if report.paper_table is not None:
+        show_paper_table(report.paper_table)
+    for line in report.lines:
+        display.show_text(line)
+    display.show_path("report", folder / "report")
+
+
+def show_paper_table(laid_out: LaidOutTable) -> None:
+    """A table laid out as the paper's: a table for each group of columns, our best means bold."""
+    from agcli.paper.rendering import blocks
+
+    display.show_text(f"\n{laid_out.title}")
+    for block in blocks(laid_out, _number):
+        rows = [[name, *map(Text.from_markup, cells)] for name, *cells in block.rows]
+        display.show_table(block.title, block.columns, rows, block.caption)
+
+
+def _number(cell: Cell, source: str, unit: str) -> str:
+    """A number with Rich's markup; it holds nothing that a user wrote."""
+    from agcli.paper.rendering import OURS, cell_text
+
+    return (
+        f"[bold]{cell_text(cell, source, unit)}[/]" if cell.best and source == OURS else cell_text(cell, source, unit)
+    )

@@ -1,0 +1,145 @@
+"""`ag finetune`: train one model, judge it, leave a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agcli.cli import display
+from agcli.cli.run_options import resolve
+from agcli.runs.launcher import has_launcher, process_rank
+
+if TYPE_CHECKING:
+    from agcli.config import RunConfig
+    from agcli.runs.folder import RunFolder
+    from agcli.training.placement import Placement
+
+
+def finetune(
+    *,
+    given: dict[str, Any],
+    config: Annotated[
+        Path | None, typer.Option(help="Options from a JSON or TOML file, such as a run's config.json.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, exactly.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in that folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Fine-tune an encoder with attention guiding: loss = task + mdg·MDG + pdg·PDG.
+
+    With no option at all: model minilm on the shipped sample, both guides at their defaults.
+    """
+    from agcli.training import placement
+
+    if resume and config is None and set(given) == {"output"}:
+        placement.require_run(given["output"])
+    chosen = resolve(given, config or placement.config_of_unfinished(given.get("output"), resume))
+    place = _place(chosen, resume, overwrite)
+    if dry_run:
+        _show_plan(chosen, place.path, json)
+        return
+    for message in place.messages:
+        display.note(message)
+    if place.finished:
+        _show_results(place.path, json)
+        return
+    from agcli.cli.progress import ProgressWatch
+    from agcli.training.run import finetune as train
+
+    with ProgressWatch() as watch:
+        folder = train(chosen, place.path, resume=resume, overwrite=overwrite, watch=watch)
+    _show_results(folder.path, json)
+
+
+def _place(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
+    """The run's folder; of several processes the first one looks for it."""
+    from agcli.training.placement import choose
+
+    if not has_launcher():
+        return choose(config, resume=resume, overwrite=overwrite)
+    from agcli.training.distributed import decided_once
+
+    return decided_once(lambda: choose(config, resume=resume, overwrite=overwrite))
+
+
+def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
+    from agcli.training.run import plan_run
+
+    plan, options = asdict(plan_run(config, path)), config.flat()
+    if json:
+        display.show_json({"config": options, "plan": plan})
+        return
+    display.show_table("Plan (nothing was written)", ["what", "value"], _plan_rows(plan))
+    display.show_table(
+        "Options", ["option", "value"], [[name, display.shown(value)] for name, value in options.items()]
+    )
+
+
+def _plan_rows(plan: Mapping[str, Any]) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for name, value in plan.items():
+        if name == "memory_estimate_bytes":
+            rows.append(["memory (a rough estimate)", f"{value / 2**30:.1f} GiB"])
+        else:
+            rows.append([name.replace("_", " "), display.shown(value)])
+    return rows
+
+
+def _show_results(path: Path, json: bool) -> None:
+    if process_rank() > 0:
+        return  # the first process may still be writing them
+    from agcli.runs.folder import open_run
+
+    folder = open_run(path)
+    if json:
+        display.show_json({"run": str(folder.path), **folder.metrics})
+        return
+    _show_metrics(folder)
+    display.show_path("run folder", folder.path)
+
+
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "precision_macro": "precision",
+    "recall_macro": "recall",
+    "f1_macro": "F1",
+    "n": "n",
+}
+_CAPTION = "Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline."
+_RANKING_COLUMNS = {name: name for name in ("RR", "R@1", "R@3", "R@5", "R@20", "n")}
+
+
+def _ranking_caption(folder: RunFolder) -> str:
+    return (
+        f"The first {folder.metrics['dev_depth']} candidates of n dev claims; a claim whose document is not among them "
+        "scores 0.\nThe test claims are ranked by: ag rank RUN --split test"
+    )
+
+
+def _show_metrics(folder: RunFolder) -> None:
+    metrics = folder.metrics
+    ranked = "RR" in metrics["dev"]
+    names = _RANKING_COLUMNS if ranked else _COLUMNS
+    rows: list[list[object]] = []
+    for split in ("dev", "test"):
+        if split in metrics:
+            baseline = metrics["baseline"][split]
+            rows.append([split, *(metrics[split][name] for name in names)])
+            title = baseline["label"] if ranked else f"always {baseline['label']}"
+            rows.append([f"{split}, {title}", *(baseline[name] for name in names)])
+    guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items())
+    caption = _ranking_caption(folder) if ranked else _CAPTION
+    display.show_table(
+        folder.name,
+        ["split", *names.values()],
+        rows,
+        caption=caption
+        + f"\nBest epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
+        + (f" Guides in the last epoch: {guides}." if guides else "")
+        + "\nOne seed says nothing about a difference between settings.",
+    )

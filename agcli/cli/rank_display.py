@@ -1,0 +1,137 @@
+"""A ranking on the terminal: the bar while it goes, measures side by side, and the answers to one claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import TaskID
+
+from agcli.cli import display
+from agcli.cli.evaluate_tables import with_interval
+from agcli.errors import counted
+from agcli.measures.ranking import MEASURES, below_first_stage
+from agcli.measures.resampling import Interval
+from agcli.ranking.job import RankWatch
+from agcli.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from agcli.ranking.single import Answer
+
+_SHOWN_CHARACTERS = 200
+_TITLES = {
+    "all": "all {n} judged claims (one whose document was not retrieved scores 0)",
+    "conditional": "conditional: the {n} claims whose document was retrieved; not to be set beside the figures above",
+}
+
+
+class RankProgress(RankWatch):
+    """Shows a ranking as it goes; a context manager, so that the bar is taken away whatever happens."""
+
+    def __init__(self) -> None:
+        self.bars = display.progress_bar()
+        self.task: TaskID | None = None
+        self.pairs, self.started = 0, perf_counter()
+
+    def __enter__(self) -> RankProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+        if self.pairs:
+            seconds = perf_counter() - self.started
+            display.note(f"{counted(self.pairs, 'pair')} in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
+
+    def start(self, done_pairs: int, total_pairs: int) -> None:
+        """Start the bar."""
+        self.started = perf_counter()
+        self.task = self.bars.add_task("scoring pairs", total=total_pairs, completed=done_pairs, status="")
+
+    def scored(self, pairs: int) -> None:
+        """Move it, and show the pace."""
+        self.pairs += pairs
+        if self.task is not None:
+            pace = self.pairs / (perf_counter() - self.started)
+            self.bars.update(self.task, advance=pairs, status=f"{pace:.0f} pairs/s")
+
+    def message(self, text: str) -> None:
+        """A line of log, above the bar."""
+        display.note(text, self.bars.console)
+
+    def warning(self, text: str) -> None:
+        """A warning, likewise."""
+        display.warn(text, self.bars.console)
+
+
+def show_ranking(folder: Path, json: bool) -> None:
+    """What a finished ranking found: a table for each protocol."""
+    metrics = RunFolder(folder).read_json("metrics.json")
+    if json:
+        display.show_json({"folder": str(folder), **metrics})
+        return
+    if "reranked" in metrics:
+        _warn_of_loss(metrics)
+        for protocol, title in _TITLES.items():
+            _show_protocol(metrics, protocol, title)
+    else:
+        display.note("nothing is judged here, so nothing is measured")
+    display.show_path("ranking", folder)
+
+
+def _warn_of_loss(metrics: dict[str, Any]) -> None:
+    name = MEASURES[0]
+    first, second, difference = (metrics[side]["all"] for side in ("first_stage", "reranked", "difference"))
+    if difference["n"]:
+        means = first[name]["value"], second[name]["value"]
+        if sentence := below_first_stage("this re-ranker", name, *means, difference[name]["high"]):
+            display.warn(sentence)
+
+
+def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
+    sides = [metrics[side][protocol] for side in ("first_stage", "reranked", "difference")]
+    count = sides[0]["n"]
+    heading = f"{metrics['dataset']}, {metrics['split']}, depth {metrics['depth']}: {title.format(n=count)}"
+    if not count:
+        display.note(f"{heading}: no claim, no measure")
+        return
+    rows = [[name, *(_cell(side[name], "+" if side is sides[2] else "") for side in sides)] for name in MEASURES]
+    caption = (
+        f"[low, high]: 95 % bootstrap over claims ({metrics['resamples']} resamples, seed {metrics['seed']}), with the "
+        f"model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
+    )
+    display.show_table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption)
+
+
+def _cell(found: dict[str, float], sign: str) -> str:
+    return with_interval(found["value"], Interval(found["low"], found["high"]), sign)
+
+
+def show_answers(claim: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:
+    """The first `top` documents for one claim; of credentialed data no text."""
+    candidates, answers = len(answers), answers[:top]
+    if json:
+        listed = [asdict(answer) | ({"text": None} if hidden else {}) for answer in answers]
+        display.show_json({"claim": claim, "candidates": candidates, "documents": listed})
+        return
+    rows = [
+        [
+            answer.rank,
+            answer.document,
+            answer.score,
+            answer.first_stage_rank,
+            "(hidden)" if hidden else _start(answer.text),
+        ]
+        for answer in answers
+    ]
+    caption = f"{len(rows)} of {candidates} candidates of the first stage"
+    if candidates < top:
+        caption = f"Fewer than --top {top}: the claim shares a word with {counted(candidates, 'document')} only."
+    display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows, caption)
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,75 @@
+"""MultiNLI 1.0 (`.jsonl`, `.txt`), GLUE's MNLI (`.tsv`), the hub's (`.parquet`), SNLI in the same forms, and plain
+sentence-pair tables.
+
+Source: Williams et al. 2018 (MultiNLI), Bowman et al. 2015 (SNLI), Wang et al. 2019 (GLUE). Columns go by name, since
+their order differs between the forms. In parquet files labels are 0, 1, 2 in the order of `NLI_LABELS`, or -1 for none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+from agcli.data.files import SourceFile
+from agcli.data.pairs import NLI_LABELS, Corpus
+from agcli.data.quoting import Quoting
+from agcli.data.request import ChosenFiles, PrepareRequest, choose_files
+from agcli.data.tables import DELIMITERS, JSON_LINES, SUFFIXES, Columns, open_table, read_pairs, read_split
+from agcli.errors import DataError
+
+COLUMNS = Columns(
+    text_a=("sentence1", "premise"),
+    text_b=("sentence2", "hypothesis"),
+    label=("gold_label", "label"),
+    id=("pairID",),
+    hint="the first row names the columns; to read others: --format tabular --text-a A --text-b B --label LABEL",
+)
+_TEXT_SUFFIXES = (*DELIMITERS, *JSON_LINES)
+_HEAD = 100  # rows that a recognition looks at
+
+
+def read(request: PrepareRequest) -> Corpus:
+    """Read one of the forms; where a folder holds several, the one that covers most splits.
+
+    Raises:
+        DataError: as the files deserve.
+    """
+    return read_files(choose_files(request, SUFFIXES), request)
+
+
+def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
+    """Read chosen files. A test file without labels (GLUE's) is left alone unless the user named it."""
+    not_used = dict(files.not_used)
+    columns = replace(COLUMNS, id=()) if request.no_ids else COLUMNS
+    parts = {}
+    for split, file in files.by_split.items():
+        if split == "test" and split not in files.named and not _has_labels(file):
+            not_used[file.name] = "no labels"
+        else:
+            names = NLI_LABELS if file.suffix == ".parquet" else None
+            parts[split] = read_split(file, split, columns, request.quoting, names)
+    return Corpus(
+        labels=NLI_LABELS,
+        splits={split: part for split, (part, _) in parts.items()},
+        sources=tuple(record for _, records in parts.values() for record in records),
+        not_used=not_used,
+        named=files.named,
+    )
+
+
+def _has_labels(file: SourceFile) -> bool:
+    return not set(COLUMNS.label).isdisjoint(open_table(file, "none", head=_HEAD).header)
+
+
+def recognises(file: SourceFile, quoting: Quoting = "auto") -> bool:
+    """Whether a file has these columns, and NLI labels in its first rows."""
+    if file.suffix not in _TEXT_SUFFIXES:
+        return False
+    table = open_table(file, quoting, head=_HEAD)
+    if not {"sentence1", "sentence2"} <= set(table.header) or set(COLUMNS.label).isdisjoint(table.header):
+        return False
+    try:
+        labels = {pair.label for pair in islice(read_pairs(table, COLUMNS), _HEAD)}
+    except DataError:
+        return True
+    return labels <= {*NLI_LABELS, "-"}

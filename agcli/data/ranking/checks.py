@@ -1,0 +1,237 @@
+"""What ranking data must pass: ids, texts, judgements of what is not there, and what two splits share.
+
+Whatever would change a score without a word is an error; the rest is reported with counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from agcli.data.checks import dropped_text, ordered
+from agcli.data.pairs import folded
+from agcli.data.ranking.collection import Documents, Judgement, RankingSplit, check_cells
+from agcli.data.ranking.request import NegativeGrades
+from agcli.errors import DataError
+
+Splits = dict[str, RankingSplit]
+TWICE = "judged twice alike"
+NO_DOCUMENT = "judgement of a document that is not in the corpus"
+EMPTY_DOCUMENT = "judgement of a document without text"
+NO_CLAIM = "judgement of a claim that is not there"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What two splits share: how many of the later split's, out of how many, and the first case for messages."""
+
+    shared: int
+    of: int
+    example: str
+
+    @property
+    def named(self) -> str:
+        """The first case as an aside; nothing where it must not be shown."""
+        return f" ({self.example})" if self.example else ""
+
+
+def check_claims(splits: Splits) -> None:
+    """Every claim has an id of its own over all splits, and a text.
+
+    Raises:
+        DataError: an id that TREC files cannot hold or that occurs twice, or an empty claim.
+    """
+    seen: dict[str, tuple[str, str, int]] = {}
+    for name, split in splits.items():
+        for claim in split.claims:
+            check_cells(split.file, claim.row, "claim", claim.id, claim.text)
+            if not claim.text:
+                raise DataError("a claim without text", file=split.file, row=claim.row, value=claim.id)
+            if claim.id in seen:
+                other, file, row = seen[claim.id]
+                problem = f"this claim id occurs already in {file}, row {row}" + (
+                    f" ({other}): it cannot be in {name} too" if other != name else ""
+                )
+                raise DataError(problem, file=split.file, row=claim.row, value=claim.id)
+            seen[claim.id] = (name, split.file, claim.row)
+
+
+def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[RankingSplit, int]:
+    """The split with grades from 0 alone, and how many of its grades are below.
+
+    Some collections mark junk by -1 or -2. All measures here take such a document for one that is not relevant.
+
+    Raises:
+        DataError: there is one, and `negative` is `refuse`.
+    """
+    below = [judgement for judgement in split.judgements if judgement.relevance < 0]
+    if not below:
+        return split, 0
+    if negative == "refuse":
+        raise DataError(
+            f"{len(below)} grade(s) below 0",
+            file=split.qrels_file,
+            row=below[0].row,
+            column="relevance",
+            value=below[0].relevance,
+            allowed=["a whole number from 0 (0: judged, not relevant)"],
+            hint="--negative-grades as-zero takes them for not relevant, --negative-grades drop leaves them out",
+        )
+    kept = [each._replace(relevance=max(each.relevance, 0)) for each in split.judgements]
+    if negative == "drop":
+        kept = [each for each in split.judgements if each.relevance >= 0]
+    return replace(split, judgements=kept), len(below)
+
+
+def check_judgements(
+    name: str, split: RankingSplit, documents: Documents, drop: bool
+) -> tuple[RankingSplit, Counter[str]]:
+    """The split with the judgements that can be kept, and how many were dropped for each reason.
+
+    Dropped in any case: a judgement that says the same twice, one that an absent document is not relevant, and one of
+    an absent claim of train. The others are dropped only where that was asked for.
+
+    Raises:
+        DataError: a relevant document that is absent or empty, a relevant document of an absent claim of a held-out
+            split, two judgements that contradict each other, or none that can be kept.
+    """
+    claims = {claim.id for claim in split.claims}
+    found: dict[tuple[str, str], Judgement] = {}
+    dropped: Counter[str] = Counter()
+    wrong: dict[str, list[Judgement]] = defaultdict(list)
+    for judgement in split.judgements:
+        problem = _problem(judgement, claims, documents)
+        first = found.get((judgement.claim, judgement.document))
+        if problem:
+            dropped[problem] += 1
+            if judgement.relevance and not (problem == NO_CLAIM and name == "train"):
+                wrong[problem].append(judgement)
+        elif first is None:
+            found[judgement.claim, judgement.document] = judgement
+        elif first.relevance != judgement.relevance:
+            raise DataError(
+                f"judged otherwise than in row {first.row}",
+                detail=f"Judged {judgement.relevance} here, {first.relevance} there.",
+                file=split.qrels_file,
+                row=judgement.row,
+                value=f"{judgement.claim} {judgement.document}",
+            )
+        else:
+            dropped[TWICE] += 1
+    if wrong and not drop:
+        raise _refusal(split.qrels_file, wrong)
+    if split.judgements and not found:
+        raise DataError(f"no judgement of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
+    return replace(split, judgements=list(found.values())), dropped
+
+
+def _problem(judgement: Judgement, claims: set[str], documents: Documents) -> str:
+    if judgement.claim not in claims:
+        return NO_CLAIM
+    place = documents.places.get(judgement.document)
+    if place is None:
+        return NO_DOCUMENT
+    return EMPTY_DOCUMENT if place in documents.blank and judgement.relevance else ""
+
+
+def _refusal(file: str, wrong: Mapping[str, Sequence[Judgement]]) -> DataError:
+    """The error for the first kind of judgement that cannot be kept, with the first five of them."""
+    problem, judgements = next(iter(wrong.items()))
+    first = judgements[0]
+    named = [f"row {each.row}: {each.claim:.40} {each.document:.40}" for each in judgements[:_NAMED]]
+    return DataError(
+        f"{problem}: {len(judgements)} relevant (claim, document)",
+        detail="; ".join(named) + ("; ..." if len(judgements) > _NAMED else "."),
+        file=file,
+        row=first.row,
+        value=first.claim if problem == NO_CLAIM else first.document,
+        hint="dropping them would change scores unseen; --drop-missing drops them all the same, and counts them",
+    )
+
+
+def claim_warnings(name: str, split: RankingSplit) -> Iterator[str]:
+    """How many claims of a split cannot be scored, and why."""
+    judged = {judgement.claim for judgement in split.judgements}
+    relevant = relevant_documents(split).keys()
+    without = sum(1 for claim in split.claims if claim.id not in judged)
+    count = len(split.claims)
+    if without:
+        yield f"{name}: {without} of {count} claims have no judgement; they cannot be scored or trained on"
+    if len(judged) > len(relevant):
+        yield f"{name}: {len(judged) - len(relevant)} of {count} claims have judgements, but no relevant document"
+
+
+def relevant_documents(split: RankingSplit) -> dict[str, list[str]]:
+    """Claim id -> its relevant documents, in the order of the judgements; claims without any are left out."""
+    found: dict[str, list[str]] = {}
+    for judgement in split.judgements:
+        if judgement.relevance > 0:
+            found.setdefault(judgement.claim, []).append(judgement.document)
+    return found
+
+
+def shared_documents(splits: Splits) -> dict[str, Shared]:
+    """Relevant documents of two splits, by `earlier/later`."""
+    holders = {
+        name: {document: claim for claim, documents in relevant_documents(split).items() for document in documents}
+        for name, split in splits.items()
+    }
+    return _shared(holders, "document")
+
+
+def shared_texts(splits: Splits) -> dict[str, Shared]:
+    """Texts of claims that two splits hold, apart from case and spaces, by `earlier/later`."""
+    return _shared(
+        {name: {folded(claim.text): claim.id for claim in split.claims} for name, split in splits.items()}, ""
+    )
+
+
+def _shared(holders: Mapping[str, Mapping[str, str]], what: str) -> dict[str, Shared]:
+    found = {}
+    for earlier, later in combinations(ordered(holders), 2):
+        both = [value for value in holders[later] if value in holders[earlier]]
+        if both:
+            one, other = holders[earlier][both[0]], holders[later][both[0]]
+            example = f"claim {one:.40} of {earlier} and claim {other:.40} of {later}"
+            example += f" share {what} {both[0]:.40}" if what else ""
+            found[f"{earlier}/{later}"] = Shared(len(both), len(holders[later]), example)
+    return found
+
+
+def shared_warnings(
+    documents: Mapping[str, Shared], texts: Mapping[str, Shared], disjoint: bool, strict: bool
+) -> list[str]:
+    """Say what splits share.
+
+    Args:
+        documents: shared relevant documents.
+        texts: shared texts of claims.
+        disjoint: the data set's own splits share no relevant document.
+        strict: splits that share a relevant document or a text are an error.
+
+    Raises:
+        DataError: splits share what they must not.
+    """
+    strictly = "--strict-splits forbids that" if strict else ""
+    original = "no two splits of this data set share an abstract: is this a copy of it with splits of your own?"
+    messages = []
+    for names, count in documents.items():
+        earlier, later = names.split("/")
+        message = f"{count.shared} of {count.of} relevant documents of {later} are relevant in {earlier} too"
+        if disjoint or strict:
+            raise _leak(message, original if disjoint else strictly, count)
+        messages.append(message)
+    for names, count in texts.items():
+        earlier, later = names.split("/")
+        message = f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier}"
+        if strict:
+            raise _leak(message, strictly, count)
+        messages.append(message + count.named)
+    return messages
+
+
+def _leak(message: str, why: str, count: Shared) -> DataError:
+    return DataError(f"leak between splits: {message}; {why}", detail=count.named)

@@ -1,0 +1,219 @@
+"""What a reader of one layout hands over: documents, claims and judgements as they stand in the source."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from agcli.data.files import SourceFile, json_records, text_lines
+from agcli.data.pairs import SourceRecord
+from agcli.errors import DataError, did_you_mean
+from agcli.measures.trec import check_id
+
+# Documents that are put into Arrow at a time: 222,000 abstracts never lie here as Python text all at once.
+_BLOCK = 4096
+_ID_KEYS = ("_id", "doc_id", "id", "docno", "docid")
+_TEXT_KEYS = ("text", "abstract", "contents")
+
+
+class Claim(NamedTuple):
+    """A claim (query): its id, its text, and its 1-based row in its file."""
+
+    id: str
+    text: str
+    row: int
+
+
+class Judgement(NamedTuple):
+    """How relevant a document is to a claim: their ids, the relevance (0: not), and the row that says so."""
+
+    claim: str
+    document: str
+    relevance: int
+    row: int
+
+
+@dataclass(frozen=True)
+class RankingSplit:
+    """The claims and judgements of one split.
+
+    Attributes:
+        file: the claims' file, for messages.
+        claims: in source order.
+        qrels_file: the judgements' file, for messages.
+        judgements: in source order.
+    """
+
+    file: str
+    claims: list[Claim]
+    qrels_file: str
+    judgements: list[Judgement]
+
+
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """The corpus.
+
+    Attributes:
+        file: for messages.
+        table: columns `id` and `text`, one chunk each, so that rows are taken without putting chunks together.
+        places: id -> row of the table.
+        blank: rows whose text is empty.
+    """
+
+    file: str
+    table: pa.Table
+    places: dict[str, int]
+    blank: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class RankingCollection:
+    """A whole source.
+
+    Attributes:
+        documents: the corpus.
+        splits: `train`, `dev`, `test` as the source names them.
+        sources: the files read.
+        runs: run files that hold the first stage's candidates, in place of BM25.
+        not_used: file -> why it was left alone.
+        warnings: what the reader itself has to report.
+        disjoint: whether the authors say that no two splits share a relevant document.
+        format: the layout's name.
+    """
+
+    documents: Documents
+    splits: dict[str, RankingSplit]
+    sources: tuple[SourceRecord, ...]
+    runs: tuple[SourceFile, ...] = ()
+    not_used: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    disjoint: bool = False
+    format: str = ""
+
+
+def collect_documents(file: str, rows: Iterable[tuple[int, str, str]]) -> Documents:
+    """The corpus out of (row, id, text), read block by block.
+
+    Raises:
+        DataError: an id that occurs twice or holds white space, half of a surrogate pair, or no document at all.
+    """
+    places: dict[str, int] = {}
+    seen_at, blank = array("q"), []
+    blocks: list[pa.Table] = []
+    ids: list[str] = []
+    texts: list[str] = []
+    for row, identifier, raw in rows:
+        text = raw.strip()
+        check_cells(file, row, "document", identifier, text)
+        if identifier in places:
+            problem = f"this document id occurs already in row {seen_at[places[identifier]]}"
+            raise DataError(problem, file=file, row=row, value=identifier)
+        if not text:
+            blank.append(len(places))
+        places[identifier] = len(places)
+        seen_at.append(row)
+        ids.append(identifier)
+        texts.append(text)
+        if len(ids) == _BLOCK:
+            blocks.append(_block(ids, texts))
+            ids, texts = [], []
+    if not places:
+        raise DataError("the file holds no documents", file=file)
+    table = pa.concat_tables([*blocks, _block(ids, texts)]).combine_chunks()
+    return Documents(file, table, places, frozenset(blank))
+
+
+def _block(ids: list[str], texts: list[str]) -> pa.Table:
+    return pa.table({"id": pa.array(ids, pa.large_string()), "text": pa.array(texts, pa.large_string())})
+
+
+def check_cells(file: str, row: int, what: str, identifier: str, text: str) -> None:
+    """Whether an id fits into TREC files and a text into any file.
+
+    Raises:
+        DataError: white space in an id, an empty id, or half of a surrogate pair.
+    """
+    check_id(identifier, file=file, row=row, column=f"{what} id")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            problem = "text with half of a surrogate pair, which is no character"
+            raise DataError(problem, file=file, row=row) from None
+
+
+def json_documents(source: SourceFile) -> Iterator[tuple[int, str, str]]:
+    """Rows of a `corpus.jsonl` in BEIR's, SciFact's or Pyserini's keys; the text is title and abstract.
+
+    Raises:
+        DataError: a record that lacks id or text, or a value of the wrong type.
+    """
+    for row, record in json_records(source):
+        identifier = identifier_of(record, _ID_KEYS, source, row)
+        body = text_of(record, _TEXT_KEYS, source, row)
+        title = record.get("title") or ""
+        if not isinstance(title, str):
+            raise wrong_type(title, "title", "text", source, row)
+        yield row, identifier, f"{title} {body}"
+
+
+def identifier_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row: int) -> str:
+    """The record's id as text; it may be written as a whole number.
+
+    Raises:
+        DataError: no such key, or a value of another type.
+    """
+    key = _key(record, keys, source, row)
+    value = record[key]
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise wrong_type(value, key, "text or a whole number", source, row)
+    return str(value)
+
+
+def text_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row: int) -> str:
+    """The record's text; a list of sentences is joined.
+
+    Raises:
+        DataError: no such key, or a value of another type.
+    """
+    key = _key(record, keys, source, row)
+    value = record[key]
+    if isinstance(value, list) and all(isinstance(sentence, str) for sentence in value):
+        return " ".join(value)
+    if isinstance(value, str):
+        return value
+    raise wrong_type(value, key, "text or a list of sentences", source, row)
+
+
+def _key(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row: int) -> str:
+    found = next((key for key in keys if key in record), None)
+    if found is None:
+        near = did_you_mean(keys[0], record)
+        raise DataError("no such column", detail=near, file=source.name, row=row, column=keys[0], allowed=keys)
+    return found
+
+
+def wrong_type(value: Any, key: str, wanted: str, source: SourceFile, row: int) -> DataError:
+    """The error for a value of the wrong type."""
+    problem = f"a value of type {type(value).__name__}"
+    return DataError(problem, file=source.name, row=row, column=key, allowed=[wanted])
+
+
+def tab_rows(source: SourceFile) -> Iterator[tuple[int, str, str]]:
+    """Rows `id<TAB>text`; blank rows are passed over.
+
+    Raises:
+        DataError: a row of another shape.
+    """
+    for row, line in text_lines(source):
+        fields = line.split("\t")
+        if len(fields) == 2:
+            yield row, fields[0].strip(), fields[1]
+        elif line.strip():
+            problem = f"{len(fields)} column(s), separated by tabs"
+            raise DataError(problem, file=source.name, row=row, allowed=["2 columns: id and text"])

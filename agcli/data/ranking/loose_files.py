@@ -1,0 +1,156 @@
+"""Claims and documents in two files, without judgements perhaps: a collection that is ranked and never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agcli.data.bm25 import Analysis
+from agcli.data.files import SourceFile, disk_file, json_records
+from agcli.data.prepared import MANIFEST, read_manifest
+from agcli.data.ranking.candidates import Progress, build_index, search
+from agcli.data.ranking.checks import check_claims, check_grades, check_judgements
+from agcli.data.ranking.collection import (
+    Claim,
+    Documents,
+    RankingSplit,
+    collect_documents,
+    identifier_of,
+    json_documents,
+    tab_rows,
+    text_of,
+)
+from agcli.data.ranking.contents import RankingContents, write_ranking
+from agcli.data.ranking.prepared import RankingDataset, load_ranking
+from agcli.data.ranking.qrels import read_judgements
+from agcli.data.ranking.request import NegativeGrades
+from agcli.errors import DataError, cells_hidden
+from agcli.runs.atomic import folder_beside
+
+SPLIT = "test"
+"""The split that the claims of a loose file are in."""
+_TABLES = (".tsv", ".txt")
+_SUFFIXES = (".jsonl", ".ndjson", ".json", *_TABLES)
+_QRELS = {"query": "str", "document": "str", "relevance": "int32"}
+
+
+@dataclass(frozen=True)
+class LooseFiles:
+    """The files of a collection.
+
+    Attributes:
+        queries: claims: `id<TAB>text`, or JSON lines with `_id` and `text`.
+        corpus: documents: JSON lines with `_id` (`doc_id`, `id`), `text` (`abstract`) and perhaps `title`, or
+            `id<TAB>text`.
+        qrels: judgements in TREC's four columns or BEIR's three, or None.
+        negative_grades: what becomes of judgements with a grade below 0.
+        credentialed: no cell may be shown.
+    """
+
+    queries: Path
+    corpus: Path
+    qrels: Path | None = None
+    negative_grades: NegativeGrades = "refuse"
+    credentialed: bool = False
+
+    def sources(self) -> dict[str, str]:
+        """Hash of each file, by its name.
+
+        Raises:
+            DataError: a file that is not there, cannot be read or is empty.
+        """
+        given = [self.queries, self.corpus, *([self.qrels] if self.qrels else [])]
+        return {str(path): disk_file(path).sha256_and_bytes()[0] for path in given}
+
+
+def collect(
+    files: LooseFiles, folder: Path, depth: int, analysis: Analysis, progress: Progress | None = None
+) -> RankingDataset:
+    """Index the documents, find candidates, and keep all that in a folder; what is there already is used again.
+
+    Args:
+        files: where claims and documents are.
+        folder: where the prepared form is kept.
+        depth: candidates of each claim.
+        analysis: how the first stage reads words.
+        progress: told what is being done.
+
+    Raises:
+        DataError: files that cannot be read; judgements of claims or documents that are not there.
+        RunError: the disk refuses.
+    """
+    made_from = {"sources": files.sources(), "depth": depth, "analysis": [analysis.stemmer, analysis.stopwords]}
+    made_from |= {"negative_grades": files.negative_grades, "credentialed": files.credentialed}
+    if (folder / MANIFEST).is_file() and read_manifest(folder).get("made_from") == made_from:
+        return load_ranking(folder)
+    with cells_hidden(files.credentialed):
+        documents, split = _checked(files)
+    with folder_beside(folder) as index:
+        quiet = progress or (lambda what, done, total: None)
+        stage = build_index(documents, index, analysis, quiet)
+        rows = [(SPLIT, claim.id, claim.text) for claim in split.claims]
+        judged = [(each.claim, each.document, each.relevance) for each in split.judgements]
+        contents = RankingContents(
+            documents.table,
+            pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str"),
+            pd.DataFrame(judged, columns=list(_QRELS)).astype(_QRELS),
+            list(search(stage, split.claims, depth, quiet)),
+            None,
+            stage.save,
+        )
+        manifest = {
+            "name": files.queries.stem,
+            "made_from": made_from,
+            "splits": {SPLIT: {"queries": len(split.claims)}},
+            "depth": depth,
+            "credentialed": files.credentialed,
+        }
+        return write_ranking(folder, contents, manifest, overwrite=True)
+
+
+def _checked(files: LooseFiles) -> tuple[Documents, RankingSplit]:
+    documents, split = read_documents(files.corpus), _split(files)
+    check_claims({SPLIT: split})
+    split, _ = check_grades(split, files.negative_grades)
+    split, _ = check_judgements(SPLIT, split, documents, drop=False)
+    return documents, split
+
+
+def read_documents(path: Path) -> Documents:
+    """The documents of a corpus file.
+
+    Raises:
+        DataError: an unknown kind of file, or rows that cannot be read.
+    """
+    source = _source(path)
+    rows = tab_rows(source) if source.suffix in _TABLES else json_documents(source)
+    return collect_documents(source.name, rows)
+
+
+def _source(path: Path) -> SourceFile:
+    source = disk_file(path)
+    if source.suffix not in _SUFFIXES:
+        raise DataError("unknown kind of file", file=path, value=source.suffix, allowed=_SUFFIXES)
+    return source
+
+
+def _split(files: LooseFiles) -> RankingSplit:
+    """Claims and judgements as they stand in their files."""
+    source = _source(files.queries)
+    if source.suffix in _TABLES:
+        claims = [Claim(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
+    else:
+        claims = [_claim(record, source, row) for row, record in json_records(source)]
+    if not claims:
+        raise DataError("the file holds no claims", file=source.name)
+    judgements = read_judgements(disk_file(files.qrels)) if files.qrels else []
+    return RankingSplit(source.name, claims, str(files.qrels), judgements)
+
+
+def _claim(record: Mapping[str, Any], source: SourceFile, row: int) -> Claim:
+    text = text_of(record, ("text", "claim", "query"), source, row).strip()
+    return Claim(identifier_of(record, ("_id", "id", "query_id", "qid"), source, row), text, row)

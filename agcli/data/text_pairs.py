@@ -1,0 +1,181 @@
+"""Pairs put together from texts that were tokenised once: a claim's and an abstract's tokens serve all their pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agcli.data.batching import EncodedRows, Examples, padding_values
+from agcli.errors import DataError, ModelError, shortened
+
+Tokens = NDArray[np.int32]
+
+_PROBE = ("Aspirin helps.", "In 2,000 patients, aspirin halved the pain.")
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """What a tokenizer puts before, between and after two texts, and which segment each token belongs to.
+
+    Attributes:
+        special: the special tokens before the first text, between the two, and after the second.
+        segments: `token_type_ids` of these special tokens.
+        texts: `token_type_ids` of the tokens of the first and of the second text.
+        fields: the fields that the encoder takes: `input_ids` and perhaps `token_type_ids`.
+    """
+
+    special: tuple[Tokens, Tokens, Tokens]
+    segments: tuple[Tokens, Tokens, Tokens]
+    texts: tuple[int, int]
+    fields: tuple[str, ...]
+
+    @property
+    def num_special(self) -> int:
+        """Special tokens of a pair."""
+        return sum(len(tokens) for tokens in self.special)
+
+    def join(self, first: Tokens, second: Tokens) -> dict[str, Tokens]:
+        """The pair of these texts, not shortened."""
+        before, between, after = self.special
+        joined = {"input_ids": np.concatenate([before, first, between, second, after])}
+        if "token_type_ids" in self.fields:
+            types = [np.full(len(text), kind, np.int32) for text, kind in zip((first, second), self.texts, strict=True)]
+            before, between, after = self.segments
+            joined["token_type_ids"] = np.concatenate([before, types[0], between, types[1], after])
+        return joined
+
+
+def pair_template(tokenizer: Any) -> PairTemplate:
+    """Read the template off the pair that a fast Hugging Face tokenizer makes of two texts.
+
+    Raises:
+        ModelError: the tokenizer's pair is not its two texts with special tokens around them.
+    """
+    encoding = tokenizer(*_PROBE, truncation=False, return_token_type_ids=True, verbose=False)
+    places = np.array([-1 if place is None else place for place in encoding.sequence_ids(0)])
+    ids, types = (np.array(encoding[name], dtype=np.int32) for name in ("input_ids", "token_type_ids"))
+    a, b = np.flatnonzero(places == 0), np.flatnonzero(places == 1)
+    if not len(a) or not len(b) or a[-1] > b[0]:
+        raise ModelError("this tokenizer does not put a first text before a second one; it cannot be used to rank.")
+    parts = slice(0, a[0]), slice(a[-1] + 1, b[0]), slice(b[-1] + 1, None)
+    before, between, after = parts
+    template = PairTemplate(
+        (ids[before], ids[between], ids[after]),
+        (types[before], types[between], types[after]),
+        (int(types[a[0]]), int(types[b[0]])),
+        tuple(name for name in ("input_ids", "token_type_ids") if name in tokenizer.model_input_names),
+    )
+    apart = text_tokens(tokenizer, _PROBE, len(ids))
+    if not np.array_equal(template.join(*apart)["input_ids"], ids):
+        raise ModelError("this tokenizer reads a pair otherwise than its two texts apart; it cannot be used to rank.")
+    return template
+
+
+def text_tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Tokens]:
+    """Tokens of each text without special tokens, at most `limit` of them."""
+    if not texts:
+        return []
+    encoding = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        truncation=True,
+        max_length=limit,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    return [np.array(ids, dtype=np.int32) for ids in encoding["input_ids"]]
+
+
+class TextPairs(EncodedRows):
+    """Encoded pairs, put together when they are asked for; only the second text gives way to the limit.
+
+    Args:
+        template: of the tokenizer.
+        first: tokens of first texts, by their number.
+        second: tokens of second texts, by theirs.
+        pairs: number of first and second text of each pair, shape (num_pairs, 2).
+        max_length: longest pair in tokens, special tokens included.
+    """
+
+    def __init__(
+        self,
+        template: PairTemplate,
+        first: Mapping[int, Tokens],
+        second: Mapping[int, Tokens],
+        pairs: NDArray[np.integer[Any]],
+        max_length: int,
+    ) -> None:
+        self.template, self.first, self.second, self.pairs = template, first, second, pairs
+        room = max_length - template.num_special
+        self.lengths_first = _lengths(first, pairs[:, 0])
+        self.room = room - self.lengths_first
+        whole = _lengths(second, pairs[:, 1])
+        self.truncated = whole > self.room
+        self.lengths = template.num_special + self.lengths_first + np.minimum(whole, self.room)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def row(self, row: int) -> Mapping[str, Any]:
+        """The pair's two texts joined, the second cut to what room there is."""
+        first, second = self.pairs[row]
+        return self.template.join(self.first[int(first)], self.second[int(second)][: self.room[row]])
+
+    def examples(self, tokenizer: Any, ids: Sequence[str], labels: NDArray[np.int64], list_size: int = 1) -> Examples:
+        """These pairs as examples to train on or to score."""
+        return Examples(ids, self, self.lengths, labels, self.truncated, padding_values(tokenizer), list_size)
+
+
+def with_room(
+    names: Sequence[str], tokens: Sequence[Tokens], template: PairTemplate, max_length: int, cut: bool, hint: str
+) -> tuple[list[Tokens], int]:
+    """First texts that each leave room for at least one token of a second text.
+
+    One that leaves none is cut to half of what the special tokens leave, so that the second text has the other half.
+
+    Args:
+        names: of the first texts.
+        tokens: theirs.
+        template: of the tokenizer.
+        max_length: longest pair in tokens.
+        cut: whether they may be cut.
+        hint: what to do where they may not.
+
+    Returns:
+        The texts, and how many of them were cut.
+
+    Raises:
+        DataError: one is too long and must not be cut; the first is named.
+    """
+    room = max_length - template.num_special
+    long = [row for row, text in enumerate(tokens) if len(text) > room - 1]
+    if long and not cut:
+        raise DataError(
+            f"{len(long)} of {len(tokens)} claims leave no room for an abstract: they have more than {room - 1} tokens",
+            detail=f"The first is {shortened(names[long[0]])}.",
+            hint=hint,
+        )
+    fitting = list(tokens)
+    for row in long:
+        fitting[row] = tokens[row][: max(1, room // 2)]
+    return fitting, len(long)
+
+
+def cut_note(cut: int, claims: int, max_length: int) -> str:
+    """What was done to long claims, for people."""
+    return (
+        f"{cut} of {claims} claims leave no room for an abstract at --max-length {max_length}: they are cut to half "
+        "of it"
+    )
+
+
+def _lengths(tokens: Mapping[int, Tokens], numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Tokens of the texts of these numbers, each looked up once."""
+    different, places = np.unique(numbers, return_inverse=True)
+    return np.array([len(tokens[int(number)]) for number in different], dtype=np.int64)[places]

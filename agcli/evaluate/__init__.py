@@ -1,0 +1,1 @@
+"""Saved runs and rankings: evaluated, and compared with each other."""

@@ -1,0 +1,169 @@
+"""TREC run and qrels files, which every tool of the field reads: written line by line, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agcli.errors import DataError, RunError, unreadable
+from agcli.measures.order import descending
+
+RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
+QRELS_COLUMNS = ("query", "iteration", "document", "relevance")
+
+
+def check_id(identifier: str, *, file: object = None, row: int | None = None, column: str | None = None) -> None:
+    """Whether an id can stand in a TREC file.
+
+    Args:
+        identifier: of a query or a document.
+        file: where it comes from, for the message.
+        row: likewise.
+        column: likewise.
+
+    Raises:
+        DataError: it is empty, holds white space (which parts the columns) or a zero byte (at which trec_eval stops
+            reading), or is no valid Unicode.
+    """
+    if identifier.split() == [identifier] and "\0" not in identifier and _is_unicode(identifier):
+        return
+    raise DataError(
+        "this id cannot stand in a TREC file: an id has a character at least, and no white space",
+        file=file,
+        row=row,
+        column=column,
+        value=identifier,
+        hint="give such queries and documents other ids",
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it; half of a surrogate pair, which JSON can smuggle in, it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def run_lines(query: str, documents: Sequence[str], scores: NDArray[np.float32], tag: str) -> str:
+    """The lines of one query in a run file; each score reads back to the same float32.
+
+    Args:
+        query: its id.
+        documents: ids in the order of the ranking.
+        scores: theirs; `order.strictly_decreasing` makes the order plain to every reader.
+        tag: name of the run, one word.
+
+    Raises:
+        DataError: an id that a TREC file cannot hold.
+        RunError: a score is not a finite number.
+    """
+    for identifier in (query, tag, *documents):
+        check_id(identifier)
+    kept = np.asarray(scores, dtype=np.float32)
+    if not np.isfinite(kept).all():
+        raise RunError(f"{int((~np.isfinite(kept)).sum())} of {len(kept)} scores of a query are not a number.")
+    ranked = enumerate(zip(documents, kept, strict=True), start=1)
+    # numpy's str of a float32 is the shortest decimal that reads back to it
+    return "".join(f"{query} Q0 {document} {rank} {score!s} {tag}\n" for rank, (document, score) in ranked)
+
+
+def qrels_lines(query: str, relevance: Mapping[str, int]) -> str:
+    """The lines of one query in a qrels file.
+
+    Raises:
+        DataError: an id that a TREC file cannot hold.
+    """
+    for identifier in (query, *relevance):
+        check_id(identifier)
+    return "".join(f"{query} 0 {document} {grade}\n" for document, grade in relevance.items())
+
+
+def read_run(path: Path) -> Iterator[tuple[str, list[str], NDArray[np.float32]]]:
+    """Read a run file query by query; one query is held at a time.
+
+    Documents come in the order of the one tie rule (see `order.descending`); the rank column is not looked at, as no
+    other tool looks at it.
+
+    Yields:
+        The query's id, its documents and their scores.
+
+    Raises:
+        DataError: no such file or not UTF-8; a row has not six columns; a score is not a finite float32; a document
+            stands twice with a query; the rows of a query are not together.
+    """
+    query, found, done = "", dict[str, float](), set[str]()
+    for row, (name, _, document, _, score, _) in _rows(path, RUN_COLUMNS):
+        if name != query and found:
+            yield query, *_ranked(found)
+            done.add(query)
+            found = {}
+        query = name
+        if query in done:
+            problem = "the rows of this query are not together"
+            raise DataError(problem, file=path, row=row, column="query", value=query, hint="sort the file by query")
+        if document in found:
+            problem = "the query has this document twice"
+            raise DataError(problem, file=path, row=row, column="document", value=document)
+        found[document] = _score(score, path, row)
+    if found:
+        yield query, *_ranked(found)
+
+
+def _score(text: str, path: Path, row: int) -> float:
+    with np.errstate(over="ignore"):
+        try:
+            score = float(np.float32(float(text)))
+        except ValueError:
+            score = float("nan")
+    if not np.isfinite(score):
+        raise DataError("a score is a finite number (float32)", file=path, row=row, column="score", value=text)
+    return score
+
+
+def _ranked(found: Mapping[str, float]) -> tuple[list[str], NDArray[np.float32]]:
+    documents, scores = list(found), np.fromiter(found.values(), dtype=np.float32, count=len(found))
+    order = descending(documents, scores)
+    return [documents[index] for index in order], scores[order]
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Read a qrels file: query -> document -> relevance (1 and above is relevant), in the file's order.
+
+    Raises:
+        DataError: no such file or not UTF-8; a row has not four columns; a relevance is not a whole number; a document
+            is judged twice for a query.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for row, (query, _, document, relevance) in _rows(path, QRELS_COLUMNS):
+        judged = qrels.setdefault(query, {})
+        if document in judged:
+            problem = "this document is judged twice for the query"
+            raise DataError(problem, file=path, row=row, column="document", value=document)
+        try:
+            judged[document] = int(relevance)
+        except ValueError:
+            problem = "a relevance is a whole number"
+            raise DataError(problem, file=path, row=row, column="relevance", value=relevance) from None
+    return qrels
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Number and columns of every line that is not blank."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:  # some editors put a byte order mark before the first query
+            for row, line in enumerate(file, start=1):
+                cells = line.split()
+                if cells and len(cells) != len(columns):
+                    problem = f"{len(cells)} columns instead of {len(columns)}"
+                    raise DataError(problem, file=path, row=row, allowed=(" ".join(columns),))
+                if cells:
+                    yield row, cells
+    except UnicodeDecodeError:
+        raise DataError("not a text file in UTF-8", file=path) from None
+    except OSError as error:
+        raise unreadable(path, error, path) from None

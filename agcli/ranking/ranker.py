@@ -1,0 +1,166 @@
+"""A fine-tuned run as a scorer of claims and documents. Each text is tokenised once, however many pairs it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from agcli.data.text_pairs import PairTemplate, TextPairs, Tokens, pair_template, text_tokens, with_room
+from agcli.errors import DivergedError
+from agcli.models import load_model
+from agcli.ranking.scoring import BATCH_TOKENS, score_logits
+from agcli.runs.device import keep_freed_memory, precision_here
+from agcli.runs.finished import open_ranker_run
+from agcli.runs.folder import RunFolder
+from agcli.tasks import relevance_scores
+
+KEPT_DOCUMENTS = 200_000
+"""Documents whose tokens are kept for later claims: 200 MB at 256 tokens. Beyond it they are tokenised again."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim to rank documents for."""
+
+    id: str
+    text: str
+
+
+@dataclass(eq=False)
+class Ranker:
+    """A model that scores (claim, document) pairs.
+
+    Attributes:
+        folder: the run it comes from.
+        model: the encoder with its output layer, on its device.
+        tokenizer: the encoder's.
+        weights_sha256: hash of the model's weights.
+        max_length: longest pair in tokens; the document is cut, and a claim only where it leaves it no room.
+        precision: `fp32` or `bf16`.
+        batch_tokens: tokens in a batch, padding included.
+        device: where the model is.
+        cut_claims: whether such a claim is cut; else it is an error.
+    """
+
+    folder: RunFolder
+    model: Any
+    tokenizer: Any
+    weights_sha256: str
+    max_length: int
+    precision: str
+    batch_tokens: int
+    device: torch.device
+    cut_claims: bool = True
+    _documents: dict[int, Tokens] = field(default_factory=dict)
+    _corpus: pa.Table | None = None
+
+    def scores(
+        self,
+        claims: Sequence[Claim],
+        corpus: pa.Table,
+        pairs: NDArray[np.int32],
+        on_batch: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Score pairs; longest first within the call, so hand over some thousands at a time.
+
+        Args:
+            claims: the claims.
+            corpus: documents, with the columns `id` and `text`; tokens are kept as long as it is the same table.
+            pairs: index of the claim and row of the document, shape (num_pairs, 2).
+            on_batch: called with the number of pairs of each batch done.
+
+        Returns:
+            Shape (num_pairs,), in the order of `pairs`; higher is more relevant.
+
+        Raises:
+            DataError: a claim that leaves no room for a document and must not be cut.
+            RunError: a score that is not a number.
+        """
+        if not len(pairs):
+            return np.empty(0, dtype=np.float32)
+        tokens, _ = self.with_room(claims)
+        documents = self._tokens_of(corpus, np.unique(pairs[:, 1]))
+        together = TextPairs(self._template, dict(enumerate(tokens)), documents, pairs, self.max_length)
+        examples = together.examples(self.tokenizer, [""] * len(pairs), np.zeros(len(pairs), np.int64))
+        logits = score_logits(
+            self.model,
+            examples,
+            self.device,
+            precision=self.precision,
+            batch_tokens=self.batch_tokens,
+            on_batch=on_batch,
+        )
+        scores = relevance_scores(logits)
+        broken = int((~np.isfinite(scores)).sum())
+        if broken:
+            raise DivergedError(
+                f"{broken} of {len(scores)} scores are not a number.",
+                hint="--precision fp32 may help; else the run's weights are broken",
+            )
+        return scores
+
+    def with_room(self, claims: Sequence[Claim]) -> tuple[list[Tokens], int]:
+        """Tokens of the claims, each of which leaves room for a document, and how many were cut for that.
+
+        Raises:
+            DataError: one leaves none and must not be cut.
+        """
+        tokens = text_tokens(self.tokenizer, [claim.text for claim in claims], self.max_length)
+        hint = f"--long-claims cut; or train at a --max-length above {self.max_length}"
+        names = [claim.id for claim in claims]
+        return with_room(names, tokens, self._template, self.max_length, self.cut_claims, hint)
+
+    @cached_property
+    def _template(self) -> PairTemplate:
+        return pair_template(self.tokenizer)
+
+    def _tokens_of(self, corpus: pa.Table, rows: NDArray[np.int32]) -> dict[int, Tokens]:
+        """Tokens by row of the corpus, at least of these rows."""
+        if corpus is not self._corpus or len(self._documents) > KEPT_DOCUMENTS:
+            self._corpus, self._documents = corpus, {}
+        new = [row for row in rows.tolist() if row not in self._documents]
+        texts = corpus.column("text").take(pa.array(new, pa.int64())).to_pylist()
+        self._documents.update(zip(new, text_tokens(self.tokenizer, texts, self.max_length), strict=True))
+        return self._documents
+
+
+def open_ranker(
+    run: Path,
+    *,
+    precision: str = "auto",
+    batch_tokens: int | None = None,
+    cut_claims: bool = True,
+    offline: bool = False,
+) -> Ranker:
+    """The model of a finished run that was trained to rank.
+
+    Raises:
+        DataError: no run folder.
+        RunError: an unfinished run.
+        UsageError: a run that was trained to classify, or a precision that this hardware lacks.
+    """
+    folder = open_ranker_run(run)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
+    chosen = precision_here(precision)
+    loaded = load_model(str(folder.model), labels=folder.trained_labels, offline=offline)
+    return Ranker(
+        folder=folder,
+        model=loaded.model.to(device).eval(),
+        tokenizer=loaded.tokenizer,
+        weights_sha256=loaded.weights_sha256,
+        max_length=int(folder.config["max_length"]),
+        precision=chosen,
+        batch_tokens=batch_tokens or BATCH_TOKENS[device.type],
+        device=device,
+        cut_claims=cut_claims,
+    )

@@ -1,0 +1,327 @@
+"""Run folders: what a run leaves behind, and how it is read back.
+
+config.json       settings, reloadable with --config      metrics.json      dev, test, baseline, guides, epochs
+environment.json  versions, hardware, hashes              predictions.csv   one row an example, no text
+status.json       running, finished, failed, interrupted  history.csv       one row a step, no times
+model/            loads in vanilla transformers           timing.csv        the times of those steps
+trained_on.npy    hashes of the training rows
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
+from agcli.errors import AgError, DataError, InterruptedRunError, RunError, unreadable
+from agcli.measures.classification import Predictions, read_predictions
+
+State = Literal["running", "finished", "failed", "interrupted"]
+STATES: tuple[State, ...] = get_args(State)
+RESULT_VERSION = 1
+"""Raised when the same settings would give other numbers or other files than before."""
+_CELLS_UNMARKED_SINCE = "long_claims"
+"""An option that came together with tables whose cells are those of the source: older runs do not record it, and
+their cells are read by `metrics.without_mark`."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk, whatever its state.
+
+    Attributes:
+        path: the folder.
+        writes: whether this process writes there; of several that share a run, one does. To the others what writes
+            does nothing.
+    """
+
+    path: Path
+    writes: bool = True
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name
+
+    @property
+    def model(self) -> Path:
+        """Where the trained model lies."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where full states lie while the run goes on."""
+        return self.path / "checkpoints"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Option name -> value."""
+        return self.read_json("config.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `metrics.json` holds.
+
+        Raises:
+            DataError: it is missing, damaged, or holds no results.
+        """
+        metrics = self.read_json("metrics.json")
+        if not any(isinstance(metrics.get(split), dict) for split in ("dev", "test")):
+            raise DataError("not the metrics of a run: it has neither dev nor test", file=self.path / "metrics.json")
+        return metrics
+
+    @property
+    def trained_labels(self) -> tuple[str, ...]:
+        """The labels of the saved model, in the order of its outputs."""
+        names = self.read_json("model/config.json").get("id2label", {})
+        return tuple(str(names[index]) for index in sorted(names, key=int))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What `environment.json` holds; nothing before training has begun."""
+        return self._find_json("environment.json") or {}
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether the data that it was trained on are."""
+        return bool(self.environment.get("data", {}).get("credentialed", False))
+
+    @property
+    def state(self) -> State | None:
+        """The run's state, or None where there is no run."""
+        status = self._find_json("status.json")
+        if status is None:
+            return None
+        found = status.get("state")
+        for state in STATES:
+            if state == found:
+                return state
+        raise DataError("no state of a run", file=self.path / "status.json", value=found, allowed=STATES)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file whole or not at all."""
+        self._write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def _write_text(self, name: str, text: str) -> None:
+        if self.writes:
+            write_text(self.path / name, text)
+
+    def mark(self, state: State, reason: str = "") -> None:
+        """Record how the run stands."""
+        self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
+
+    def mark_error(self, error: BaseException) -> None:
+        """Record what ended the run."""
+        if isinstance(error, InterruptedRunError | KeyboardInterrupt):
+            self.mark("interrupted", str(error))
+            return
+        while not isinstance(error, Exception) and error.__context__:  # a library's way of giving up: what it met
+            error = error.__context__
+        self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+
+    def clear(self) -> None:
+        """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
+        if not self.writes:
+            return
+        with writing(self.path):
+            for name in ("checkpoints", "model", "tracking", "rankings"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            for name in (
+                "metrics.json",
+                "predictions.csv",
+                "history.csv",
+                "timing.csv",
+                "environment.json",
+                "trained_on.npy",
+            ):
+                (self.path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Hold the folder for this process; the lock dies with it. `warn` hears of a file system without locks.
+
+        Raises:
+            RunError: another process holds it, or it cannot be written.
+        """
+        if not self.writes:
+            yield
+            return
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        with file:
+            alone = True
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):  # EWOULDBLOCK; EACCES where NFS imitates flock
+                raise RunError(
+                    f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
+                ) from None
+            except OSError as error:
+                alone = False
+                why = f"the file system of {self.path} has no flock ({error.strerror})"
+                warn(f"{why}: nothing keeps another process from writing there at the same time.")
+            try:
+                if alone:
+                    clear_leftovers(self.path)
+                yield
+            finally:
+                (self.path / ".lock").unlink(missing_ok=True)
+
+    def write_predictions(self, splits: Mapping[str, Sequence[Sequence[object]]]) -> None:
+        """Write `predictions.csv`: the split, then what the task says of each example; never text.
+
+        Args:
+            splits: split -> rows, the first of them a header, the same for all.
+        """
+        header = next(iter(splits.values()))[0]
+        rows = [[split, *row] for split, found in splits.items() for row in found[1:]]
+        self._write_text("predictions.csv", csv_text([["split", *header], *rows]))
+
+    def write_model(self, write: Callable[[Path], None]) -> None:
+        """Write `model/` whole or not at all."""
+        if self.writes:
+            write_folder(self.model, write)
+
+    def drop_checkpoints(self) -> None:
+        """Remove all full states."""
+        if self.writes:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def step_table(self, name: str, header: Sequence[str]) -> StepTable:
+        """A table that grows by a row a step."""
+        return (StepTable if self.writes else UnwrittenTable)(self.path / name, header)
+
+    def load_predictions(self, split: str) -> Predictions:
+        """The predictions on one split.
+
+        Raises:
+            DataError: `predictions.csv` is missing or damaged, or has no such split.
+        """
+        config = self._find_json("config.json")
+        marked = config is not None and _CELLS_UNMARKED_SINCE not in config
+        return read_predictions(self.path / "predictions.csv", split, marked=marked)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """What a JSON file of the folder holds.
+
+        Raises:
+            DataError: it is missing, cannot be read, or holds no JSON object.
+        """
+        value = self._find_json(name)
+        if value is None:
+            raise DataError("the run folder lacks this file", file=self.path / name)
+        return value
+
+    def _find_json(self, name: str) -> dict[str, Any] | None:
+        """The same, and None where there is no such file."""
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise unreadable(path, error, path) from None
+        except ValueError as error:
+            raise DataError(f"not valid JSON ({error})", file=path) from None
+        if not isinstance(value, dict):
+            raise DataError("not a JSON object", file=path)
+        return value
+
+
+def open_run(path: Path) -> RunFolder:
+    """A finished run.
+
+    Raises:
+        DataError: no run folder.
+        RunError: a run that is not finished.
+    """
+    folder = RunFolder(path)
+    state = folder.state
+    if state is None:
+        raise DataError(_no_run(path), file=path, hint="`ag finetune` makes run folders")
+    if state != "finished":
+        raise RunError(
+            f"{path}: this run is {state}, not finished.",
+            hint=f"ag finetune --output {shlex.quote(str(path.resolve()))} --resume",
+        )
+    return folder
+
+
+def _no_run(path: Path) -> str:
+    """What a path is that is no run."""
+    if path.is_file():
+        return "a file, no run folder"
+    if (path / "cells").is_dir():
+        return "the folder of a sweep, no run folder; its runs lie in cells/"
+    return "no run folder (it has no status.json)" if path.exists() else "no run folder (there is nothing)"
+
+
+class StepTable:
+    """A CSV that grows by rows with a leading `step`, and can be cut back to an earlier step."""
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self.path, self.header = path, list(header)
+
+    def start(self, step: int) -> None:
+        """Keep rows up to `step` (0: none) and go on from there; a half-written last line is dropped."""
+        kept: list[str] = []
+        if step and self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+            kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
+        write_text(self.path, csv_text([self.header]) + "".join(kept))
+        with writing(self.path):
+            self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
+
+    def add(self, row: Sequence[object]) -> None:
+        """Append a row; on the disk for certain after `sync`."""
+        with writing(self.path):
+            self._file.write(csv_text([row]))
+
+    def sync(self) -> None:
+        """Push all rows to the disk."""
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and close."""
+        with writing(self.path):
+            self._file.close()
+
+
+class UnwrittenTable(StepTable):
+    """The table of a process that does not write."""
+
+    def start(self, step: int) -> None:
+        """Nothing."""
+
+    def add(self, row: Sequence[object]) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV: floats in full precision, text as it is, so that ids join with those of the source.
+
+    A spreadsheet runs text that begins with `=`, `+`, `-` or `@` as a formula: it should import such columns as text.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,190 @@
+"""Child processes: told what to do over a pipe, ended with their parent, their failures told to it.
+
+A child ends when its pipe closes or its parent is no more, in the middle of a step if need be.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agcli.errors import AgError, InterruptedRunError
+from agcli.runs.signals import Interruption
+
+_LOOK_SECONDS = 0.2
+"""How often a waiting parent looks whether it has been asked to stop."""
+_FAREWELL_SECONDS = 5.0
+_SAVING_SECONDS = 60.0
+"""How long a process that is told to end may take to finish its step and save its state."""
+_DIE_FIRST = Path("/proc/self/oom_score_adj")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A child could not go on.
+
+    Attributes:
+        reason: in words.
+        exit_code: of an `AgError`, which concerns the parent too; None for what befell the child alone.
+        hint: what to do next.
+    """
+
+    reason: str
+    exit_code: int | None = None
+    hint: str | None = None
+
+    def raise_if_ours(self) -> None:
+        """Raise the child's error in the parent.
+
+        Raises:
+            AgError: the child met one.
+        """
+        if self.exit_code is not None:
+            error = AgError(self.reason, hint=self.hint)
+            error.exit_code = self.exit_code
+            raise error
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Compute with so many threads in here; what follows in this process must not feel it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def settle(threads: int) -> None:
+    """Compute with as many threads as the parent, end with it, and be the first to go where memory runs out."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    with suppress(OSError):
+        _DIE_FIRST.write_text("700", encoding="ascii")
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, however it comes, and follow."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def failure_of(error: Exception) -> Failure:
+    """An error as the parent can be told of it."""
+    if isinstance(error, AgError):
+        return Failure(str(error), error.exit_code, error.hint)
+    if isinstance(error, torch.OutOfMemoryError):
+        return Failure("out of GPU memory, of which the group's other arms hold their own part: time fewer at once")
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return Failure("out of memory")
+    return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+class Child:
+    """A process and the parent's end of its pipe.
+
+    Args:
+        body: what it runs, with the pipe's other end and the parent's thread count first.
+        given: the rest of its arguments; sent to it.
+        stop: asked while waiting.
+    """
+
+    def __init__(self, body: Callable[..., None], *given: object, stop: Interruption) -> None:
+        spawn = multiprocessing.get_context("spawn")  # a fork would inherit memory, threads and a GPU's context
+        self._stop = stop
+        self._pipe, other = spawn.Pipe()
+        self.process = spawn.Process(target=body, args=(other, torch.get_num_threads(), *given), daemon=True)
+        try:
+            with _deaf_to_ctrl_c(), suppress(BrokenPipeError):  # it died while it was being told what to do
+                self.process.start()
+        finally:
+            other.close()
+
+    def ask(self, question: object) -> Any:
+        """Send a question and wait for its answer."""
+        self.send(question)
+        return self.answer()
+
+    def send(self, question: object) -> None:
+        """Send a question whose answer is waited for later."""
+        with suppress(OSError):  # it has died; the answer will say so
+            self._pipe.send(question)
+
+    @property
+    def waited_for(self) -> list[Any]:
+        """What `multiprocessing.connection.wait` takes: ready once there is an answer, or never will be."""
+        return [self._pipe, self.process.sentinel]
+
+    def has_spoken(self) -> bool:
+        """Whether `answer` would return at once."""
+        return bool(wait(self.waited_for, 0))
+
+    def answer(self) -> Any:
+        """The next answer, or the `Failure` that the process ended with.
+
+        Raises:
+            InterruptedRunError: SIGINT or SIGTERM while waiting.
+        """
+        answered = False
+        while not answered:
+            if self._stop.signal is not None:
+                raise InterruptedRunError(f"interrupted by {self._stop.signal.name}.")
+            answered = bool(wait(self.waited_for, _LOOK_SECONDS))
+        try:
+            if self._pipe.poll():
+                return self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            pass
+        self.process.join(_FAREWELL_SECONDS)
+        return Failure(_last_words(self.process.exitcode))
+
+    def hang_up(self) -> None:
+        """Let the process go: it ends by itself unless it is in the middle of something."""
+        self._pipe.close()
+
+    def close(self) -> None:
+        """End the process, at the latest by force."""
+        self.hang_up()
+        if self.process.pid is None:
+            return
+        if self._stop.signal is None:
+            self.process.join(_FAREWELL_SECONDS)
+        for end, seconds in ((self.process.terminate, _SAVING_SECONDS), (self.process.kill, _FAREWELL_SECONDS)):
+            if self.process.is_alive():
+                end()
+                self.process.join(seconds)
+
+
+def _last_words(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return f"ended by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")
+    return f"ended with exit code {exit_code}"
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Block SIGINT while a process starts: it inherits that for life, and the parent hears what came meanwhile.
+
+    Ctrl-C reaches the whole group of processes; the parent alone decides what becomes of it.
+    """
+    resource_tracker.ensure_running()  # its own start would unblock SIGINT again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,277 @@
+"""One cell of a sweep: what it is known by, how it runs, and the line that it adds to the results.
+
+A cell is an ordinary run folder, trained by `runs.finetune` and, where documents are ranked, followed by a ranking of
+the test claims. `cell.json` is written last: a cell that has it is never run again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from agcli.config import RunConfig, make_config
+from agcli.data import find_dataset
+from agcli.data.prepared import load_prepared, read_manifest
+from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
+from agcli.measures.classification import METRICS
+from agcli.measures.ranking import MEASURES
+from agcli.models.find import resolve
+from agcli.models.weights import find_weights
+from agcli.options import OPTIONS
+from agcli.runs.atomic import sha256
+from agcli.runs.folder import RESULT_VERSION, RunFolder
+from agcli.sweep.grid import Cell
+
+RECORD = "cell.json"
+IN_THE_RESULTS = ("mdg", "pdg", "guide_mode", "guide_layers", "learning_rate", "seed")
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What a worker is told of a cell; plain values, so that it can travel.
+
+    Attributes:
+        fingerprint: the cell's.
+        options: its run options.
+        folder: its run folder.
+        keep_model: whether `model/` stays.
+        threads: that it computes with.
+        tokenised: the folder of tokenised data that cells share.
+        reported: whether its test metrics are for anybody to see; where not, the test claims are not ranked.
+        name: the cell in words, for logs.
+    """
+
+    fingerprint: str
+    options: Mapping[str, Any]
+    folder: str
+    keep_model: bool
+    threads: int
+    tokenised: str
+    reported: bool = True
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended.
+
+    Attributes:
+        fingerprint: the cell's.
+        state: `finished` or `failed`.
+        reason: why it failed; else empty.
+        seconds: that it took.
+        diverged: whether that was training itself, in which numbers ceased to be finite.
+    """
+
+    fingerprint: str
+    state: str
+    reason: str
+    seconds: float
+    diverged: bool = False
+
+
+def config_of(cell: Cell) -> RunConfig:
+    """The cell's settings, checked."""
+    return make_config(dict(cell.options), origin="the sweep")
+
+
+def fingerprint(config: RunConfig) -> str:
+    """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, encoder and the version of results.
+
+    Where data and model lie does not count, so that a sweep can move; nor does how an unguided cell would have been
+    guided, so that one baseline serves every way of guiding.
+
+    Raises:
+        DataError: no such data.
+        ModelError: no such model.
+    """
+    settings = {name: value for name, value in config.flat().items() if OPTIONS[name].spec.shapes_result}
+    if not (config.guides.mdg or config.guides.pdg or config.guides.monitor):
+        settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
+    settings["dataset"] = data_digest(config.data.dataset)
+    settings["model"] = model_digest(config.model.model, config.model.offline)
+    seeds = {"seed": config.training.seed, "data_seed": config.data_seed, "subset_seed": config.subset_seed}
+    settings |= seeds  # where one is not given, what it follows
+    settings["result_version"] = RESULT_VERSION
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def data_digest(dataset: str) -> str:
+    """What the manifest says of the data; loading them compares it with the files."""
+    return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
+
+
+def training_examples(dataset: str) -> int:
+    """Training examples of prepared data; of ranking data, lists.
+
+    Raises:
+        DataError: no such data, or nothing in them to train on.
+    """
+    folder = find_dataset(dataset, Path.cwd())
+    lists = read_manifest(folder).get("lists")
+    if lists:
+        return int(lists["count"])
+    splits = load_prepared(folder).splits
+    if "train" not in splits:
+        raise DataError("the data set has no train split", file=folder, allowed=splits)
+    return len(splits["train"])
+
+
+@lru_cache
+def model_digest(model: str, offline: bool) -> str:
+    """Hash of an encoder: its weights, its configuration (such as its dropout) and its tokenizer."""
+    folder = resolve(model, offline=offline).folder
+    described = sorted(path for path in folder.glob("*") if path.suffix in (".json", ".txt", ".model"))
+    hashes = {path.name: sha256(path) for path in described if "index" not in path.name}
+    return hashlib.sha256(json.dumps([find_weights(folder).sha256, hashes]).encode()).hexdigest()
+
+
+@lru_cache
+def num_layers(model: str, offline: bool) -> int:
+    """Attention layers of an encoder, by its configuration."""
+    from transformers import AutoConfig
+
+    found: int = AutoConfig.from_pretrained(
+        resolve(model, offline=offline).folder, local_files_only=True
+    ).num_hidden_layers
+    return found
+
+
+def run_cell(job: CellJob) -> Outcome:
+    """Train, judge, and record a cell; what is half done is gone on with, where there is a state to go on from.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM; the cell goes on next time.
+    """
+    import torch
+
+    from agcli.training.run import finetune
+
+    torch.set_num_threads(job.threads)
+    started = perf_counter()
+    folder = RunFolder(Path(job.folder))
+    try:
+        config = make_config(dict(job.options), origin="the sweep")
+        if folder.state != "finished":
+            begun = any(folder.checkpoints.glob("step-*"))
+            finetune(config, folder.path, resume=begun, overwrite=not begun, tokenised=Path(job.tokenised))
+        if job.reported and "RR" in folder.metrics["dev"]:
+            _rank_test(folder)
+        if not job.keep_model:
+            shutil.rmtree(folder.model, ignore_errors=True)
+    except InterruptedRunError:
+        raise
+    except Exception as error:  # whatever one cell dies of, the others go on
+        reason = str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}"
+        took, diverged = perf_counter() - started, isinstance(error, DivergedError)
+        return Outcome(job.fingerprint, "failed", " ".join(reason.split()), took, diverged)
+    seconds = perf_counter() - started
+    record = {"fingerprint": job.fingerprint, "threads": job.threads, "seconds": round(seconds, 3)}
+    folder.write_json(RECORD, record | {"degenerate": _answers_always_alike(folder)})
+    return Outcome(job.fingerprint, "finished", "", seconds)
+
+
+def read_record(folder: RunFolder) -> dict[str, Any] | None:
+    """`cell.json` of a finished cell: its fingerprint, threads, seconds, and whether its answers are all alike.
+
+    None where there is none, or a damaged one: the cell then runs again, which takes no time where all else is there.
+    """
+    with suppress(DataError):
+        record = folder.read_json(RECORD)
+        if {"fingerprint", "threads", "seconds", "degenerate"} <= record.keys():
+            return record
+    return None
+
+
+def _rank_test(folder: RunFolder) -> None:
+    """Rank the test claims, if there are any."""
+    from agcli.data.ranking.prepared import load_ranking
+    from agcli.measures.resampling import RESAMPLES
+    from agcli.ranking.job import rank
+    from agcli.ranking.ranker import open_ranker
+    from agcli.ranking.request import RankJob, usual_depth
+
+    dataset = load_ranking(Path(folder.environment["data"]["folder"]))
+    place = folder.path / "rankings" / "test"
+    if "test" in dataset.splits and not (place / "metrics.json").is_file():
+        ranker = open_ranker(folder.path, precision="fp32", offline=True)
+        rank(RankJob(ranker, dataset, "test", usual_depth(dataset), place), resamples=RESAMPLES, seed=0)
+
+
+def columns(axes: Sequence[str]) -> list[str]:
+    """The columns of `results.csv`."""
+    return [
+        *("cell", "model", "dataset", "variant", "mdg", "pdg", "guide_mode", "layers", "size", "learning_rate"),
+        *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
+        *("state", "diverged", "collapsed", "reason", "metric", "baseline"),
+        *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES, "baseline")),
+    ]
+
+
+def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dict[str, object]:
+    """A cell's line of the results: its settings, how it stands and what came of it; no times.
+
+    Args:
+        cell: the cell.
+        mark: its fingerprint.
+        folder: its run folder, perhaps not there yet.
+        failed: how it failed, if it did.
+    """
+    config, record = config_of(cell), read_record(folder)
+    flat = config.flat()
+    found: dict[str, object] = {
+        "cell": mark,
+        "model": config.model.model,
+        "dataset": Path(config.data.dataset).name,
+        "variant": cell.variant,
+        **{{"guide_layers": "layers"}.get(name, name): flat[name] for name in IN_THE_RESULTS},
+        "size": flat["train_limit"] or flat["train_fraction"],
+        "role": cell.role,
+        **{f"set:{name}": flat[name] for name in cell.axes},
+        "state": "failed" if failed else "finished" if record else "pending",
+        "diverged": int(failed is not None and failed.diverged),
+        "collapsed": int(failed is None and record is not None and record["degenerate"]),
+        "reason": failed.reason if failed else "",
+    }
+    if record is not None and failed is None:
+        metrics, plan = folder.metrics, folder.environment.get("plan", {})
+        found |= {name: plan.get(name) for name in ("precision", "device")}
+        ranked = "RR" in metrics["dev"]
+        metric = "RR" if ranked else "accuracy"
+        found |= {"metric": metric, "baseline": "first stage" if ranked else "majority class"}
+        by_split = {"dev": metrics["dev"]}
+        if cell.role != "select":  # what is not reported is not looked at either
+            by_split["test"] = _test_metrics(folder, metrics, "reranked")
+        for split, values in by_split.items():
+            baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, {}, "first_stage")
+            found |= {f"{split}:{name}": value for name, value in values.items()}
+            found[f"{split}:baseline"] = baseline.get(metric)
+    return found
+
+
+def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Metrics of the test split; of a ranking's stage those over all judged claims, none where none is judged."""
+    ranking = RunFolder(folder.path / "rankings" / "test")
+    if (ranking.path / "metrics.json").is_file():
+        found = ranking.read_json("metrics.json").get(stage, {}).get("all", {})
+        return {name: found[name]["value"] for name in MEASURES if name in found}
+    return dict(metrics.get("test", {}))
+
+
+def _answers_always_alike(folder: RunFolder) -> bool:
+    """Whether a classifier gives one answer to every dev example: what is called a degenerate run."""
+    with (folder.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        answers = {
+            line["prediction"] for line in csv.DictReader(file) if "prediction" in line and line["split"] == "dev"
+        }
+    return len(answers) == 1

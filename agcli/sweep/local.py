@@ -1,0 +1,77 @@
+"""Cells in parallel processes of this machine: cores or GPUs shared out, threads pinned, a death outlived."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+
+import torch
+
+from agcli.errors import InterruptedRunError
+from agcli.runs.processes import Child, settle
+from agcli.runs.signals import Interruption
+from agcli.sweep.cell import CellJob, Outcome, run_cell
+
+LOOK_SECONDS = 0.2
+OnStart = Callable[[CellJob], None]
+
+
+def run_local(
+    jobs: Sequence[CellJob], workers: int, stop: Interruption, on_start: OnStart | None = None
+) -> Iterator[Outcome]:
+    """Run cells in `workers` processes, yielding each as it ends.
+
+    A worker that dies takes its cell along and no other: the cell counts as failed, and a new worker takes over.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM here; cells that run are ended, and go on next time.
+    """
+    waiting, devices = list(jobs), _devices()
+    busy: dict[int, tuple[Child, CellJob]] = {}
+    idle: dict[int, Child] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                slot = next(number for number in range(workers) if number not in busy)
+                device = devices[slot % len(devices)] if devices else None
+                child = idle.pop(slot, None) or Child(serve_cells, device, stop=stop)
+                busy[slot] = (child, waiting.pop(0))
+                child.send(busy[slot][1])
+                if on_start is not None:
+                    on_start(busy[slot][1])
+            wait([each for child, _ in busy.values() for each in child.waited_for], LOOK_SECONDS)
+            if stop.signal is not None:
+                raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
+            for slot, (child, job) in list(busy.items()):
+                if not child.has_spoken():
+                    continue
+                del busy[slot]
+                answer = child.answer()
+                if isinstance(answer, Outcome):
+                    idle[slot] = child
+                    yield answer
+                else:
+                    child.close()
+                    yield Outcome(job.fingerprint, "failed", f"the worker {answer.reason}", 0.0)
+    finally:
+        for child in [*idle.values(), *(child for child, _ in busy.values())]:
+            child.close()
+
+
+def _devices() -> list[str]:
+    """The GPUs that this process may use, as the driver names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return [each.strip() for each in given.split(",")][:count] if given else [str(each) for each in range(count)]
+
+
+def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
+    """Body of a worker: run the cells it is sent until the pipe closes; where there are GPUs, on this one."""
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device  # heard, since CUDA starts with the first use of it
+    settle(threads)
+    with suppress(EOFError, ConnectionError, InterruptedRunError):  # who sends the signal to all of us hears the parent
+        while True:
+            pipe.send(run_cell(pipe.recv()))

@@ -1,0 +1,222 @@
+"""What a sweep says, from its saved results alone: means, contrasts, winners, power, the paper's table, pictures.
+
+Everything goes into `report/` of the sweep's folder: `means.csv`, `contrasts.csv`, `report.json`, `report.md`, the
+pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Markdown and LaTeX.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agcli.errors import DataError
+from agcli.evaluate.saved_rankings import open_ranking
+from agcli.figures import PaperPoints
+from agcli.measures.classification import Floats
+from agcli.measures.crossed import crossed_bootstrap, power, power_line
+from agcli.measures.ranking import MEASURES
+from agcli.measures.resampling import Interval
+from agcli.measures.seeds import FEWEST_SEEDS, Contrast
+from agcli.paper.files import write_files
+from agcli.paper.layout import LaidOutTable, paper_table
+from agcli.paper.names import row_name
+from agcli.paper.notes import given_beside
+from agcli.paper.printed import printed
+from agcli.paper.rendering import markdown, records
+from agcli.runs.atomic import write_text, writing
+from agcli.runs.folder import RunFolder, csv_text
+from agcli.sweep.contrasts import ContrastRow, family, flat
+from agcli.sweep.means import below_baseline, mean_rows
+from agcli.sweep.plan import read_plan
+from agcli.sweep.report_tables import ReportTable, report_tables
+from agcli.sweep.selection import winners
+from agcli.sweep.table import checked, read_results
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was found.
+
+    Attributes:
+        tables: for people.
+        lines: what must be said in words: claims that cannot be made, power, the recipe's notes.
+        contrasts: one plain row for each comparison, raw and corrected p-values included.
+        means: one plain row for each setting and variant.
+        pictures: the files drawn.
+        paper_table: of a recipe the table laid out as the paper's, ours beside the paper's numbers.
+    """
+
+    tables: tuple[ReportTable, ...]
+    lines: tuple[str, ...]
+    contrasts: tuple[dict[str, object], ...]
+    means: tuple[dict[str, object], ...]
+    pictures: tuple[str, ...]
+    paper_table: LaidOutTable | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        return {
+            **{"means": list(self.means), "contrasts": list(self.contrasts), "lines": list(self.lines)},
+            "paper_table": records(self.paper_table) if self.paper_table else [],
+            "pictures": list(self.pictures),
+        }
+
+
+def write_report(folder: Path) -> Report:
+    """Read a sweep's results, compare, draw, and write it all to `report/`; nothing is trained.
+
+    Raises:
+        DataError: no sweep there, or results that cannot be read.
+        RunError: the disk refuses.
+    """
+    plan, results = _plan(folder), read_results(folder / "results.csv")
+    table = checked(results)
+    comparisons, chosen, means = family(results), winners(results), mean_rows(table)
+    lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
+    lines += [note for found in chosen for note in found.notes]
+    lines += [*_arithmetic(results), *below_baseline(table)]
+    lines += list(_over_examples(folder, comparisons))
+    place = folder / "report"
+    with writing(place):
+        place.mkdir(exist_ok=True)
+    tables = list(report_tables(means, comparisons, chosen, results))
+    asked = plan.get("recipe")
+    laid_out = _paper_table(plan, results, comparisons) if asked else None
+    report = Report(
+        tables=tuple(tables),
+        lines=tuple(dict.fromkeys([*lines, *(laid_out.notes if laid_out else ())])),
+        contrasts=tuple(flat(comparisons)),
+        means=tuple(means),
+        pictures=tuple(_draw(place, results, comparisons, asked["name"] if asked else "")),
+        paper_table=laid_out,
+    )
+    _write(place, report)
+    return report
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    plan = read_plan(folder)
+    if plan is None:
+        raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
+    return plan
+
+
+def _arithmetic(results: pd.DataFrame) -> Iterator[str]:
+    """That cells ran in different arithmetic, which `auto` may come to on different machines."""
+    if not {"precision", "device"} <= set(results):
+        return
+    finished = results[results["state"] == "finished"]
+    found = sorted({f"{row.precision} on {row.device}" for row in finished.itertuples()})
+    if len(found) > 1 and "set:precision" not in results:
+        yield f"Cells ran in different arithmetic ({'; '.join(found)}): a difference between arms may come of that."
+
+
+def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
+    """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
+    for row in comparisons:
+        if row.contrast is None or row.contrast.n < 2:
+            continue
+        arms = [dict(arm.marks) for arm in (row.unguided, row.guided) if arm is not None]
+        first, second = (_scores([folder / "cells" / arm[seed] for seed in row.contrast.seeds]) for arm in arms)
+        name = f"{row.setting.name}, {row.variant}"
+        if row.contrast.n >= FEWEST_SEEDS:  # of fewer the resampled spread is far too small
+            yield f"{name}: {_crossed_line(row.contrast, crossed_bootstrap(first, second))}"
+        found = power(first, second)
+        if found is not None:
+            yield f"{name}: {power_line(found)}"
+
+
+def _crossed_line(found: Contrast, interval: Interval) -> str:
+    """The interval over seeds and examples, with a caution where it is narrower than the one over seeds alone."""
+    width = (found.high or 0.0) - (found.low or 0.0)
+    caution = ""
+    if interval.high - interval.low < width:
+        caution = " (narrower than the t-interval, since resampled seeds vary too little: go by the wider one)"
+    return (
+        f"{100 * found.difference:+.2f} points; over seeds and examples both resampled "
+        f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]{caution}."
+    )
+
+
+def _scores(cells: Sequence[Path]) -> Floats:
+    """Scores of cells on their test examples, in the order of ids; shape (num_cells, num_examples).
+
+    Raises:
+        DataError: a cell's examples are not those of the first one.
+    """
+    found = [_example_scores(cell) for cell in cells]
+    for cell, scores in zip(cells, found, strict=True):
+        if scores.keys() != found[0].keys():
+            hint = "remove the cell's folder, and the sweep's command runs it again"
+            raise DataError("not the test examples of the sweep's other cells", file=cell, hint=hint)
+    return np.array([[scores[name] for name in sorted(scores)] for scores in found], dtype=np.float64)
+
+
+def _example_scores(cell: Path) -> dict[str, float]:
+    """Test example -> whether it was answered right; of a ranking claim -> its reciprocal rank."""
+    ranking = cell / "rankings" / "test"
+    if (ranking / "per_query.csv").is_file():
+        measures = open_ranking(ranking).reranked
+        return dict(zip(measures.queries, measures.values[:, MEASURES.index("RR")].tolist(), strict=True))
+    predictions = RunFolder(cell).load_predictions("test")
+    return dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
+
+
+def _paper_table(plan: Mapping[str, Any], results: pd.DataFrame, found: Sequence[ContrastRow]) -> LaidOutTable:
+    """The recipe's table as the paper lays it out, with all that has to be said of it."""
+    asked = plan["recipe"]
+    notes = [*map(str, asked.get("notes", ())), *given_beside(asked["name"], asked["scale"], plan["grids"])]
+    return paper_table(asked["name"], results, flat(found), title=asked["title"], notes=notes)
+
+
+def _paper_points(recipe: str, results: pd.DataFrame) -> PaperPoints:
+    """What the paper prints of a figure, and which models and data of ours are the paper's."""
+    form = printed(recipe)
+    where = form.groups[0].where
+    models = frozenset(model for model in results["model"].unique() if row_name(model) == where["model"])
+    datasets = frozenset(name for name in results["dataset"].unique() if Path(name).name == where["dataset"])
+    return PaperPoints(form.of, models, datasets, form.points)
+
+
+def _draw(place: Path, results: pd.DataFrame, comparisons: Sequence[ContrastRow], recipe: str) -> Iterator[str]:
+    """The pictures that the sweep's axes call for; of a figure's recipe with the paper's numbers."""
+    from agcli import figures
+
+    rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
+    drawn = figures.forest(flat(comparisons), place) if comparisons else []
+    drawn += figures.layer_curve(rows, place, _paper_points(recipe, results) if recipe == "figure3" else None)
+    drawn += figures.size_curve(rows, place, _paper_points(recipe, results) if recipe == "figure6" else None)
+    if (results["role"] == "select").any():
+        drawn += figures.weight_heatmap(rows, place)
+    yield from (path.name for path in drawn)
+
+
+def _write(place: Path, report: Report) -> None:
+    for name, rows in (("means.csv", report.means), ("contrasts.csv", report.contrasts)):
+        header = list(rows[0]) if rows else []
+        write_text(place / name, csv_text([header, *([row[column] for column in header] for row in rows)]))
+    write_text(place / "report.json", json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+    said = report.paper_table.notes if report.paper_table else ()
+    parts = [_markdown(table) for table in report.tables]
+    parts += ["\n".join(f"- {line}" for line in report.lines if line not in said)]
+    if report.paper_table:
+        parts.append(markdown(report.paper_table).rstrip())
+        write_files(report.paper_table, place)
+    write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")
+
+
+def _markdown(table: ReportTable) -> str:
+    def said(cell: object) -> str:
+        return "" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else str(cell).replace("|", "\\|")
+
+    def line(cells: Sequence[object]) -> str:
+        return "| " + " | ".join(map(said, cells)) + " |"
+
+    body = [line(table.columns), line(["---"] * len(table.columns)), *map(line, table.rows)]
+    return "\n".join([f"### {table.title}", "", *body, "", table.caption])

@@ -1,0 +1,127 @@
+"""The tables of a sweep's report, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from agcli.errors import counted
+from agcli.measures.seeds import p_text
+from agcli.sweep.contrasts import ContrastRow, flat
+from agcli.sweep.selection import Winner
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table for people."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str = ""
+
+
+NOT_ESTIMABLE = "not estimable"
+_MEANS = "Over seeds, in percent. best: the best seed, to be read beside the mean only."
+_COUNTS = {
+    "collapsed": " collapsed: seeds that give every dev example the same class; they are in the mean.",
+    "diverged": " diverged: seeds whose numbers ceased to be finite.",
+    "failed": "",
+}
+"""Columns that are there where a seed is counted in them, and what each means."""
+
+
+def report_tables(
+    means: Sequence[Mapping[str, object]],
+    comparisons: Sequence[ContrastRow],
+    chosen: Sequence[Winner],
+    results: pd.DataFrame,
+) -> Iterator[ReportTable]:
+    """Means, comparisons, winners and failed cells; what there is none of is left out."""
+    varied = _varied(means)
+    yield _means_table(means, varied)
+    found = flat(comparisons)
+    if found:
+        tests = ["points [95 % t-interval]", "t p", "Holm p", "stars", "Wilcoxon p (least)", "d_z"]
+        yield ReportTable(
+            "Guided minus unguided",
+            [*varied, "variant", "seeds", *tests],
+            [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
+            "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
+            f"{counted(len(found), 'comparison')} here; * p < 0.05, ** p < 0.01, on corrected values. The rest is "
+            "descriptive.",
+        )
+    if chosen:
+        rows = [[*_winner(each)] for each in chosen]
+        yield ReportTable("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
+    failed = results[results["state"] == "failed"]
+    if len(failed):
+        columns = ["cell", "variant", "size", "seed", "reason"]
+        yield ReportTable("Failed cells", columns, failed[columns].to_numpy().tolist())
+
+
+def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -> ReportTable:
+    """The means, and after the arms of each training set the row of what costs no training."""
+    names = [*varied, "variant", "metric", "split", "n"]
+    counts = [name for name in _COUNTS if any(row[name] for row in means)]
+    last = {_trained_on(row): place for place, row in enumerate(means) if row["baseline_mean"] is not None}
+    rows: list[list[object]] = []
+    for place, row in enumerate(means):
+        rows.append([*(row[name] for name in names), *_figures(row), *(row[name] for name in counts)])
+        if last.get(_trained_on(row)) == place:
+            shared = {name: row[name] for name in ("dataset", "size", "metric", "split")} | {"variant": row["baseline"]}
+            rows.append([*map(shared.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
+    columns = [*varied, "variant", "metric", "split", "seeds", "mean ± sd", "95 % t-interval", "best", *counts]
+    equal = f" {NOT_ESTIMABLE}: the seeds are equal." if any(row["sd"] == 0 for row in means) else ""
+    return ReportTable("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
+
+
+def _trained_on(row: Mapping[str, object]) -> tuple[object, ...]:
+    return row["dataset"], row["size"], row["split"]
+
+
+def _varied(means: Sequence[Mapping[str, object]]) -> list[str]:
+    """The columns of settings that differ between rows; model and data set always."""
+    first = means[0] if means else {}
+    names = [name for name in first if name in ("size", "layers", "guide_mode") or name.startswith("set:")]
+    return ["model", "dataset", *(name for name in names if len({str(row[name]) for row in means}) > 1)]
+
+
+def _figures(row: Mapping[str, Any]) -> list[object]:
+    if row["mean"] is None:
+        return [None, None, None]
+    mean, best = _percent(row["mean"]), _percent(row["best"])
+    if row["sd"] is None:
+        return [mean, None, best]
+    interval = f"{_percent(row['low'])} to {_percent(row['high'])}" if row["sd"] else NOT_ESTIMABLE
+    return [f"{mean} ± {_percent(row['sd'])}", interval, best]
+
+
+def _tests(row: Mapping[str, Any]) -> list[object]:
+    if row["difference"] is None:
+        return [None] * 6
+    interval = ""
+    if row["low"] is not None:
+        ends = f"{100 * row['low']:+.2f}, {100 * row['high']:+.2f}"
+        interval = f" [{ends if row['low'] < row['high'] else NOT_ESTIMABLE}]"
+    wilcoxon = f"{p_text(row['wilcoxon_p'])} ({p_text(row['wilcoxon_least_p'])})"
+    points = f"{100 * row['difference']:+.2f}{interval}"
+    return [points, p_text(row["t_p"]), p_text(row["holm_p"]), row["stars"], wilcoxon, row["effect_size"]]
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _winner(found: Winner) -> Iterator[object]:
+    yield from (found.setting.model, found.setting.dataset, found.variant)
+    chosen = found.chosen
+    mean = chosen.summary if chosen else None
+    if chosen is None or mean is None:
+        yield from (None, None, len(found.trials))
+        return
+    yield f"mdg={chosen.mdg:g}, pdg={chosen.pdg:g}, learning rate {chosen.learning_rate:g}"
+    yield from (_percent(mean.mean), len(found.trials))

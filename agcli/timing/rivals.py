@@ -1,0 +1,120 @@
+"""Others' recipes as their own users would run them, on our batches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from agcli.attention import Seam
+from agcli.data.batching import Rows
+from agcli.guides import guide_values
+from agcli.models import quiet_transformers
+from agcli.options import GuideOptions
+from agcli.runs.device import make_accelerator, precision_of
+from agcli.runs.launcher import without_outer_settings
+from agcli.timing.arm import KEPT_MAPS, Arm, ArmSpec, fresh_model, kept_maps
+from agcli.timing.course import Course
+from agcli.timing.stopwatch import Work
+from agcli.training.assemble import checkpoint_activations, make_guiding
+
+
+def hugging_face_trainer(spec: ArmSpec) -> Arm:
+    """The `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
+
+    Its own training step in the order of its own loop, on the group's batches instead of its data loader's, and
+    without logging. Mixed precision as our engine would choose it. `hf-guided` adds both guides the way one would
+    without this package: on the maps that transformers returns, and so keeps, with `eager` attention.
+    """
+    from transformers import Trainer, TrainingArguments
+
+    guided = spec.variant == "hf-guided"
+    attention = "eager" if guided else "sdpa"
+    model, options = fresh_model(spec, attention), spec.training
+    precision = precision_of(make_accelerator(options.precision))
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers(), without_outer_settings():
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,  # it insists on one; nothing is saved
+                per_device_train_batch_size=spec.course.batch_size,
+                learning_rate=options.learning_rate,
+                weight_decay=options.weight_decay,
+                max_grad_norm=options.max_grad_norm,
+                bf16=precision == "bf16",
+                fp16=precision == "fp16",
+                use_cpu=not torch.cuda.is_available(),
+                seed=options.seed,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+            ),
+        )
+        checkpoint_activations(model, spec.model_options)
+        trainer.create_optimizer()
+        prepared, trainer.optimizer = trainer.accelerator.prepare(model, trainer.optimizer)
+        trainer.create_scheduler(num_training_steps=10**6)  # the rate changes nothing about the time
+        trainer.current_gradient_accumulation_steps = 1  # set by its loop
+    if guided:
+        trainer.compute_loss = partial(_loss_on_kept_maps, kept_maps(model), GuideOptions())
+
+    def step(rows: Rows) -> None:
+        batch = spec.course.padded(rows)
+        trainer.training_step(prepared, batch.inputs | {"labels": batch.labels})
+        if options.max_grad_norm > 0:
+            trainer.accelerator.clip_grad_norm_(prepared.parameters(), options.max_grad_norm)
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+        prepared.zero_grad()
+
+    notes = (KEPT_MAPS,) if guided else ()
+    return Arm(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.course, step), notes)
+
+
+def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object) -> Tensor:
+    """The task's loss and both guides, on the maps in `outputs.attentions`; `Trainer.compute_loss`'s contract."""
+    outputs = model(**inputs, output_attentions=True)
+    mask = inputs["attention_mask"].bool()
+    guiding = make_guiding(options, seam)
+    received = guiding.attention(seam.received(outputs.attentions, mask, "received"), mask)
+    loss: Tensor = outputs.loss + guide_values(guiding.guides, received).loss
+    return loss
+
+
+def authors_recipe(spec: ArmSpec) -> Arm:
+    """The authors' way, in a plain loop: every pair padded to the maximum, float32, all maps and hidden states kept.
+
+    Source: Wang et al. 2022, experimental setting (Adam, 1e-5), and their released arithmetic of both guides; here
+    with the group's batches, whose size need not be theirs.
+    """
+    model = fresh_model(spec, "eager").train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    seam = kept_maps(model)
+    guiding = make_guiding(GuideOptions(guide_mode="released"), seam)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+
+    def step(rows: Rows) -> None:
+        batch = spec.course.padded(rows).to(device)
+        outputs = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
+        received = seam.received(outputs.attentions, batch.mask, "released")
+        guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
+        optimizer.zero_grad()
+        loss: Any = cross_entropy(outputs.logits, batch.labels) + guided.loss
+        loss.backward()
+        optimizer.step()
+
+    return Arm(model, device, "fp32", "eager", partial(_plain_epoch, spec.course, step))
+
+
+def _plain_epoch(course: Course, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
+    """One epoch of a recipe that is a function of a batch."""
+    for rows in course.batches(number):
+        step(rows)
+        yield course.work(rows)

@@ -1,0 +1,1 @@
+"""A training run: the engine, what it is put together from, its checkpoints and its reports."""

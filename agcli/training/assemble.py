@@ -1,0 +1,277 @@
+"""A run put together from its settings: data, encoder, seam, guides and engine, and the plan that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from agcli.attention import Implementation, Seam, attach, why_maps_are_kept
+from agcli.config import RunConfig, monitored, parse_indices
+from agcli.data import find_dataset
+from agcli.data.batching import Examples
+from agcli.data.ranking.prepared import load_dataset
+from agcli.errors import DataError, MissingExtraError, UsageError
+from agcli.guides import MDG, PDG, Guide, text_forms
+from agcli.models import LoadedModel, load_model
+from agcli.options import GuideOptions, ModelOptions, flag
+from agcli.runs.device import make_accelerator, precision_of
+from agcli.runs.folder import RunFolder
+from agcli.runs.launcher import ignored_settings
+from agcli.tasks.run_data import RunData, run_data
+from agcli.training.engine import Engine, Guiding
+
+AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
+PROCESS_BYTES = 600 * 2**20
+"""Resident memory of a process that has loaded torch, transformers and the data, without weights; measured 0.6 GiB."""
+WINDOWED = "layers with a sliding window attend by the reference, which keeps their maps"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do; `--dry-run` prints it.
+
+    Attributes:
+        folder: the run folder.
+        model: where the weights come from.
+        num_parameters: weights of the model.
+        num_layers: attention layers.
+        num_heads: heads a layer.
+        labels: names of the outputs.
+        examples: split -> examples used; of ranked documents each is a pair.
+        truncated: split -> pairs cut to the maximum length.
+        length: median and longest training pair in tokens.
+        steps_per_epoch: optimiser steps of an epoch.
+        total_steps: optimiser steps of the run.
+        guides: text form of each guide.
+        monitors: guides that are computed without gradient.
+        processes: that share each batch.
+        precision: arithmetic that `auto` became.
+        device: where it runs.
+        memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch, and
+            without a GPU the process itself; a rough estimate from dimensions, not a measurement.
+        attention: how attention is had: our own function (`interface`), eager `maps`, or `none`.
+        notes: what loading did beside the plain.
+    """
+
+    folder: str
+    model: str
+    num_parameters: int
+    num_layers: int
+    num_heads: int
+    labels: tuple[str, ...]
+    examples: dict[str, int]
+    truncated: dict[str, int]
+    length: dict[str, int]
+    steps_per_epoch: int
+    total_steps: int
+    guides: tuple[str, ...]
+    monitors: tuple[str, ...]
+    processes: int
+    precision: str
+    device: str
+    memory_estimate_bytes: int
+    attention: str
+    notes: tuple[str, ...]
+
+
+class Assembly:
+    """The parts of one run, each made when it is first asked for."""
+
+    def __init__(self, config: RunConfig, folder: RunFolder, tokenised: Path | None = None) -> None:
+        self.config, self.folder, self.tokenised = config, folder, tokenised
+
+    @cached_property
+    def data(self) -> RunData:
+        """The prepared data; a run that goes on from elsewhere finds them where they lay when it began."""
+        began_with = Path(self.folder.environment.get("data", {}).get("folder", ""))
+        try:
+            folder = find_dataset(self.config.data.dataset, Path.cwd())
+        except DataError:
+            if not began_with.is_absolute() or not began_with.is_dir():
+                raise
+            folder = began_with
+        data = run_data(load_dataset(folder), self.config.data, self.config.ranking, self.config.subset_seed)
+        data.metric(self.config.training.metric)  # one that this kind of data does not have is refused here
+        return data
+
+    @property
+    def metric(self) -> str:
+        """The dev metric that chooses the best epoch."""
+        return self.data.metric(self.config.training.metric)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The encoder; its new output layer is drawn from the run's seed."""
+        options = self.config.model
+        labels = self.data.task.labels
+        set_seed(self.config.training.seed)
+        loaded = load_model(options.model, labels=labels, offline=options.offline, dropout=options.dropout)
+        limit = loaded.tokenizer.model_max_length
+        if self.config.data.max_length > limit:
+            raise UsageError(f"--max-length {self.config.data.max_length}: {loaded.name} reads at most {limit} tokens.")
+        return loaded
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """Device and precision."""
+        return make_accelerator(self.config.training.precision, **self._tracking())
+
+    @cached_property
+    def seam(self) -> Seam:
+        """How received attention comes out of the encoder."""
+        guides = self.config.guides
+        guided = bool(guides.mdg or guides.pdg or guides.monitor)
+        return attach(self.loaded.model, self._attention, required=guided, device=self.accelerator.device)
+
+    @property
+    def _attention(self) -> Implementation:
+        return cast(Implementation, self.config.model.attention)
+
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """Split -> tokenised examples; the training split is limited as asked."""
+        return self.data.examples(self.loaded.tokenizer, self.tokenised)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine; everything random from here on follows the run's seed."""
+        config = self.config
+        guiding = make_guiding(config.guides, self.seam)
+        checkpoint_activations(self.loaded.model, config.model)
+        accelerator = self.accelerator
+        set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)  # each its own dropout
+        return Engine(
+            self.loaded.model,
+            self.seam,
+            self.data.task.losses,
+            self.examples["train"],
+            guiding,
+            config.training,
+            config.data_seed,
+            accelerator,
+            compile=config.model.compile,
+            ids_shown=not self.data.dataset.credentialed,
+        )
+
+    def _tracking(self) -> dict[str, Any]:
+        tracker = self.config.output.track
+        if tracker is None:
+            return {}
+        from accelerate.tracking import get_available_trackers
+
+        if tracker not in [str(each.value) for each in get_available_trackers()]:
+            raise MissingExtraError(tracker, tracker, f"--track {tracker}")
+        return {"log_with": tracker, "project_dir": str(self.folder.path)}
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What this run is going to do."""
+        engine, lengths = self.engine, self.engine.lengths
+        return Plan(
+            folder=str(self.folder.path),
+            model=self.loaded.source,
+            num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
+            num_layers=self.seam.num_layers,
+            num_heads=self.seam.num_heads,
+            labels=self.data.task.labels,
+            examples={split: len(examples) for split, examples in self.examples.items()},
+            truncated={split: int(examples.truncated.sum()) for split, examples in self.examples.items()},
+            length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
+            steps_per_epoch=engine.steps_per_epoch,
+            total_steps=engine.total_steps,
+            guides=tuple(text_forms(engine.guiding.guides)),
+            monitors=tuple(guide.name for guide in engine.guiding.monitors),
+            processes=engine.team.size,
+            precision=precision_of(engine.accelerator),
+            device=engine.device.type,
+            memory_estimate_bytes=self._memory_estimate(),
+            attention=self.seam.kind,
+            notes=self.loaded.notes + self.data.notes + self._attention_notes() + ignored_settings(),
+        )
+
+    def _attention_notes(self) -> tuple[str, ...]:
+        if self.seam.kind == "maps":
+            return (AFTER_DROPOUT,)
+        notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
+        why = self._why_maps_are_kept()
+        if why is not None and self._attention == "auto" and self.accelerator.device.type != "cpu":
+            notes += (f"attention keeps its maps, which takes memory: {why}",)
+        return notes
+
+    def _why_maps_are_kept(self) -> str | None:
+        """The cause for layers without a window, at the longest of the training pairs."""
+        config = self.loaded.model.config
+        head_dim = int(config.hidden_size) // int(config.num_attention_heads)
+        query = torch.empty((1, 1, int(self.engine.lengths.max()), head_dim), device=self.accelerator.device)
+        return why_maps_are_kept(self._attention, query, self.engine.guiding.capture)
+
+    def _memory_estimate(self) -> int:
+        """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
+
+        Without a GPU all this lies beside the process itself and the copy of the moments that a checkpoint is written
+        from. Estimated and measured peaks of `minilm` at batch size 16 on two cores, in GiB: 60 tokens 1.29, against
+        1.21 (fp32) and 1.40 (bf16) after one epoch of 350 pairs; the sample by default 1.3, against 1.39 after three
+        epochs, since freed memory is kept; 256 tokens in bf16 1.67, against 1.49 after two steps.
+
+        A layer keeps about 16 hidden-size vectors a token (inputs of the linear layers and norms, and the wide
+        feed-forward layer) and, where maps are kept, three of them a head; float32 throughout, since autocast keeps
+        both copies of some.
+        """
+        config = self.loaded.model.config
+        weights = sum(weight.numel() for weight in self.loaded.model.parameters())
+        length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
+        tokens = batch * length * self.seam.num_layers * 16 * int(config.hidden_size)
+        all_keep = self.seam.kind == "maps" or self._why_maps_are_kept() is not None
+        keeping = self.seam.num_layers if all_keep else _windowed_layers(config)
+        maps = batch * keeping * self.seam.num_heads * length * length * 3
+        on_gpu = self.accelerator.device.type != "cpu"
+        return int(4 * (4 * weights + tokens + maps) + (0 if on_gpu else PROCESS_BYTES + 4 * 2 * weights))
+
+
+def checkpoint_activations(model: Any, options: ModelOptions) -> None:
+    """Recompute activations in the backward, where that is asked for."""
+    if options.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def _windowed_layers(config: Any) -> int:
+    """Layers that attend in a sliding window."""
+    return sum(kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or ())
+
+
+def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
+    """Guides and monitors from their options. A guide of weight 0 is absent.
+
+    Raises:
+        UsageError: a layer or head that the encoder does not have.
+    """
+    released = options.guide_mode == "released"
+    subset: dict[str, Any] = {}
+    for name, count, field in (
+        ("guide_layers", seam.num_layers, "layers"),
+        ("guide_heads", seam.num_heads, "heads"),
+    ):
+        indices = parse_indices(getattr(options, name))
+        if indices is not None and indices[-1] >= count:
+            raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
+        subset[field] = indices
+    scale: dict[str, Any] = {"reduction": options.reduction, **subset}
+    temperature = options.temperature or (2.0 if released else 1.0)
+
+    def make(name: str, weight: float) -> Guide:
+        if name == "mdg":
+            return MDG(weight=weight, temperature=temperature, **scale)
+        return PDG(weight=weight, columns=None if released else 256, **scale)
+
+    weights = {"mdg": options.mdg, "pdg": options.pdg}
+    return Guiding(
+        guides=tuple(make(name, weight) for name, weight in weights.items() if weight > 0),
+        monitors=tuple(make(name, 0.0) for name in monitored(options) if weights[name] == 0),
+        mode="released" if released else "received",
+    )

@@ -1,0 +1,214 @@
+"""Checkpoints that are whole or absent: written aside, hashed, synced, renamed; read back only if every hash holds.
+
+A checkpoint is a folder `step-00000120/` with safetensors for tensors, JSON for the rest (no pickle) and a manifest
+with the SHA-256 of each file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+
+from agcli.errors import RunError
+from agcli.runs.atomic import sha256, write_folder
+from agcli.training.engine import Engine, Position
+
+MANIFEST = "manifest.json"
+KEPT = 2
+"""Newest checkpoints that stay, beside the best."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest valid checkpoint, if any, and what was wrong with newer ones."""
+
+    folder: Path | None
+    damaged: tuple[str, ...]
+
+
+def write_sealed(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all, with a manifest of the hashes of its files.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+
+    def write_and_seal(aside: Path) -> None:
+        write(aside)
+        files = sorted(path for path in aside.rglob("*") if path.is_file())
+        manifest = {str(path.relative_to(aside)): sha256(path) for path in files}
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+    write_folder(target, write_and_seal, "earlier checkpoints are intact; free some space and go on with --resume")
+
+
+def fault(folder: Path) -> str | None:
+    """What is wrong with a sealed folder, or None if every file is as it was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest.items():
+            if sha256(folder / name) != expected:
+                return f"{name} is damaged (its SHA-256 differs)"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, AttributeError) as error:
+        return f"its manifest cannot be read ({error})"
+    return None
+
+
+def name_of(step: int) -> str:
+    """The folder name of a step's checkpoint; sorts by step."""
+    return f"step-{step:08d}"
+
+
+def newest(root: Path) -> Found:
+    """The newest checkpoint under `root` whose hashes all hold, and those of the best epoch that it needs."""
+    damaged: list[str] = []
+    for folder in sorted(root.glob("step-*"), reverse=True):
+        problem = fault(folder) or _fault_of_best(folder)
+        if problem is None:
+            return Found(folder, tuple(damaged))
+        damaged.append(f"{folder.name}: {problem}")
+    return Found(None, tuple(damaged))
+
+
+def _fault_of_best(folder: Path) -> str | None:
+    """What is wrong with the best epoch's checkpoint; a run cannot end rightly without it."""
+    best = json.loads((folder / "state.json").read_text(encoding="utf-8"))["best"]
+    problem = fault(folder.parent / best) if best else None
+    return f"in the best epoch's {best}, {problem}" if problem else None
+
+
+def _prune(newest: Path, best: str | None) -> None:
+    """Remove all but the newest checkpoints and the best one.
+
+    What is newer than `newest` was found damaged; what a killed save left aside goes as well.
+    """
+    names = sorted(path.name for path in newest.parent.glob("step-*"))
+    kept = {*names[: names.index(newest.name) + 1][-KEPT:], best}
+    for path in newest.parent.iterdir():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None) -> Path:
+    """Save an engine's full state as `root/step-…`, and remove the checkpoints that are needed no more.
+
+    Of several processes all call this: each has a random state of its own. The first one writes.
+
+    Args:
+        root: the run's `checkpoints` folder.
+        engine: whose weights, optimiser, schedule and position to save, with torch's random state of each process
+            and the first one's of Python and NumPy.
+        progress: what else the run must know to go on; JSON.
+        best: name of the best epoch's checkpoint, perhaps this one.
+    """
+    folder = root / name_of(engine.position.step)
+
+    random_states = engine.team.gathered(_torch_random(engine.device))
+    if engine.team.rank > 0:
+        return folder
+
+    def write(aside: Path) -> None:
+        save_model(engine.bare_model, str(aside / "model.safetensors"))
+        tensors, values = _split(engine.optimizer.state_dict())
+        save_file(tensors, aside / "optimizer.safetensors")
+        by_process = {
+            f"{rank}.{name}": state for rank, found in enumerate(random_states) for name, state in found.items()
+        }
+        save_file(by_process, aside / "random.safetensors")
+        state = {
+            "position": vars(engine.position),
+            "optimizer": values,
+            "scheduler": engine.scheduler.state_dict(),
+            "scaler": engine.accelerator.scaler.state_dict() if engine.accelerator.scaler else None,
+            "random": _host_random(),
+            "progress": progress,
+            "best": best,
+        }
+        (aside / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    write_sealed(folder, write)
+    _prune(folder, best)
+    return folder
+
+
+def load(folder: Path, engine: Engine) -> dict[str, Any]:
+    """Put an engine back where `save` found it; returns `progress`."""
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    load_model(engine.bare_model, str(folder / "model.safetensors"))
+    engine.optimizer.load_state_dict(_join(load_file(folder / "optimizer.safetensors"), state["optimizer"]))
+    engine.scheduler.load_state_dict(state["scheduler"])
+    if state["scaler"] is not None and engine.accelerator.scaler is not None:
+        engine.accelerator.scaler.load_state_dict(state["scaler"])
+    engine.position = Position(**state["position"])
+    states = load_file(folder / "random.safetensors")
+    torch.set_rng_state(states[f"{engine.team.rank}.cpu"])
+    if engine.device.type == "cuda":
+        torch.cuda.set_rng_state(states[f"{engine.team.rank}.cuda"], engine.device)
+    _restore_host_random(state["random"])
+    progress: dict[str, Any] = state["progress"]
+    return progress
+
+
+def load_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Load a checkpoint's weights alone, such as the best epoch's at the end of a run.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+    """
+    problem = fault(folder)
+    if problem is not None:
+        raise RunError(
+            f"checkpoint {folder.name}: {problem}.", hint="run the command again with --resume: it takes a sound one"
+        )
+    load_model(model, str(folder / "model.safetensors"))
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors by `parameter.name`, and the JSON rest."""
+    tensors = {
+        f"{parameter}.{name}": value.contiguous()
+        for parameter, entries in state["state"].items()
+        for name, value in entries.items()
+    }
+    return tensors, {"param_groups": state["param_groups"]}
+
+
+def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `_split`."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        parameter, name = key.split(".", 1)
+        state.setdefault(int(parameter), {})[name] = value
+    return {"state": state, "param_groups": values["param_groups"]}
+
+
+def _torch_random(device: torch.device) -> dict[str, torch.Tensor]:
+    """Torch's random states, the dropout streams: the host's, and the device's that the model runs on."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _host_random() -> dict[str, Any]:
+    """Python's and NumPy's random states as JSON."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
+
+
+def _restore_host_random(host: dict[str, Any]) -> None:
+    version, internal, gauss = host["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = host["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))

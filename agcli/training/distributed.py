@@ -1,0 +1,132 @@
+"""One run on several processes, as Accelerate's launcher starts them: each takes its share of every batch.
+
+A step is the same as one process would make it: the same rows, the same means over them; gradients are averaged over
+processes by DistributedDataParallel. All processes go through the same steps and decisions; the first one writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
+
+from agcli.data.batching import Rows
+from agcli.errors import RunError
+from agcli.runs.device import make_accelerator
+from agcli.runs.launcher import process_rank
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process's part of a batch.
+
+    Attributes:
+        rows: what it computes; never nothing, since all processes go through the same collective steps.
+        counted: how many of them count: all, or none where the batch was too small for this process to get any.
+    """
+
+    rows: Rows
+    counted: int
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run. Of one, every method is the identity.
+
+    Attributes:
+        accelerator: the launcher's.
+    """
+
+    accelerator: Accelerator
+
+    @property
+    def size(self) -> int:
+        """Number of processes."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0-based."""
+        return int(self.accelerator.process_index)
+
+    def share(self, rows: Rows, list_size: int = 1) -> Share:
+        """This process's rows of a batch; lists stay whole. Shares differ by one list at most."""
+        if self.size == 1:
+            return Share(rows, len(rows))
+        lists = rows.reshape(-1, list_size)
+        mine = lists[self.rank :: self.size]
+        return Share(mine.reshape(-1), mine.size) if len(mine) else Share(lists[0], 0)
+
+    def together(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+        """Around a batch's forward and backward: gradients travel with the `last` batch of a step only."""
+        return nullcontext() if last or self.size == 1 else self.accelerator.no_sync(model)
+
+    def total(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars summed over processes."""
+        if self.size == 1:
+            return dict(values)
+        summed = self.accelerator.reduce(torch.stack(list(values.values())), reduction="sum")
+        return dict(zip(values, summed.unbind(), strict=True))
+
+    def sum(self, value: Tensor) -> Tensor:
+        """A tensor summed over processes."""
+        summed: Tensor = value if self.size == 1 else self.accelerator.reduce(value, reduction="sum")
+        return summed
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process; waits for all of them."""
+        if self.size == 1:
+            return flag
+        return bool(self.sum(torch.tensor(float(flag), device=self.accelerator.device)) > 0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            self.accelerator.wait_for_everyone()
+
+    def part(self, num_examples: int) -> Rows:
+        """The examples that this process predicts: every `size`-th."""
+        return np.arange(self.rank, num_examples, self.size)
+
+    def joined(self, part: Tensor, num_examples: int) -> Tensor:
+        """All processes' rows of a `part` in their order, shape (num_examples, ...), on the CPU of each process."""
+        if self.size == 1:
+            return part
+        most = -(-num_examples // self.size)
+        padded = part.new_zeros((most, *part.shape[1:]))
+        padded[: len(part)] = part
+        gathered: Tensor = self.accelerator.gather(padded.to(self.accelerator.device)).cpu()
+        rows = gathered.reshape(self.size, most, *part.shape[1:]).transpose(0, 1).flatten(0, 1)
+        return rows[:num_examples]
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Every process's value, in the order of their numbers."""
+        return [value] if self.size == 1 else list(gather_object([value]))
+
+
+def decided_once(decide: Callable[[], T]) -> T:
+    """What the first process decides, in all of them: what they see of the disk differs as soon as one writes.
+
+    Raises:
+        Exception: the decision's, in the first process.
+        RunError: in the others, where there is no decision.
+    """
+    make_accelerator("fp32")  # joins the processes
+    told: list[T | None] = [None]
+    try:
+        if process_rank() == 0:
+            told = [decide()]
+    finally:
+        broadcast_object_list(told)
+    if told[0] is None:
+        raise RunError("the first process could not begin this run; its own error says why.")
+    return told[0]
