@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean, shortened
+from agcli.guides.registry import GUIDES
 from agcli.models.zoo import find_entry
 from agcli.options import (
     OPTIONS,
@@ -89,8 +90,7 @@ def make_config(
         chosen = {**recipe_values(values, values), **values}
         if "learning_rate" not in chosen:
             chosen["learning_rate"] = default_learning_rate(chosen.get("model", OPTIONS["model"].default))
-        if chosen.get("temperature") is None:
-            chosen["temperature"] = 2.0 if chosen.get("guide_mode") == "released" else 1.0
+        chosen |= _guide_defaults(chosen)
         # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
         chosen = {
             name: float(value) if OPTIONS[name].type is float and value is not None else value
@@ -106,6 +106,17 @@ def make_config(
         if not problems:
             return config
     raise UsageError("\n".join(problems), hint="`ag finetune --help` lists every option with its range")
+
+
+def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The guides' own options where nobody chose a value; some have another default in the released arithmetic."""
+    released = chosen.get("guide_mode") == "released"
+    return {
+        option.name: option.released if released and option.released is not None else option.default
+        for entry in GUIDES.values()
+        for option in entry.options
+        if chosen.get(option.name) is None
+    }
 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:
@@ -152,24 +163,21 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
             parse_indices(getattr(guides, name))
         except ValueError as error:
             yield f"{flag(name)}: {error}"
-    for name in monitored(guides):
+    for name in guides.monitored:
         if name not in GUIDES:
             yield f"--monitor: {name!r} is no guide; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}"
-    if guides.guide_mode == "released" and (guides.temperature, guides.reduction) != (2.0, "mean"):
-        yield "--guide-mode released fixes τ = 2 and the mean: leave out --temperature and --reduction."
+    if guides.guide_mode == "released":
+        fixed = {each.name: each.released for entry in GUIDES.values() for each in entry.options} | {
+            "reduction": "mean"
+        }
+        fixed = {name: value for name, value in fixed.items() if value is not None}
+        if any(getattr(guides, name) != value for name, value in fixed.items()):
+            values = " and ".join(f"{flag(name)} {value}" for name, value in fixed.items())
+            yield f"--guide-mode released fixes {values}: leave them out."
     if config.model.offline and config.output.track not in (None, "tensorboard"):
         yield f"--track {config.output.track}: with --offline only tensorboard, which stays in the run folder."
     if config.data.train_limit is not None and config.data.train_fraction != 1.0:
         yield "--train-limit and --train-fraction: give one of them, not both."
-
-
-GUIDES = ("mdg", "pdg")
-"""The guides there are, in the order in which they are shown."""
-
-
-def monitored(guides: GuideOptions) -> tuple[str, ...]:
-    """The guides that `--monitor` names, each once."""
-    return tuple(dict.fromkeys(word.strip() for word in guides.monitor.split(",") if word.strip()))
 
 
 MAX_INDICES = 1000

@@ -9,7 +9,9 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agcli.guides.registry import GUIDES
 
 T = TypeVar("T")
 LONG_CLAIMS = ("cut", "error")
@@ -96,13 +98,35 @@ class DataOptions:
     subset_seed: int | None = option(None, "Seed of that subset; default: --seed.", minimum=0)
 
 
-@dataclass(frozen=True)
-class GuideOptions:
-    """What attention is guided towards. A guide of weight 0 is absent: not computed, not captured."""
+class _GuideProperties:
+    """What follows from the options of guides."""
 
-    mdg: float = option(0.01, "Weight of map discrimination guiding (α); 0 turns it off.", minimum=0.0)
-    pdg: float = option(0.001, "Weight of pattern decorrelation guiding (β); 0 turns it off.", minimum=0.0)
-    temperature: float | None = option(None, "MDG's temperature τ; default: 1 (released: 2).", above=0.0)
+    monitor: str
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Guide -> its weight in the loss; 0: absent."""
+        return {name: getattr(self, name) for name in GUIDES}
+
+    @property
+    def monitored(self) -> tuple[str, ...]:
+        """The names in `monitor`, each once."""
+        return tuple(dict.fromkeys(word.strip() for word in self.monitor.split(",") if word.strip()))
+
+    @property
+    def captures(self) -> bool:
+        """Whether anything is guided or monitored, so that attention has to be captured."""
+        return any(self.weights.values()) or bool(self.monitored)
+
+    def of_guide(self, name: str) -> dict[str, Any]:
+        """A guide's own options."""
+        return {each.name: getattr(self, each.name) for each in GUIDES[name].options}
+
+
+@dataclass(frozen=True)
+class _SharedGuideOptions(_GuideProperties):
+    """Options that all guides heed."""
+
     reduction: str = option(
         "mean",
         "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).",
@@ -116,6 +140,26 @@ class GuideOptions:
         choices=("received", "released"),
     )
     monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.")
+
+
+def _guide_fields() -> Iterator[tuple[str, Any, Any]]:
+    """A field for each guide's weight, one for each of the guides' own options, then what all guides share."""
+    for name, entry in GUIDES.items():
+        yield name, float, option(entry.weight if entry.by_default else 0.0, entry.help, minimum=0.0)
+    for entry in GUIDES.values():
+        for own in entry.options:
+            yield own.name, type(own.default) | None, option(None, own.help, **(own.limits or {}))
+    for item in dataclasses.fields(_SharedGuideOptions):
+        yield item.name, item.type, field(default=item.default, metadata=item.metadata)
+
+
+if TYPE_CHECKING:
+    GuideOptions = _SharedGuideOptions
+else:
+    # What attention is guided towards. A guide of weight 0 is absent: not computed, not captured.
+    GuideOptions = dataclasses.make_dataclass(
+        "GuideOptions", _guide_fields(), bases=(_GuideProperties,), namespace={"__module__": __name__}, frozen=True
+    )
 
 
 @dataclass(frozen=True)

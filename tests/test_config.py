@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agcli.config import RunConfig, make_config, monitored, parse_indices, read_config_file
+from agcli.config import RunConfig, make_config, parse_indices, read_config_file
 from agcli.errors import UsageError
 from agcli.options import OPTIONS, flag
 
@@ -85,15 +85,15 @@ def test_the_home_of_nobody_is_refused(name: str) -> None:
 
 
 def test_a_guide_is_monitored_once() -> None:
-    assert monitored(make_config({"monitor": " pdg,mdg,,pdg"}).guides) == ("pdg", "mdg")
-    assert monitored(make_config({}).guides) == ()
+    assert make_config({"monitor": " pdg,mdg,,pdg"}).guides.monitored == ("pdg", "mdg")
+    assert make_config({}).guides.monitored == ()
 
 
 def test_options_that_exclude_each_other() -> None:
     assert problems(train_limit=5, train_fraction=0.5) == [
         "--train-limit and --train-fraction: give one of them, not both."
     ]
-    assert "τ = 2" in problems(guide_mode="released", temperature=0.5)[0]
+    assert "--temperature 2.0" in problems(guide_mode="released", temperature=0.5)[0]
     assert "'mgd' is no guide" in problems(monitor="mgd,pdg")[0]
 
 

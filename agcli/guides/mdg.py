@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -29,6 +30,7 @@ class MDG:
 
     name: ClassVar[str] = "mdg"
     needs: ClassVar[Literal["received", "maps"]] = "received"
+    released: ClassVar[Mapping[str, Any]] = {"temperature": 2.0}
 
     weight: float = 1.0
     temperature: float = 1.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -28,6 +29,7 @@ class PDG:
 
     name: ClassVar[str] = "pdg"
     needs: ClassVar[Literal["received", "maps"]] = "received"
+    released: ClassVar[Mapping[str, Any]] = {"columns": None}
 
     weight: float = 1.0
     reduction: Reduction = "mean"

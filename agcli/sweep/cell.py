@@ -95,7 +95,7 @@ def fingerprint(config: RunConfig) -> str:
         ModelError: no such model.
     """
     settings = {name: value for name, value in config.flat().items() if OPTIONS[name].spec.shapes_result}
-    if not (config.guides.mdg or config.guides.pdg or config.guides.monitor):
+    if not config.guides.captures:
         settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
     settings["dataset"] = data_digest(config.data.dataset)
     settings["model"] = model_digest(config.model.model, config.model.offline)

@@ -12,6 +12,7 @@ from accelerate.utils import set_seed
 
 from agcli.attention import Implementation, Seam, attach
 from agcli.attention.selection import choose
+from agcli.guides.registry import variant_weights
 from agcli.options import GuideOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks import Classification
@@ -25,12 +26,9 @@ from agcli.training.engine import Engine, Position
 def our_engine(spec: ArmSpec) -> Arm:
     """The engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with both, on its maps."""
     defaults = GuideOptions()
-    guides = replace(
-        defaults,
-        mdg=defaults.mdg if spec.variant in ("mdg", "both", "eager") else 0.0,
-        pdg=defaults.pdg if spec.variant in ("pdg", "both", "eager") else 0.0,
-    )
-    guided = bool(guides.mdg or guides.pdg)
+    variant = {"eager": "both", "sdpa": "none"}.get(spec.variant, spec.variant)
+    guides = replace(defaults, **variant_weights(variant))  # type: ignore[arg-type]  # a field for each guide
+    guided = guides.captures
     model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
     accelerator = make_accelerator(spec.training.precision)
     if spec.variant == "sdpa":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +12,13 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from agcli.attention import Implementation, Seam, attach, why_maps_are_kept
-from agcli.config import RunConfig, monitored, parse_indices
+from agcli.config import RunConfig, parse_indices
 from agcli.data import find_dataset
 from agcli.data.batching import Examples
 from agcli.data.ranking.prepared import load_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
-from agcli.guides import MDG, PDG, Guide, text_forms
+from agcli.guides import Guide, text_forms
+from agcli.guides.registry import GUIDES
 from agcli.models import LoadedModel, load_model
 from agcli.options import GuideOptions, ModelOptions, flag
 from agcli.runs.device import make_accelerator, precision_of
@@ -126,8 +127,7 @@ class Assembly:
     def seam(self) -> Seam:
         """How received attention comes out of the encoder."""
         guides = self.config.guides
-        guided = bool(guides.mdg or guides.pdg or guides.monitor)
-        return attach(self.loaded.model, self._attention, required=guided, device=self.accelerator.device)
+        return attach(self.loaded.model, self._attention, required=guides.captures, device=self.accelerator.device)
 
     @property
     def _attention(self) -> Implementation:
@@ -261,17 +261,17 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
         if indices is not None and indices[-1] >= count:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
         subset[field] = indices
-    scale: dict[str, Any] = {"reduction": options.reduction, **subset}
-    temperature = options.temperature or (2.0 if released else 1.0)
+    shared = {"reduction": options.reduction, **subset}
 
     def make(name: str, weight: float) -> Guide:
-        if name == "mdg":
-            return MDG(weight=weight, temperature=temperature, **scale)
-        return PDG(weight=weight, columns=None if released else 256, **scale)
+        kind = GUIDES[name].load()
+        values = {**shared, **options.of_guide(name), **(getattr(kind, "released", {}) if released else {})}
+        accepted = {item.name for item in fields(kind)}
+        guide: Guide = kind(weight=weight, **{key: value for key, value in values.items() if key in accepted})
+        return guide
 
-    weights = {"mdg": options.mdg, "pdg": options.pdg}
     return Guiding(
-        guides=tuple(make(name, weight) for name, weight in weights.items() if weight > 0),
-        monitors=tuple(make(name, 0.0) for name in monitored(options) if weights[name] == 0),
+        guides=tuple(make(name, weight) for name, weight in options.weights.items() if weight > 0),
+        monitors=tuple(make(name, 0.0) for name in options.monitored if not options.weights[name]),
         mode="released" if released else "received",
     )

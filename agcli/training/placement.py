@@ -12,6 +12,7 @@ from typing import Any
 
 from agcli.config import RunConfig, make_config
 from agcli.errors import UsageError
+from agcli.guides.registry import weights_text
 from agcli.options import OPTIONS, flag
 from agcli.runs.folder import RunFolder
 from agcli.runs.home import expanded
@@ -91,7 +92,7 @@ def _names(config: RunConfig) -> Iterator[Path]:
     Folders of version 0.1.0, which end in `-2`, `-3`, ..., are looked at as well.
     """
     options = config.guides
-    guides = [f"{name}={weight:g}" for name, weight in (("mdg", options.mdg), ("pdg", options.pdg)) if weight > 0]
+    guides = weights_text(options.weights)
     dataset, model = (
         Path(config.data.dataset).name or Path(config.data.dataset).resolve().name,
         config.model.model.rstrip("/").rpartition("/")[2],
