@@ -110,13 +110,9 @@ def make_config(
 
 def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The guides' own options where nobody chose a value; some have another default in the released arithmetic."""
-    released = chosen.get("guide_mode") == "released"
-    return {
-        option.name: option.released if released and option.released is not None else option.default
-        for entry in GUIDES.values()
-        for option in entry.options
-        if chosen.get(option.name) is None
-    }
+    mode = str(chosen.get("guide_mode"))
+    options = [option for entry in GUIDES.values() for option in entry.options]
+    return {option.name: option.default_in(mode) for option in options if chosen.get(option.name) is None}
 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:

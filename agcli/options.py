@@ -102,6 +102,7 @@ class _GuideProperties:
     """What follows from the options of guides."""
 
     monitor: str
+    guide_mode: str
 
     @property
     def weights(self) -> dict[str, float]:
@@ -119,8 +120,9 @@ class _GuideProperties:
         return any(self.weights.values()) or bool(self.monitored)
 
     def of_guide(self, name: str) -> dict[str, Any]:
-        """A guide's own options."""
-        return {each.name: getattr(self, each.name) for each in GUIDES[name].options}
+        """A guide's own options; one that nobody chose has the default of the guide's mode."""
+        options = {option.name: option.default_in(self.guide_mode) for option in GUIDES[name].options}
+        return {key: default if getattr(self, key) is None else getattr(self, key) for key, default in options.items()}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,10 @@ class GuideOption:
     released: Any = None
     limits: Mapping[str, Any] | None = None
 
+    def default_in(self, mode: str) -> Any:
+        """The default under a value of `--guide-mode`."""
+        return self.released if mode == "released" and self.released is not None else self.default
+
 
 @dataclass(frozen=True)
 class GuideEntry:
