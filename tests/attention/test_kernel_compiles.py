@@ -16,8 +16,8 @@ import json, sys, types
 import torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
-from agcli.attention import kernel_backward, kernel_forward, operators
-from agcli.attention.tiles import tiles_for
+from agcli.attention.triton import backward, forward, operators
+from agcli.attention.triton.tiles import tiles_for
 
 capability, dtype, head_dim, lengths, rate, bare = json.loads(sys.argv[1])
 target = GPUTarget("cuda", 10 * capability[0] + capability[1], 32)
@@ -34,7 +34,7 @@ for batch, length in enumerate(lengths, 1):
     output, received, normaliser = operators.run_forward(query, query, query, mask, seed, 0.1, rate, not bare)
     guide = None if bare else torch.zeros(batch, 7, 3, length)[:, batch]  # one layer of a stack
     operators.run_backward(output, guide, query, query, query, mask, seed, output, normaliser, 0.1, rate)
-kernels = {name: kernel for module in (kernel_forward, kernel_backward) for name, kernel in vars(module).items()
+kernels = {name: kernel for module in (forward, backward) for name, kernel in vars(module).items()
            if isinstance(kernel, JITFunction)}
 print(json.dumps({name: [[compiled.metadata.shared, len(compiled.asm["cubin"])] for compiled in caches[0].values()]
                   for name, kernel in kernels.items() for caches in kernel.device_caches.values()}))

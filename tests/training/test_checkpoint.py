@@ -102,7 +102,7 @@ def test_damage_is_found_and_named(tmp_path: Path, damage: str) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from agcli import checkpoint
+from agcli.training import checkpoint
 
 def saved(target, text):
     checkpoint.write_sealed(target, lambda folder: [(folder / name).write_text(text) for name in "abc"])
