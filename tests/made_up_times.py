@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agcli.timing.measuring import ArmTimes, GroupTimes
+from agcli.timing.measure import GroupTimes, MethodTimes
 from agcli.timing.plan import Group
-from agcli.timing.stopwatch import StepTime, Work
+from agcli.timing.stopwatch import StepTime
+from agcli.timing.workload import Work
 
 TOKENS, SLOTS = 60, 80
 """Of every made-up step."""
@@ -18,12 +19,12 @@ def blocks(seconds: Sequence[Sequence[float]], examples: int = 4) -> list[tuple[
 
 
 def made_up(group: Group, seconds: Sequence[Sequence[Sequence[float]] | str]) -> GroupTimes:
-    """Times of a group's arms in its order; a text in place of an arm's blocks is why it failed."""
-    arms = []
-    for place, (spec, each) in enumerate(zip(group.arms, seconds, strict=True), start=1):
+    """Times of a group's methods in its order; a text in place of a method's blocks is why it failed."""
+    methods = []
+    for place, (spec, each) in enumerate(zip(group.methods, seconds, strict=True), start=1):
         if isinstance(each, str):
-            arms.append(ArmTimes(spec, failure=each))
+            methods.append(MethodTimes(spec, failure=each))
         else:
             memory = place * 1_000_000_000
-            arms.append(ArmTimes(spec, "fp32", "reference", blocks(each), peak_memory_bytes=memory))
-    return GroupTimes(group, tuple(arms), {20: 1_000_000}, {"fp32": 1e9})
+            methods.append(MethodTimes(spec, "fp32", "reference", blocks(each), peak_memory_bytes=memory))
+    return GroupTimes(group, tuple(methods), {20: 1_000_000}, {"fp32": 1e9})

@@ -19,7 +19,7 @@ from agcli.cli.plain_help import PlainHelp
 from agcli.cli.prepare import prepare
 from agcli.cli.rank import rank
 from agcli.cli.run_options import with_run_options
-from agcli.cli.timing import timing
+from agcli.cli.timing import WITHHELD, timing
 from agcli.errors import AgError, RunError
 
 _LEAVES_RESULTS = ("prepare", "finetune", "rank", "ablate")
@@ -100,7 +100,7 @@ for _verb in (
     prepare,
     rank,
     with_run_options(finetune),
-    timing,
+    with_run_options(timing, without=WITHHELD),
     with_run_options(ablate, without=NOT_HERE),
 ):
     app.command(cls=PlainHelp)(_verb)

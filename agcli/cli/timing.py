@@ -1,7 +1,9 @@
-"""`ag timing`: what guiding costs in time and memory, beside plain fine-tuning and beside others' recipes."""
+"""`ag timing`: what guiding costs in time and memory, beside plain fine-tuning and beside other recipes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,29 +12,24 @@ import typer
 from agcli.cli import display
 from agcli.config import RunConfig, make_config
 from agcli.errors import UsageError
-from agcli.options import OPTIONS, flag
+from agcli.guides.registry import variants as all_variants
+from agcli.options import OPTIONS
 from agcli.runs.home import expanded
 
 if TYPE_CHECKING:
-    from agcli.timing import TimingRequest, TimingRow
-    from agcli.timing.measuring import GroupTimes
+    from agcli.timing.measure import GroupTimes
+    from agcli.timing.plan import TimingRequest
+    from agcli.timing.rows import TimingRow
 
-_TRAINING = "Training options"
-
-
-def _shared(name: str) -> Any:
-    """An option of a run, as `agcli.options` declares it; None where it was not chosen."""
-    declared = OPTIONS[name]
-    limits = declared.spec.allowed()
-    text = declared.spec.help + ("" if limits == "any" else f" ({limits})")
-    if declared.default is not None and declared.type is not bool:
-        text += f" [default: {declared.default}]"
-    return typer.Option(flag(name), help=text, show_default=False, rich_help_panel=_TRAINING)
+RUN_OPTIONS = ("batch_size", "precision", "dropout", "activation_checkpointing", "compile", "seed", "offline")
+"""Options of a run that a timing heeds."""
 
 
 def timing(
+    *,
+    given: dict[str, Any],
     models: Annotated[str, typer.Option(help="Encoders, comma-separated: names, hub ids or folders.")] = "minilm",
-    variants: Annotated[str, typer.Option(help="Of our engine: none, mdg, pdg, both.")] = "none,both",
+    variants: Annotated[str, typer.Option(help=f"Of our engine: {', '.join(all_variants())}.")] = "none,both",
     attention: Annotated[
         str, typer.Option(help=f"For the guided variants, comma-separated: {OPTIONS['attention'].spec.allowed()}.")
     ] = "auto",
@@ -48,20 +45,13 @@ def timing(
     shape: Annotated[str | None, typer.Option(help="Lengths as in mednli or multinli, without the data.")] = None,
     lengths: Annotated[str, typer.Option(help="Longest input in tokens, comma-separated.")] = "256",
     padding: Annotated[str, typer.Option(help="dynamic: to the longest of a batch; max: to --lengths.")] = "dynamic",
-    steps: Annotated[int, typer.Option(help="Measured steps of each arm.")] = 40,
+    steps: Annotated[int, typer.Option(help="Measured steps of each method.")] = 40,
     rounds: Annotated[int, typer.Option(help="Turns in which they are done; an interval takes 3.")] = 5,
     warmup: Annotated[int, typer.Option(help="Steps before, not counted.")] = 3,
     epochs: Annotated[int | None, typer.Option(help="Measure whole epochs, in place of --steps.")] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Random weights of the zoo's dimensions; no checkpoint is read.")
     ] = False,
-    batch_size: Annotated[int | None, _shared("batch_size")] = None,
-    precision: Annotated[str | None, _shared("precision")] = None,
-    dropout: Annotated[float | None, _shared("dropout")] = None,
-    activation_checkpointing: Annotated[bool | None, _shared("activation_checkpointing")] = None,
-    compile: Annotated[bool | None, _shared("compile")] = None,
-    seed: Annotated[int | None, _shared("seed")] = None,
-    offline: Annotated[bool | None, _shared("offline")] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Show the paper's seconds an epoch (RTX 3090) beside.")
     ] = False,
@@ -70,25 +60,15 @@ def timing(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """Time training steps: each arm in its own process, in turns, on the same batches.
+    """Time training steps: each method in its own process, in turns, on the same batches.
 
     With neither --dataset nor --shape every row is exactly as long as --lengths says.
     """
-    given = {
-        "batch_size": batch_size,
-        "precision": precision,
-        "dropout": dropout,
-        "activation_checkpointing": activation_checkpointing,
-        "compile": compile,
-        "seed": seed,
-        "offline": offline,
-    }
-    asked = {
+    own = {
         "models": _words(models),
         "variants": _words(variants),
         "attention": _words(attention),
         "against": _words(against),
-        "lengths": lengths,
         "dataset": dataset,
         "shape": shape,
         "padding": padding,
@@ -98,8 +78,7 @@ def timing(
         "epochs": epochs,
         "random_weights": random_weights,
     }
-    request = _request({name: value for name, value in given.items() if value is not None}, asked)
-    _measure(request, paper=paper, output=output, json=json)
+    _measure(_request(given, own, lengths), paper=paper, output=output, json=json)
 
 
 _NOT_IN_PAPER = (
@@ -113,13 +92,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def _request(given: dict[str, Any], asked: dict[str, Any]) -> TimingRequest:
+def _request(given: Mapping[str, Any], own: Mapping[str, Any], lengths: str) -> TimingRequest:
     """The options as a request.
 
     Raises:
         UsageError: all problems at once.
     """
-    from agcli.timing.plan import TimingRequest, request_problems
+    from agcli.timing.plan import DEFAULT_LENGTH, TimingRequest, request_problems
 
     problems: list[str] = []
     config = RunConfig()
@@ -127,12 +106,12 @@ def _request(given: dict[str, Any], asked: dict[str, Any]) -> TimingRequest:
         config = make_config(given)
     except UsageError as error:
         problems.append(str(error))
-    words = _words(asked["lengths"])
-    if not all(word.isdecimal() for word in words):
-        problems.append(f"--lengths: {asked['lengths']!r} is no list of whole numbers, such as 64,128,256.")
-        words = ("256",)
-    asked = asked | {"lengths": tuple(int(word) for word in words)}
-    request = TimingRequest(**asked, model=config.model, training=config.training)
+    words = _words(lengths)
+    numbers = tuple(int(word) for word in words if word.isdecimal())
+    if len(numbers) < len(words):
+        problems.append(f"--lengths: {lengths!r} is no list of whole numbers, such as 64,128,256.")
+        numbers = (DEFAULT_LENGTH,)
+    request = TimingRequest(**own, lengths=numbers, model=config.model, training=config.training)
     problems += request_problems(request)
     if problems:
         raise UsageError("\n".join(problems), hint="`ag timing --help` lists every option")
@@ -142,7 +121,8 @@ def _request(given: dict[str, Any], asked: dict[str, Any]) -> TimingRequest:
 def _measure(request: TimingRequest, *, paper: bool, output: Path | None, json: bool) -> None:
     """Measure; what is finished is shown and written, also where an error or a signal ends it early."""
     from agcli.cli.timing_display import TimingProgress
-    from agcli.timing import measure, plan_groups
+    from agcli.timing.measure import measure
+    from agcli.timing.plan import plan_groups
     from agcli.timing.record import check_free
 
     if output is not None:
@@ -151,8 +131,8 @@ def _measure(request: TimingRequest, *, paper: bool, output: Path | None, json: 
     groups = plan_groups(request)
     finished: list[GroupTimes] = []
     try:
-        with TimingProgress() as watch:
-            for times in measure(groups, watch):
+        with TimingProgress() as progress:
+            for times in measure(groups, progress):
                 finished.append(times)
     finally:
         if finished:
@@ -163,28 +143,27 @@ def _present(
     request: TimingRequest, finished: list[GroupTimes], *, paper: bool, output: Path | None, json: bool
 ) -> None:
     """Show and write what took minutes to measure; neither a closed pipe nor a full disk costs the other way."""
-    from agcli.timing import group_rows
-    from agcli.timing.record import as_json, write_record
+    from agcli.timing.record import write_record
+    from agcli.timing.rows import group_rows
 
     groups = [group_rows(times, paper=paper) for times in finished]
-    rows = [row for each in groups for row in each]
+    rows = [row for group in groups for row in group]
     try:
-        _show(groups, paper=paper, json=json)
+        if json:
+            display.show_json([asdict(row) for row in rows])
+        else:
+            _show(groups, paper=paper)
     finally:
         if output is not None:
             write_record(output, request, finished, rows)
             display.note(f"wrote {output}")
-            _draw(output, as_json(rows))
+            _draw(output, [asdict(row) for row in rows])
 
 
-def _show(groups: list[list[TimingRow]], *, paper: bool, json: bool) -> None:
+def _show(groups: list[list[TimingRow]], *, paper: bool) -> None:
     from agcli.cli.timing_display import show_bars, show_rows
-    from agcli.timing.record import as_json
 
-    rows = [row for each in groups for row in each]
-    if json:
-        display.show_json(as_json(rows))
-        return
+    rows = [row for group in groups for row in group]
     show_rows(groups)
     if paper and not any(row.paper_seconds for row in rows):
         display.warn(_NOT_IN_PAPER)
@@ -198,3 +177,6 @@ def _draw(folder: Path, rows: list[dict[str, Any]]) -> None:
     figures.step_time_bars(rows, folder)
     if len({row["length"] for row in rows if row["step_seconds"] is not None}) > 1:
         figures.scaling(rows, folder)
+
+
+WITHHELD = tuple(name for name in OPTIONS if name not in RUN_OPTIONS)

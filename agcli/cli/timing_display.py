@@ -13,7 +13,9 @@ from rich.text import Text
 from agcli.cli import display
 from agcli.errors import counted
 from agcli.paper import TABLE4_HARDWARE
-from agcli.timing import Group, TimingRow, TimingWatch
+from agcli.timing.measure import TimingCallback
+from agcli.timing.plan import Group
+from agcli.timing.rows import TimingRow
 
 _EXPLAINED = (
     "step: median (quartiles; with dynamic padding they span short and long batches). ratio: time over `none` on the "
@@ -23,7 +25,7 @@ _EXPLAINED = (
 _BAR_WIDTH = 50
 
 
-class TimingProgress(TimingWatch):
+class TimingProgress(TimingCallback):
     """Shows a timing as it goes; a context manager, so that the bar is taken away whatever happens."""
 
     def __init__(self) -> None:
@@ -39,11 +41,11 @@ class TimingProgress(TimingWatch):
 
     def planned(self, groups: Sequence[Group]) -> None:
         """Start the bar over all measured steps."""
-        total = sum(sum(group.blocks) * len(group.arms) for group in groups)
+        total = sum(sum(group.blocks) * len(group.methods) for group in groups)
         self.task = self.bars.add_task("timing", total=total, status="")
-        arms = ", ".join(arm.name for arm in groups[0].arms)
+        methods = ", ".join(method.name for method in groups[0].methods)
         what = groups[0].name if len(groups) == 1 else counted(len(groups), "group")
-        display.note(f"{what}, {counted(total, 'measured step')} in all; arms: {arms}", self.bars.console)
+        display.note(f"{what}, {counted(total, 'measured step')} in all; methods: {methods}", self.bars.console)
 
     def doing(self, what: str) -> None:
         """Say so beside it."""
@@ -55,9 +57,9 @@ class TimingProgress(TimingWatch):
         if self.task is not None:
             self.bars.advance(self.task, steps)
 
-    def failed(self, arm: str, reason: str) -> None:
+    def failed(self, method: str, reason: str) -> None:
         """A warning above it."""
-        display.warn(f"{arm}: {reason}; the others go on.", self.bars.console)
+        display.warn(f"{method}: {reason}; the others go on.", self.bars.console)
 
 
 def show_rows(groups: Sequence[Sequence[TimingRow]]) -> None:
@@ -75,7 +77,7 @@ def show_rows(groups: Sequence[Sequence[TimingRow]]) -> None:
 
 
 def show_bars(rows: Sequence[TimingRow]) -> None:
-    """The median step of every arm as a bar."""
+    """The median step of every method as a bar."""
     timed = [row for row in rows if row.step_seconds is not None]
     if not timed:
         return
@@ -91,7 +93,7 @@ def show_bars(rows: Sequence[TimingRow]) -> None:
 
 
 def _cells(row: TimingRow) -> list[object]:
-    """One arm as its line of the table."""
+    """One method as its line of the table."""
     if row.step_seconds is None or row.examples_per_second is None or row.tokens_per_second is None:
         return [row.variant, row.attention, *[None] * 7]
     low, high = row.step_seconds_low or 0.0, row.step_seconds_high or 0.0
@@ -126,7 +128,7 @@ def _ratio(row: TimingRow) -> str | None:
 
 
 def _notes(rows: Sequence[TimingRow]) -> list[str]:
-    """What holds for all arms of a group once, then what is an arm's own."""
+    """What holds for all methods of a group once, then what is a method's own."""
     split = [row.notes.split("; ") if row.notes else [] for row in rows]
     common = [note for note in split[0] if all(note in notes for notes in split)]
     epoch = next((row.epoch_kind for row in rows if row.epoch_kind), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     from agcli.paper.layout import paper_table
     from agcli.paper.rendering import records
     from agcli.runs.atomic import writing
-    from agcli.timing import group_rows, measure, plan_groups
-    from agcli.timing.record import as_json, check_free, write_record
+    from agcli.timing.measure import measure
+    from agcli.timing.plan import plan_groups
+    from agcli.timing.record import check_free, write_record
+    from agcli.timing.rows import group_rows
 
     wanted = dict(_requests(asked, options))
     planned = {name: plan_groups(request) for name, request in wanted.items()}
@@ -52,7 +55,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
             found = [row for each in times for row in group_rows(each, paper=True)]
             write_record(output / name, request, times, found)
             rows += found
-    table = paper_table(asked.name, pd.DataFrame(as_json(rows)), title=asked.title, notes=asked.notes)
+    table = paper_table(asked.name, pd.DataFrame([asdict(row) for row in rows]), title=asked.title, notes=asked.notes)
     write_files(table, output)
     if json:
         display.show_json({"paper_table": records(table)})

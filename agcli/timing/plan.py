@@ -1,4 +1,4 @@
-"""What a timing is asked to do, checked as a whole, and the groups of arms that it comes to."""
+"""The options of a timing, checked as a whole, and the groups of methods that it compares."""
 
 from __future__ import annotations
 
@@ -11,38 +11,34 @@ import torch
 from agcli.attention import Implementation
 from agcli.attention.selection import check
 from agcli.errors import UsageError, did_you_mean
+from agcli.guides.registry import variants
 from agcli.options import OPTIONS, ModelOptions, TrainingOptions
 from agcli.runs.launcher import check_launcher
-from agcli.timing.arm import RIVALS, VARIANTS, ArmSpec, Variant
-from agcli.timing.course import Course
+from agcli.timing.examples import Encoder, Source, TimingExamples, find_encoder, find_source
+from agcli.timing.methods import BASELINES, MethodSpec
 from agcli.timing.shapes import TRAINING_PAIRS
-from agcli.timing.supply import Encoder, Source, Supply, find_encoder, find_source
+from agcli.timing.workload import Workload
 
-PADDINGS = ("dynamic", "max")
 DEFAULT_LENGTH = 256
 """The paper's."""
 
 
 @dataclass(frozen=True)
 class TimingRequest:
-    """What is to be timed.
+    """The options of `ag timing`.
 
     Attributes:
-        models: zoo names, hub ids or folders.
-        variants: of our engine.
-        attention: implementations for the guided variants.
-        lengths: the maximum length of each group.
-        dataset: prepared data, or None.
-        shape: a shipped histogram of lengths, or None.
+        attention: implementations to compare, for the guided variants.
+        lengths: the longest input in tokens of each group.
+        dataset: prepared data; None where there are none.
+        shape: a shipped histogram of lengths; None where none is used.
         padding: `dynamic`: to the longest of a batch; `max`: to the group's length.
-        steps: measured steps an arm; not looked at where `epochs` is given.
-        rounds: turns in which an arm does them.
-        warmup: steps that are done before and not counted.
+        steps: measured steps of each method; without effect where `epochs` is given.
+        rounds: turns in which a method does them.
+        warmup: steps before the measured ones.
         epochs: whole epochs to measure in place of `steps`.
-        random_weights: the zoo's dimensions without a checkpoint.
-        against: what else is given the same batches: `RIVALS`.
-        model: dropout, activation checkpointing, network.
-        training: batch size, precision, optimiser, seed.
+        random_weights: take the zoo's dimensions and no checkpoint.
+        against: some of `BASELINES`.
     """
 
     models: tuple[str, ...] = ("minilm",)
@@ -64,19 +60,16 @@ class TimingRequest:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Arms that are compared: one model, one length, the same batches.
+    """Methods that are compared: one model, one length, the same batches.
 
     Attributes:
-        model: as asked for.
         length: longest example in tokens.
-        padding: `dynamic` or `max`.
         data: name of the data set or shape.
         population: examples of an epoch, where there is one.
-        blocks: steps of each round, the same for every arm.
-        warmup: steps before.
+        blocks: steps of each round, the same for every method.
         epochs: epochs that the blocks make up; None where they are some steps only.
-        arms: the arms, in the order of the first round.
-        notes: what is said of every figure of the group.
+        methods: in the order of the first round.
+        notes: what all figures of the group must be read with.
     """
 
     model: str
@@ -87,7 +80,7 @@ class Group:
     blocks: tuple[int, ...]
     warmup: int
     epochs: int | None
-    arms: tuple[ArmSpec, ...]
+    methods: tuple[MethodSpec, ...]
     notes: tuple[str, ...]
 
     @property
@@ -124,12 +117,12 @@ def plan_groups(request: TimingRequest) -> list[Group]:
 
 
 def request_problems(request: TimingRequest) -> Iterator[str]:
-    """What is wrong with the options, before anything is looked up; each problem names its flag."""
+    """Problems of the options that show before any model or data set is looked up; each names its flag."""
     named: tuple[tuple[str, Iterable[str], Iterable[str]], ...] = (
-        ("--variants", request.variants, VARIANTS),
+        ("--variants", request.variants, variants()),
         ("--attention", request.attention, OPTIONS["attention"].spec.choices or ()),
-        ("--against", request.against, RIVALS),
-        ("--padding", (request.padding,), PADDINGS),
+        ("--against", request.against, BASELINES),
+        ("--padding", (request.padding,), ("dynamic", "max")),
         ("--shape", (request.shape,) if request.shape else (), TRAINING_PAIRS),
     )
     for flag, words, allowed in named:
@@ -145,7 +138,7 @@ def request_problems(request: TimingRequest) -> Iterator[str]:
         if not given:
             yield f"{flag}: it is empty."
     if not request.variants and not request.against:
-        yield f"--variants: it is empty; allowed: {', '.join(VARIANTS)}."
+        yield f"--variants: it is empty; allowed: {', '.join(variants())}."
     if not request.attention:
         yield "--attention: it is empty."
     yield from _count_problems(request)
@@ -170,52 +163,51 @@ def _count_problems(request: TimingRequest) -> Iterator[str]:
 def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int) -> Group:
     """One model at one length."""
     size, seed = request.training.batch_size, request.training.seed
-    wanted = None if request.epochs else request.steps * size
-    supply = source.supply(encoder, length, wanted, seed)
-    if size > len(supply.examples):
-        raise UsageError(f"--batch-size: {size} is more than the {len(supply.examples)} pairs of {source.name}.")
-    course = Course(supply.examples, size, seed, length if request.padding == "max" else 1)
+    found = source.take(encoder, length, None if request.epochs else request.steps * size, seed)
+    if size > len(found.examples):
+        raise UsageError(f"--batch-size: {size} is more than the {len(found.examples)} pairs of {source.name}.")
+    workload = Workload(found.examples, size, seed, length if request.padding == "max" else 1)
     steps = request.steps
     if request.epochs:
-        steps = request.epochs * len(course.batches(0))
+        steps = request.epochs * len(workload.batches(0))
         if steps < request.rounds:
             raise UsageError(f"--rounds: {request.rounds} is more than the {steps} steps of --epochs {request.epochs}.")
-    notes = (*(("random weights",) if request.random_weights else ()), *supply.notes)
     return Group(
         model=encoder.name,
         length=length,
         padding=request.padding,
         data=source.name,
-        population=supply.population,
+        population=source.population,
         blocks=split_evenly(steps, request.rounds),
         warmup=request.warmup,
         epochs=request.epochs,
-        arms=tuple(_arms(request, encoder.name, length, supply, course)),
-        notes=notes,
+        methods=tuple(_methods(request, encoder.name, length, found, workload)),
+        notes=(("random weights",) if request.random_weights else ()) + found.notes,
     )
 
 
-def _arms(request: TimingRequest, model: str, length: int, supply: Supply, course: Course) -> Iterator[ArmSpec]:
-    """`none` once, each guided variant once for every attention, then the rivals."""
-    common = ArmSpec(
+def _methods(
+    request: TimingRequest, model: str, length: int, found: TimingExamples, workload: Workload
+) -> Iterator[MethodSpec]:
+    """`none` once, each guided variant once for every attention, then the baselines."""
+    common = MethodSpec(
         name="none",
         variant="none",
         attention="auto",
         model=model,
         random_weights=request.random_weights,
-        labels=supply.labels,
-        course=course,
+        labels=found.labels,
+        workload=workload,
         model_options=request.model,
         training=request.training,
     )
-    for word in (*request.variants, *request.against):
-        variant = cast(Variant, word)
-        if variant in ("mdg", "pdg", "both"):
+    for variant in (*request.variants, *request.against):
+        if variants().get(variant):
             for attention in request.attention:
                 name = variant if request.attention == ("auto",) else f"{variant}, {attention}"
                 yield replace(common, name=name, variant=variant, attention=attention)
         elif variant == "authors":  # pads every pair to the maximum, whatever --padding says
-            yield replace(common, name=variant, variant=variant, course=replace(course, multiple=length))
+            yield replace(common, name=variant, variant=variant, workload=replace(workload, multiple=length))
         else:
             yield replace(common, name=variant, variant=variant)
 

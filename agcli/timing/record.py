@@ -1,11 +1,9 @@
-"""What a timing leaves in a folder: rows, every step, and where it was measured."""
+"""What `ag timing --output` writes: rows, every step, and where it was measured."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from typing import Any
 from agcli.errors import UsageError
 from agcli.runs import environment
 from agcli.runs.atomic import write_folder
-from agcli.timing.measuring import GroupTimes
+from agcli.runs.folder import csv_text
+from agcli.timing.measure import GroupTimes
 from agcli.timing.plan import TimingRequest
 from agcli.timing.rows import TimingRow
 
@@ -40,50 +39,40 @@ def write_record(folder: Path, request: TimingRequest, times: Sequence[GroupTime
         RunError: the disk refuses.
     """
     check_free(folder)
+    columns = [item.name for item in fields(TimingRow)]
+    texts = {
+        "timing.csv": csv_text([columns, *(list(asdict(row).values()) for row in rows)]),
+        "steps.csv": csv_text([STEP_COLUMNS, *step_lines(times)]),
+        "timing.json": _json_text([asdict(row) for row in rows]),
+        "environment.json": _json_text(environment.describe() | {"request": _options(request)}),
+    }
 
     def write(aside: Path) -> None:
-        columns = [item.name for item in fields(TimingRow)]
-        (aside / "timing.csv").write_text(as_csv(columns, map(asdict, rows)), encoding="utf-8")
-        (aside / "steps.csv").write_text(as_csv(STEP_COLUMNS, step_lines(times)), encoding="utf-8")
-        _write_json(aside / "timing.json", as_json(rows))
-        _write_json(aside / "environment.json", environment.describe() | {"request": _asked(request)})
+        for name, text in texts.items():
+            (aside / name).write_text(text, encoding="utf-8")
 
     write_folder(folder, write)
 
 
-def _asked(request: TimingRequest) -> dict[str, Any]:
-    """The request without those options of a run that a timing has of its own, or no use for."""
-    asked = asdict(request)
-    model, training = asked.pop("model"), asked.pop("training")
+def _options(request: TimingRequest) -> dict[str, Any]:
+    """The request without those options of a run that a timing replaces or does not use."""
+    options = asdict(request)
+    model, training = options.pop("model"), options.pop("training")
     kept = {name: model[name] for name in ("dropout", "activation_checkpointing", "compile")}
-    return asked | kept | {name: training[name] for name in ("batch_size", "precision", "optimizer", "seed")}
+    return options | kept | {name: training[name] for name in ("batch_size", "precision", "optimizer", "seed")}
 
 
-def as_json(rows: Sequence[TimingRow]) -> list[dict[str, Any]]:
-    """The rows as plain objects, in their order."""
-    return [asdict(row) for row in rows]
-
-
-def step_lines(times: Iterable[GroupTimes]) -> Iterable[dict[str, Any]]:
-    """Every measured step; rounds and steps are counted from 1."""
-    for found in times:
-        for arm in found.arms:
+def step_lines(times: Iterable[GroupTimes]) -> Iterator[list[object]]:
+    """Every measured step, in the order of `STEP_COLUMNS`; rounds and steps are counted from 1."""
+    for group in times:
+        for method in group.methods:
             step = 0
-            for number, block in enumerate(arm.blocks, start=1):
-                for each in block:
+            for number, block in enumerate(method.blocks, start=1):
+                for timed in block:
                     step += 1
-                    cells = (found.group.name, arm.spec.name, number, step, each.seconds, *asdict(each.work).values())
-                    yield dict(zip(STEP_COLUMNS, cells, strict=True))
+                    work = asdict(timed.work).values()
+                    yield [group.group.name, method.spec.name, number, step, timed.seconds, *work]
 
 
-def as_csv(columns: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> str:
-    """Lines as CSV text; an empty cell for nothing."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import stats
 
 from agcli.models import find_entry
-from agcli.timing.measuring import ArmTimes, GroupTimes
+from agcli.timing.measure import GroupTimes, MethodTimes
+from agcli.timing.plan import Group
 from agcli.timing.stopwatch import StepTime
 
 CONFIDENCE = 0.95
@@ -22,34 +23,21 @@ BACKWARD_AND_FORWARD = 3
 
 @dataclass(frozen=True)
 class TimingRow:
-    """One arm of one group. Empty (None): failed, or not to be had; `notes` says why.
+    """One method of one group; None: it failed, or the figure is not to be had, and `notes` says why.
 
     Attributes:
-        model: as asked for.
-        arm: its name, the same in every group: variant and, where several were asked for, attention as asked for.
-        variant: `none`, `mdg`, `pdg`, `both`, or another recipe.
+        arm: the method's name, the same in every group: variant and, where several are compared, attention.
         attention: the implementation that ran; `auto` may take one for short batches and another for long ones.
-        data: data set, shape or full-length rows.
         length: longest example in tokens.
-        padding: `dynamic` or `max`.
-        batch_size: examples in a batch.
-        precision: arithmetic of matrix products.
-        steps: measured steps.
-        step_seconds: median.
-        step_seconds_low: lower quartile.
-        step_seconds_high: upper quartile.
-        examples_per_second: all examples over all seconds.
-        tokens_per_second: likewise, of real tokens.
-        epoch_seconds: of a whole epoch of the data set or shape.
+        step_seconds: median; `_low` and `_high`: quartiles.
+        examples_per_second: all examples over all seconds; `tokens_per_second` likewise, of real tokens.
         epoch_kind: `measured`, or `projected` from examples per second.
-        ratio: time over that of `none` on the same batches: geometric mean over rounds.
-        ratio_low: 95 % interval of `ratio`, see `ratio_interval`.
-        ratio_high: likewise.
+        ratio: time over that of `none` on the same batches: geometric mean over rounds; `_low` and `_high`: see
+            `ratio_interval`.
         peak_memory_bytes: during measured steps; on a CPU the resident set, on a GPU its tensors.
-        memory_ratio: that over that of `none`.
         matmul_share: see `matmul_share`.
         paper_seconds: the paper's seconds an epoch (Table 4, RTX 3090), where it timed this.
-        notes: what the figures must be read with, separated by "; ".
+        notes: separated by "; ".
     """
 
     model: str
@@ -79,37 +67,28 @@ class TimingRow:
     notes: str = ""
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of times and its 95 % interval, where there are rounds enough for one."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
 def group_rows(times: GroupTimes, *, paper: bool = False) -> list[TimingRow]:
-    """One row an arm, in the group's order."""
-    base = next((arm for arm in times.arms if arm.spec.variant == "none" and arm.failure is None), None)
-    return [_row(times, arm, base, paper) for arm in times.arms]
+    """One row a method, in the group's order."""
+    base = next((method for method in times.methods if method.spec.variant == "none" and method.failure is None), None)
+    return [_row(times, method, base, paper) for method in times.methods]
 
 
-def ratio_interval(seconds: Sequence[float], base: Sequence[float]) -> Ratio:
-    """How many times as long one arm takes as another.
+def ratio_interval(seconds: Sequence[float], base: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """How many times as long one method takes as another, and the 95 % interval; None where rounds are too few.
 
     The geometric mean over rounds of the ratio within each round, in which the machine was the same for both, and a t
     interval of the mean of its logarithm.
 
     Args:
-        seconds: of one arm in each round.
+        seconds: of one method in each round.
         base: of the other in the same rounds.
     """
     logs = np.log(np.asarray(seconds) / np.asarray(base))
     mean, rounds = float(logs.mean()), len(logs)
     if rounds < LEAST_ROUNDS:
-        return Ratio(math.exp(mean), None, None)
+        return math.exp(mean), None, None
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, rounds - 1) * logs.std(ddof=1) / math.sqrt(rounds))
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def matmul_share(steps: Sequence[StepTime], forward_flops: dict[int, int], product_rate: float) -> float:
@@ -117,52 +96,51 @@ def matmul_share(steps: Sequence[StepTime], forward_flops: dict[int, int], produ
 
     What is counted are the products that a step of this model cannot do without, padding included: three times its
     forward's. Maps that are computed again in the backward, and the guides' own arithmetic, take time and are not
-    counted, so that a guided arm's share is lower by what guiding costs.
+    counted, so that a guided method's share is lower by what guiding costs.
 
     Args:
         steps: the measured steps.
         forward_flops: padded length -> operations of one example's forward.
         product_rate: operations a second of a plain product in the same precision, in a process of the same kind.
     """
-    works = [step.work for step in steps]
-    total = sum(work.examples * forward_flops[work.slots // work.examples] for work in works)
+    total = sum(step.work.examples * forward_flops[step.work.padded_length] for step in steps)
     return BACKWARD_AND_FORWARD * total / sum(step.seconds for step in steps) / product_rate
 
 
-def _row(times: GroupTimes, arm: ArmTimes, base: ArmTimes | None, paper: bool) -> TimingRow:
-    group, steps = times.group, [step for block in arm.blocks for step in block]
-    notes = [*group.notes, *arm.notes, *([arm.failure] if arm.failure else [])]
+def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, paper: bool) -> TimingRow:
+    group, spec, steps = times.group, method.spec, method.steps
+    notes = [*group.notes, *method.notes, *([method.failure] if method.failure else [])]
     figures: dict[str, float | int | str | None] = {}
-    if steps and arm.failure is None:
-        figures = {**_speeds(times, steps), **_beside(arm, base), "peak_memory_bytes": arm.peak_memory_bytes}
-        rate = times.product_rates.get(arm.precision or "")
+    if steps and method.failure is None:
+        figures = {**_speeds(group, steps), **_ratios(method, base), "peak_memory_bytes": method.peak_memory_bytes}
+        rate = times.product_rates.get(method.precision or "")
         if rate and times.forward_flops:
             figures["matmul_share"] = matmul_share(steps, times.forward_flops, rate)
     if paper:
-        figures["paper_seconds"], caution = _paper_seconds(group.model, arm.spec.variant, group.data)
+        figures["paper_seconds"], caution = _paper_seconds(group.model, spec.variant, group.data)
         notes += caution
     if base is None:
-        tried = any(each.spec.variant == "none" for each in times.arms)
-        notes.append(f"no ratio: `none` {'failed' if tried else 'was not timed'}")
+        failed = any(other.spec.variant == "none" for other in times.methods)
+        notes.append(f"no ratio: `none` {'failed' if failed else 'was not timed'}")
     return TimingRow(
         model=group.model,
-        arm=arm.spec.name,
-        variant=arm.spec.variant,
-        attention=arm.attention,
+        arm=spec.name,
+        variant=spec.variant,
+        attention=method.attention,
         data=group.data,
         length=group.length,
-        padding="max" if arm.spec.variant == "authors" else group.padding,
-        batch_size=arm.spec.course.batch_size,
-        precision=arm.precision,
+        padding="max" if spec.variant == "authors" else group.padding,
+        batch_size=spec.workload.batch_size,
+        precision=method.precision,
         steps=len(steps),
         notes="; ".join(note.replace("; ", ", ") for note in notes),
         **figures,  # type: ignore[arg-type]
     )
 
 
-def _speeds(times: GroupTimes, steps: Sequence[StepTime]) -> dict[str, float | str | None]:
-    """What an arm's own steps tell."""
-    group, seconds = times.group, np.array([step.seconds for step in steps])
+def _speeds(group: Group, steps: Sequence[StepTime]) -> dict[str, float | str | None]:
+    """Figures of a method's own steps."""
+    seconds = np.array([step.seconds for step in steps])
     total = float(seconds.sum())
     low, median, high = (float(value) for value in np.percentile(seconds, (25, 50, 75)))
     rate = sum(step.work.examples for step in steps) / total
@@ -181,23 +159,24 @@ def _speeds(times: GroupTimes, steps: Sequence[StepTime]) -> dict[str, float | s
     }
 
 
-def _beside(arm: ArmTimes, base: ArmTimes | None) -> dict[str, float | None]:
-    """What an arm costs beside `none`."""
+def _ratios(method: MethodTimes, base: MethodTimes | None) -> dict[str, float | None]:
+    """Time and memory over those of `none`."""
     if base is None:
         return {}
-    found = ratio_interval(*([sum(step.seconds for step in block) for block in each.blocks] for each in (arm, base)))
+    rounds = [[sum(step.seconds for step in block) for block in times.blocks] for times in (method, base)]
+    ratio, low, high = ratio_interval(*rounds)
     memory: float | None = None
-    if arm.peak_memory_bytes and base.peak_memory_bytes:
-        memory = arm.peak_memory_bytes / base.peak_memory_bytes
-    return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high, "memory_ratio": memory}
+    if method.peak_memory_bytes and base.peak_memory_bytes:
+        memory = method.peak_memory_bytes / base.peak_memory_bytes
+    return {"ratio": ratio, "ratio_low": low, "ratio_high": high, "memory_ratio": memory}
 
 
 def _paper_seconds(model: str, variant: str, data: str) -> tuple[float | None, list[str]]:
-    """What the paper took and what is odd about that; it timed its encoders without guides and with both."""
+    """The paper's seconds, and what is odd about them; it timed its encoders without guides and with both."""
     from agcli.paper import table4_caution, table4_seconds
 
     entry = find_entry(model)
-    named, guided = entry.name if entry else model, variant != "none"
-    seconds = table4_seconds(named, guided, data) if variant in ("none", "both", "authors") else None
-    caution = table4_caution(named, guided, data) if seconds is not None else None
+    name, guided = entry.name if entry else model, variant != "none"
+    seconds = table4_seconds(name, guided, data) if variant in ("none", "both", "authors") else None
+    caution = table4_caution(name, guided, data) if seconds is not None else None
     return seconds, [f"paper: {caution}"] if caution else []

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from agcli.timing.workload import Work
+
 PRODUCT_SIZES = {"cuda": 8192, "cpu": 2048}
 """Rows of the square matrices: large enough that a product is bound by arithmetic, small enough for 0.1 s on a CPU."""
 PRODUCT_SECONDS = 0.5
@@ -23,28 +25,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
-class Work:
-    """What one training step went over.
-
-    Attributes:
-        examples: pairs.
-        tokens: real tokens.
-        slots: places of the padded batch, padding included.
-    """
-
-    examples: int
-    tokens: int
-    slots: int
-
-
-@dataclass(frozen=True)
 class StepTime:
-    """One timed step.
-
-    Attributes:
-        seconds: wall time from an idle device to an idle device.
-        work: what it went over.
-    """
+    """One timed step: wall time from an idle device to an idle device, and what the step went over."""
 
     seconds: float
     work: Work
@@ -80,12 +62,9 @@ def time_steps(steps: Iterator[Work], count: int, device: torch.device) -> list[
 
 
 class PeakMemory:
-    """The most memory this process had at any time since it was set back.
+    """The most memory that this process had at any time since `reset`.
 
     On a GPU: tensors, without the allocator's reserve. On a CPU: the resident set, libraries and weights included.
-
-    Args:
-        device: whose memory.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -105,7 +84,7 @@ class PeakMemory:
 
     @property
     def bytes(self) -> int:
-        """The peak in bytes."""
+        """The peak."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         with contextlib.suppress(OSError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from agcli.data.batching import Rows
-from agcli.timing.course import Course
+from agcli.timing.workload import Workload
 
 
-class RandomCourse(Course):
+class RandomWorkload(Workload):
     """Batches of random examples, as `Trainer` makes them unless told otherwise."""
 
     def batches(self, epoch: int) -> list[Rows]:

@@ -20,16 +20,16 @@ import numpy as np
 import pytest
 import torch
 from made_up_times import made_up
-from random_batches import RandomCourse
+from random_batches import RandomWorkload
 
 from agcli import figures
 from agcli.data import PrepareRequest, prepare
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.runs.environment import describe
-from agcli.timing import Group, TimingRequest, TimingWatch, group_rows, measure, plan_groups
-from agcli.timing.measuring import GroupTimes
+from agcli.timing.measure import GroupTimes, TimingCallback, measure
+from agcli.timing.plan import Group, TimingRequest, plan_groups
 from agcli.timing.record import as_json, check_free, write_record
-from agcli.timing.rows import ratio_interval
+from agcli.timing.rows import group_rows, ratio_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"
 STEPS = int(os.environ.get("AG_BENCH_STEPS", 50))  # one whole bucket of batches
@@ -40,7 +40,7 @@ OUTPUT = os.environ.get("AG_BENCH_OUTPUT")
 
 @dataclass(frozen=True)
 class Goal:
-    """One arm's time or peak memory over another's, and what is hoped of it.
+    """One method's time or peak memory over another's, and what is hoped of it.
 
     Attributes:
         text: in words.
@@ -92,7 +92,7 @@ ATTENTION_ALONE = (
 )
 
 
-class Printed(TimingWatch):
+class Printed(TimingCallback):
     """Says what is done."""
 
     def doing(self, what: str) -> None:
@@ -152,9 +152,9 @@ def test_length_512(name: str, against: tuple[str, ...], goals: Sequence[Goal], 
 
 def with_random_batches(group: Group) -> Group:
     """The group and, beside its `Trainer` on our bucketed batches, one on random ones of the same examples."""
-    bucketed = next(arm for arm in group.arms if arm.variant == "hf-trainer")
-    course = RandomCourse(bucketed.course.examples, bucketed.course.batch_size, bucketed.course.seed)
-    return replace(group, arms=(*group.arms, replace(bucketed, name=RANDOM, course=course)))
+    bucketed = next(arm for arm in group.methods if arm.variant == "hf-trainer")
+    course = RandomWorkload(bucketed.workload.examples, bucketed.workload.batch_size, bucketed.workload.seed)
+    return replace(group, methods=(*group.methods, replace(bucketed, name=RANDOM, workload=course)))
 
 
 def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal]) -> None:
@@ -163,7 +163,7 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
     if folder is not None:
         check_free(folder)
     (times,) = measure([group], Printed())
-    named = zip(times.arms, group_rows(times), strict=True)
+    named = zip(times.methods, group_rows(times), strict=True)
     rows = [replace(row, variant=arm.spec.name) for arm, row in named]
     found = [outcome(goal, times) for goal in goals]
     environment = describe()
@@ -181,8 +181,8 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
 
 def outcome(goal: Goal, times: GroupTimes) -> Found:
     """A goal's ratio: of times within rounds, of peaks over all of them."""
-    arms = {arm.spec.name: arm for arm in times.arms}
-    over, under = arms[goal.over], arms[goal.under]
+    methods = {arm.spec.name: arm for arm in times.methods}
+    over, under = methods[goal.over], methods[goal.under]
     if goal.what == "memory":
         assert over.peak_memory_bytes is not None
         assert under.peak_memory_bytes is not None
@@ -217,12 +217,14 @@ def test_goals_divide_the_arms_that_they_name(dataset: Path, encoder: Path, tmp_
     time, memory = (replace(SHORT[1], what=what) for what in ("time", "memory"))
     assert outcome(time, times).ratio == pytest.approx(3.0)
     assert outcome(memory, times).ratio == pytest.approx(4 / 2)
-    assert {goal.over for goal in SHORT} | {goal.under for goal in SHORT} == {arm.name for arm in group.arms} | {
+    assert {goal.over for goal in SHORT} | {goal.under for goal in SHORT} == {arm.name for arm in group.methods} | {
         "authors"
     }
     write_goals(tmp_path / "goals.csv", [outcome(memory, times)])
     assert "memory,>= 2.5,2.0,," in (tmp_path / "goals.csv").read_text()
-    random, bucketed = (next(arm for arm in group.arms if arm.name == name).course for name in (RANDOM, "hf-trainer"))
+    random, bucketed = (
+        next(arm for arm in group.methods if arm.name == name).workload for name in (RANDOM, "hf-trainer")
+    )
     rows = [np.sort(np.concatenate(course.batches(0))).tolist() for course in (random, bucketed)]
     assert rows[0] == rows[1] == list(range(24))
     assert sum(random.work(each).slots for each in random.batches(0)) > sum(

@@ -16,8 +16,8 @@ from typer.testing import Result
 from agcli.cli import timing_display
 from agcli.errors import InterruptedRunError
 from agcli.options import OPTIONS
-from agcli.timing import Group, TimingWatch
-from agcli.timing.measuring import GroupTimes
+from agcli.timing.measure import GroupTimes, TimingCallback
+from agcli.timing.plan import Group
 
 Ag = Callable[..., Result]
 KEYS = [
@@ -50,18 +50,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Group]:
     """Nothing is measured: `none` takes 0.1 s and the others half as long again; the groups asked for."""
     asked: list[Group] = []
 
-    def measure(groups: Sequence[Group], watch: TimingWatch) -> Iterator[GroupTimes]:
+    def measure(groups: Sequence[Group], watch: TimingCallback) -> Iterator[GroupTimes]:
         watch.planned(groups)
         for group in groups:
             asked.append(group)
-            yield made_up(group, [NONE, *[SLOWER] * (len(group.arms) - 1)])
+            yield made_up(group, [NONE, *[SLOWER] * (len(group.methods) - 1)])
 
-    monkeypatch.setattr("agcli.timing.measure", measure)
+    monkeypatch.setattr("agcli.timing.measure.measure", measure)
     return asked
 
 
 @pytest.mark.slow
-def test_arms_are_measured_in_processes_of_their_own(ag: Ag, words: list[object], tmp_path: Path) -> None:
+def test_methods_are_measured_in_processes_of_their_own(ag: Ag, words: list[object], tmp_path: Path) -> None:
     """The one test that does all of it for real; it takes as long as three processes take to start."""
     folder = tmp_path / "timing"
     shown = ag(*words, "--output", folder, "--json")
@@ -84,7 +84,7 @@ def test_arms_are_measured_in_processes_of_their_own(ag: Ag, words: list[object]
     works = [
         [tuple(step[name] for name in ("examples", "tokens", "slots")) for step in steps[at:][:6]] for at in (0, 6)
     ]
-    assert works[0] == works[1], "the arms went over other batches"
+    assert works[0] == works[1], "the methods went over other batches"
 
 
 def test_a_table_bars_and_every_file(ag: Ag, words: list[object], tmp_path: Path, quick: list[Group]) -> None:
@@ -156,15 +156,15 @@ def test_the_options_of_a_run_reach_the_arms(ag: Ag, words: list[object], quick:
         "none,mdg,none",
     )
     (group,) = quick
-    spec = group.arms[-1]
-    assert [arm.variant for arm in group.arms] == ["none", "mdg"]
+    spec = group.methods[-1]
+    assert [arm.variant for arm in group.methods] == ["none", "mdg"]
     assert (spec.training.batch_size, spec.training.precision, spec.training.seed) == (4, "fp32", 7)
     assert (spec.model_options.dropout, spec.model_options.activation_checkpointing, spec.model_options.offline) == (
         0.2,
         True,
         True,
     )
-    assert (spec.course.multiple, spec.course.seed) == (24, 7)
+    assert (spec.workload.multiple, spec.workload.seed) == (24, 7)
 
 
 def test_random_weights_and_drawn_lengths_are_said_everywhere(ag: Ag, tmp_path: Path, quick: list[Group]) -> None:
@@ -186,11 +186,11 @@ def test_random_weights_and_drawn_lengths_are_said_everywhere(ag: Ag, tmp_path: 
 def test_what_was_measured_before_an_interruption_is_kept(
     ag: Ag, words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure(groups: Sequence[Group], watch: TimingWatch) -> Iterator[GroupTimes]:
+    def measure(groups: Sequence[Group], watch: TimingCallback) -> Iterator[GroupTimes]:
         yield made_up(groups[0], [NONE, SLOWER])
         raise InterruptedRunError("interrupted by SIGINT.")
 
-    monkeypatch.setattr("agcli.timing.measure", measure)
+    monkeypatch.setattr("agcli.timing.measure.measure", measure)
     shown = ag(*words, "--lengths", "24,48", "--json", "--output", tmp_path / "timing", code=130)
     assert [row["length"] for row in json.loads(shown.stdout)] == [24, 24]
     assert "interrupted by SIGINT" in shown.stderr
@@ -210,11 +210,13 @@ def test_what_the_paper_did_not_time_is_said(ag: Ag, words: list[object], quick:
     assert "--paper: Table 4 has no such figure" in " ".join(ag(*words, "--paper").stderr.split())
 
 
-def test_an_arm_that_failed_is_a_line_of_dashes(ag: Ag, words: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(groups: Sequence[Group], watch: TimingWatch) -> Iterator[GroupTimes]:
+def test_an_method_that_failed_is_a_line_of_dashes(
+    ag: Ag, words: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(groups: Sequence[Group], watch: TimingCallback) -> Iterator[GroupTimes]:
         yield made_up(groups[0], [NONE, "out of [memory]"])
 
-    monkeypatch.setattr("agcli.timing.measure", measure)
+    monkeypatch.setattr("agcli.timing.measure.measure", measure)
     shown = ag(*words).stdout
     assert "both: out of [memory]" in shown
     (line,) = [line for line in shown.splitlines() if "│ both" in line]

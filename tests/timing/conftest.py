@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agcli.options import ModelOptions, TrainingOptions
-from agcli.timing import TimingRequest
+from agcli.timing.plan import TimingRequest
 
 Make = Callable[..., TimingRequest]
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from agcli.errors import ModelError, UsageError
+from agcli.guides.registry import PAPER_VARIANTS as VARIANTS
 from agcli.options import TrainingOptions
-from agcli.timing import TimingRequest, plan_groups
-from agcli.timing import supply as supply_module
-from agcli.timing.arm import RIVALS, VARIANTS
-from agcli.timing.plan import request_problems, split_evenly
-from agcli.timing.supply import find_encoder
+from agcli.timing import examples as examples_module
+from agcli.timing.examples import find_encoder
+from agcli.timing.methods import BASELINES
+from agcli.timing.plan import TimingRequest, plan_groups, request_problems, split_evenly
 
 Make = Callable[..., TimingRequest]
 
@@ -25,32 +25,32 @@ def test_steps_are_spread_over_the_rounds(steps: int, rounds: int, found: tuple[
     assert split_evenly(steps, rounds) == found
 
 
-def test_arms_are_none_once_guided_ones_per_attention_and_the_rivals(request_for: Make) -> None:
-    request = request_for(variants=VARIANTS, attention=("auto", "reference"), against=RIVALS)
+def test_methods_are_none_once_guided_ones_per_attention_and_the_rivals(request_for: Make) -> None:
+    request = request_for(variants=VARIANTS, attention=("auto", "reference"), against=BASELINES)
     (group,) = plan_groups(request)
-    assert [(arm.variant, arm.attention) for arm in group.arms] == [
+    assert [(method.variant, method.attention) for method in group.methods] == [
         ("none", "auto"),
         *[(guided, attention) for guided in ("mdg", "pdg", "both") for attention in ("auto", "reference")],
-        *[(rival, "auto") for rival in RIVALS],
+        *[(rival, "auto") for rival in BASELINES],
     ]
-    assert len({arm.name for arm in group.arms}) == len(group.arms)
-    assert len({id(arm.course.examples) for arm in group.arms}) == 1
-    assert {arm.variant for arm in group.arms if arm.course.multiple == 24} == {"authors"}
+    assert len({method.name for method in group.methods}) == len(group.methods)
+    assert len({id(method.workload.examples) for method in group.methods}) == 1
+    assert {method.variant for method in group.methods if method.workload.multiple == 24} == {"authors"}
 
 
 def test_groups_are_models_by_lengths_and_padding_reaches_all_arms(request_for: Make) -> None:
     groups = plan_groups(request_for(lengths=(24, 48), padding="max", against=("sdpa",)))
     assert [group.length for group in groups] == [24, 48]
-    assert [{arm.course.multiple for arm in group.arms} for group in groups] == [{24}, {48}]
-    assert [max(arm.course.lengths) <= group.length for group in groups for arm in group.arms] == [True] * 6
+    assert [{method.workload.multiple for method in group.methods} for group in groups] == [{24}, {48}]
+    assert [max(method.workload.lengths) <= group.length for group in groups for method in group.methods] == [True] * 6
 
 
 def test_as_many_examples_are_taken_as_the_steps_need(request_for: Make) -> None:
     (few,) = plan_groups(request_for(steps=6))
-    assert [len(arm.course.batches(0)) for arm in few.arms] == [6, 6]
+    assert [len(method.workload.batches(0)) for method in few.methods] == [6, 6]
     assert (few.population, few.epochs, few.data) == (44, None, "pairs")
     (all_of_them,) = plan_groups(request_for(steps=40))
-    assert len(all_of_them.arms[0].course.examples) == 44
+    assert len(all_of_them.methods[0].workload.examples) == 44
 
 
 def test_whole_epochs_are_all_of_the_steps_that_there_are(request_for: Make) -> None:
@@ -101,7 +101,7 @@ def test_a_missing_checkpoint_can_be_timed_with_random_weights(monkeypatch: pyte
     def absent(*_: object, **__: object) -> None:
         raise ModelError("it is not here", hint="hf download it")
 
-    monkeypatch.setattr(supply_module, "load_tokenizer", absent)
+    monkeypatch.setattr(examples_module, "load_tokenizer", absent)
     with pytest.raises(ModelError, match="not here") as raised:
         find_encoder("roberta", random_weights=False, offline=True)
     assert raised.value.hint is not None
@@ -109,7 +109,7 @@ def test_a_missing_checkpoint_can_be_timed_with_random_weights(monkeypatch: pyte
     with pytest.raises(ModelError, match="not here") as unknown:
         find_encoder("robberta", random_weights=False, offline=True)
     assert unknown.value.hint == "hf download it", "random weights do not help where the dimensions are unknown"
-    monkeypatch.setattr(supply_module, "locate", lambda _: None)
+    monkeypatch.setattr(examples_module, "locate", lambda _: None)
     found = find_encoder("roberta", random_weights=True, offline=True)
     assert (found.tokenizer, found.vocab_size, found.pad_token_id, found.max_length) == (None, 50265, 1, 512)
     with pytest.raises(ModelError, match=r"'robberta' has no dimensions in the zoo.* 'roberta'"):

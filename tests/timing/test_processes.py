@@ -1,4 +1,4 @@
-"""The processes that arms run in."""
+"""The processes that methods run in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agcli.errors import InterruptedRunError
 from agcli.runs import processes
 from agcli.runs.processes import Child, Failure
 from agcli.runs.signals import Interruption
-from agcli.timing import TimingRequest
+from agcli.timing.plan import TimingRequest
 
 Make = Callable[..., TimingRequest]
 

@@ -12,7 +12,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from agcli.timing import stopwatch
-from agcli.timing.stopwatch import PeakMemory, Work, forward_flops, product_rate, time_steps
+from agcli.timing.stopwatch import PeakMemory, forward_flops, product_rate, time_steps
+from agcli.timing.workload import Work
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ import pytest
 from made_up_times import made_up
 from scipy.stats import ttest_1samp
 
-from agcli.timing import Group, TimingRequest, group_rows, plan_groups
-from agcli.timing.rows import ratio_interval
+from agcli.timing.plan import Group, TimingRequest, plan_groups
+from agcli.timing.rows import group_rows, ratio_interval
 
 Make = Callable[..., TimingRequest]
 

@@ -1,4 +1,4 @@
-"""In which order arms are measured, and what becomes of those that fail."""
+"""In which order methods are measured, and what becomes of those that fail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from made_up_times import blocks
 from agcli.errors import AgError, RunError, UsageError
 from agcli.runs.processes import Failure, failure_of
 from agcli.runs.signals import Interruption
-from agcli.timing import TimingRequest, TimingWatch, group_rows, measure, plan_groups
-from agcli.timing import measuring as measuring_module
-from agcli.timing.arm import ArmSpec
-from agcli.timing.children import Block, CountFlops, Ready, Train, WarmUp
-from agcli.timing.measuring import turns
+from agcli.timing import measure as measure_module
+from agcli.timing.measure import TimingCallback, measure, turns
+from agcli.timing.methods import MethodSpec
+from agcli.timing.plan import TimingRequest, plan_groups
+from agcli.timing.rows import group_rows
+from agcli.timing.workers import Block, CountFlops, Ready, Train, WarmUp
 
 Make = Callable[..., TimingRequest]
 
@@ -27,9 +28,9 @@ class FakeChild:
     asked: ClassVar[list[tuple[str, object]]] = []
     closed: ClassVar[list[str]] = []
     failures: ClassVar[dict[tuple[str, int], Failure]] = {}
-    """(arm, number of its question, 0 being its start) -> what it answers instead."""
+    """(method, number of its question, 0 being its start) -> what it answers instead."""
 
-    def __init__(self, body: object, given: ArmSpec | str, stop: Interruption) -> None:
+    def __init__(self, body: object, given: MethodSpec | str, stop: Interruption) -> None:
         self.name = given if isinstance(given, str) else given.name
         self.is_rate = isinstance(given, str)
         self.questions = 0
@@ -62,7 +63,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeChild]:
         closed: ClassVar[list[str]] = []
         failures: ClassVar[dict[tuple[str, int], Failure]] = {}
 
-    monkeypatch.setattr(measuring_module, "Child", Fresh)
+    monkeypatch.setattr(measure_module, "Child", Fresh)
     return Fresh
 
 
@@ -70,39 +71,39 @@ def test_turns_go_forwards_and_back() -> None:
     assert turns("abc", 3) == [["a", "b", "c"], ["c", "b", "a"], ["a", "b", "c"]]
 
 
-def test_arms_warm_up_first_and_then_take_turns(request_for: Make, fake: type[FakeChild]) -> None:
+def test_methods_warm_up_first_and_then_take_turns(request_for: Make, fake: type[FakeChild]) -> None:
     groups = plan_groups(request_for(variants=("none", "mdg", "both"), steps=7, warmup=2))
     (times,) = measure(groups)
-    arms = ["none", "mdg", "both"]
+    methods = ["none", "mdg", "both"]
     assert fake.asked == [
-        *[(name, WarmUp(2)) for name in arms],
-        *[(name, Train(3)) for name in arms],
-        *[(name, Train(2)) for name in reversed(arms)],
-        *[(name, Train(2)) for name in arms],
+        *[(name, WarmUp(2)) for name in methods],
+        *[(name, Train(3)) for name in methods],
+        *[(name, Train(2)) for name in reversed(methods)],
+        *[(name, Train(2)) for name in methods],
         fake.asked[-1],
     ]
     name, last = fake.asked[-1]
     assert isinstance(last, CountFlops)
     assert (name, last.lengths, times.forward_flops) == ("none", {20}, {20: 7})
-    assert sorted(fake.closed) == sorted(["fp32", *arms])
-    assert [[len(block) for block in arm.blocks] for arm in times.arms] == [[3, 2, 2]] * 3
-    assert {arm.peak_memory_bytes for arm in times.arms} == {1004}, "the last question's: it covers all before"
+    assert sorted(fake.closed) == sorted(["fp32", *methods])
+    assert [[len(block) for block in method.blocks] for method in times.methods] == [[3, 2, 2]] * 3
+    assert {method.peak_memory_bytes for method in times.methods} == {1004}, "the last question's: it covers all before"
     assert times.product_rates == {"fp32": 5e9}
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_an_arm_that_drops_out_leaves_the_others_going(request_for: Make, fake: type[FakeChild], at: int) -> None:
+def test_an_method_that_drops_out_leaves_the_others_going(request_for: Make, fake: type[FakeChild], at: int) -> None:
     fake.failures["mdg", at] = Failure("out of memory")
     told = []
 
-    class Watch(TimingWatch):
-        def failed(self, arm: str, reason: str) -> None:
-            told.append((arm, reason))
+    class Watch(TimingCallback):
+        def failed(self, method: str, reason: str) -> None:
+            told.append((method, reason))
 
     (times,) = measure(plan_groups(request_for(variants=("none", "mdg", "both"))), Watch())
     assert told == [("mdg", "out of memory")]
-    assert [arm.failure for arm in times.arms] == [None, "out of memory", None]
-    assert [len(arm.blocks) for arm in times.arms] == [3, 0, 3]
+    assert [method.failure for method in times.methods] == [None, "out of memory", None]
+    assert [len(method.blocks) for method in times.methods] == [3, 0, 3]
     assert len([name for name, _ in fake.asked if name == "mdg"]) == at
     rows = group_rows(times)
     assert (rows[1].step_seconds, rows[1].peak_memory_bytes, rows[1].steps) == (None, None, 0)
@@ -112,7 +113,7 @@ def test_an_arm_that_drops_out_leaves_the_others_going(request_for: Make, fake: 
 
 def test_a_group_in_which_nothing_could_be_timed_is_an_error(request_for: Make, fake: type[FakeChild]) -> None:
     fake.failures |= {("none", 0): Failure("out of memory"), ("both", 2): Failure("ended by SIGKILL")}
-    with pytest.raises(RunError, match=r"no arm could be timed \(none: out of memory\)"):
+    with pytest.raises(RunError, match=r"no method could be timed \(none: out of memory\)"):
         list(measure(plan_groups(request_for())))
     assert sorted(fake.closed) == ["both", "fp32", "none"]
 
@@ -130,7 +131,7 @@ def test_an_error_of_ours_is_told_as_it_is_and_ends_every_process(request_for: M
     [
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-            "out of GPU memory, of which the group's other arms hold their own part: time fewer at once",
+            "out of GPU memory, of which the group's other methods hold their own part: time fewer at once",
         ),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."), "out of memory"),
         (MemoryError(), "out of memory"),

@@ -1,4 +1,4 @@
-"""One process an arm, so that its memory is its own; the parent asks over a pipe, the child answers."""
+"""One process a method, so that its memory is its own; the parent asks over a pipe, the child answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from multiprocessing.connection import Connection
 
 from agcli.models import quiet_transformers
 from agcli.runs.processes import failure_of, settle
-from agcli.timing.arm import Arm, ArmSpec
-from agcli.timing.arms import make_arm
-from agcli.timing.course import WARM_UP_EPOCH
+from agcli.timing.methods import Method, MethodSpec, build_method
 from agcli.timing.stopwatch import PeakMemory, StepTime, forward_flops, product_rate, time_steps
+from agcli.timing.workload import WARM_UP_EPOCH
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An arm is built: what it turned out to be."""
+    """First answer: what the method turned out to be."""
 
     precision: str
     attention: str
@@ -26,21 +25,21 @@ class Ready:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Ask for steps that nobody counts."""
+    """Question: do steps that nobody counts."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class Train:
-    """Ask for the next measured steps."""
+    """Question: do the next measured steps; answered by a `Block`."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class Block:
-    """Steps done, and the most memory that any measured step so far needed."""
+    """Measured steps, and the most memory that any measured step so far needed."""
 
     times: tuple[StepTime, ...]
     peak_memory_bytes: int
@@ -49,19 +48,19 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class CountFlops:
-    """Ask for the operations of one example's forward at these padded lengths."""
+    """Question: how many operations one example's forward takes at these padded lengths."""
 
     lengths: frozenset[int]
 
 
-def serve_arm(pipe: Connection, threads: int, spec: ArmSpec) -> None:
-    """Body of an arm's process: build it, then do what is asked until the pipe closes."""
+def serve_method(pipe: Connection, threads: int, spec: MethodSpec) -> None:
+    """Body of a method's process: build it, then do what is asked until the pipe closes."""
     settle(threads)
     with suppress(EOFError, BrokenPipeError), quiet_transformers():
         try:
-            arm = make_arm(spec)
-            pipe.send(Ready(arm.precision, arm.attention, arm.notes))
-            for answer in _answers(arm, pipe):
+            method = build_method(spec)
+            pipe.send(Ready(method.precision, method.attention, method.notes))
+            for answer in _answers(method, pipe):
                 pipe.send(answer)
         except (EOFError, BrokenPipeError):
             raise
@@ -70,7 +69,7 @@ def serve_arm(pipe: Connection, threads: int, spec: ArmSpec) -> None:
 
 
 def serve_rate(pipe: Connection, threads: int, precision: str) -> None:
-    """Body of the process that measures the machine's matrix products as an arm would find them."""
+    """Body of the process that measures the machine's matrix products as a method would find them."""
     settle(threads)
     with suppress(EOFError, BrokenPipeError):
         try:
@@ -79,20 +78,20 @@ def serve_rate(pipe: Connection, threads: int, precision: str) -> None:
             pipe.send(failure_of(error))
 
 
-def _answers(arm: Arm, pipe: Connection) -> Iterator[object]:
+def _answers(method: Method, pipe: Connection) -> Iterator[object]:
     """One answer a question. What is measured starts with the first epoch, whatever the warm-up went over."""
-    memory = PeakMemory(arm.device)
+    memory = PeakMemory(method.device)
     measured = None
     while True:
         match pipe.recv():
             case WarmUp(steps):
-                steps = max(steps, arm.least_warmup)
-                yield tuple(time_steps(arm.steps(WARM_UP_EPOCH), steps, arm.device))
+                steps = max(steps, method.least_warmup)
+                yield tuple(time_steps(method.steps(WARM_UP_EPOCH), steps, method.device))
             case Train(steps):
                 if measured is None:
-                    measured = arm.steps()
+                    measured = method.steps()
                     memory.reset()
-                times = tuple(time_steps(measured, steps, arm.device))
+                times = tuple(time_steps(measured, steps, method.device))
                 yield Block(times, memory.bytes, memory.note)
             case CountFlops(lengths):
-                yield forward_flops(arm.model, set(lengths))
+                yield forward_flops(method.model, set(lengths))

@@ -1,4 +1,4 @@
-"""The batches that all arms of a group go over, in the same order."""
+"""The batches that all methods of a group are timed on, in the same order."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agcli.data.batching import Batch, Examples, Rows, collate, epoch_order
-from agcli.timing.stopwatch import Work
 
 WARM_UP_EPOCH = 2**20
-"""The epoch whose batches warm an arm up: the same examples in an order that no measured epoch has."""
+"""The epoch whose batches are warmed up on: the same examples in an order that no measured epoch has."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training step goes over; `slots` are the places of the padded batch, padding included."""
+
+    examples: int
+    tokens: int
+    slots: int
+
+    @property
+    def padded_length(self) -> int:
+        """Length of the padded batch."""
+        return self.slots // self.examples
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Workload:
     """The batches of a group.
 
     Attributes:
-        examples: what an epoch goes over.
-        batch_size: examples in a batch.
-        seed: of the order.
+        seed: of the order of examples.
         multiple: batches are padded to their longest example, rounded up to a multiple of this: 1 pads as little as
             can be, the longest length allowed pads all batches alike.
     """
@@ -44,19 +55,19 @@ class Course:
         padded = -(-int(lengths.max()) // self.multiple) * self.multiple
         return Work(len(rows), int(lengths.sum()), len(rows) * padded)
 
-    def padded(self, rows: Rows) -> Batch:
-        """One batch."""
+    def batch(self, rows: Rows) -> Batch:
+        """These rows, collated and padded."""
         return collate(self.examples, rows, multiple=self.multiple)
 
     def steps_to_all_shapes(self) -> int:
         """Warm-up steps after which no batch of the first epoch has a new shape, if there is such a number."""
         missing = {self._shape(rows) for rows in self.batches(0)}
-        warming = self.batches(WARM_UP_EPOCH)
-        for number, rows in enumerate(warming, start=1):
+        warm_up = self.batches(WARM_UP_EPOCH)
+        for number, rows in enumerate(warm_up, start=1):
             missing.discard(self._shape(rows))
             if not missing:
                 return number
-        return len(warming)
+        return len(warm_up)
 
     def _shape(self, rows: Rows) -> tuple[int, int]:
         work = self.work(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,12 @@ _NO_LIMIT = 10**6
 
 @dataclass(frozen=True)
 class Encoder:
-    """What supplying examples needs to know of a model.
+    """What making examples needs to know of a model.
 
     Attributes:
-        name: as asked for.
-        tokenizer: its tokenizer, where it is here.
-        vocab_size: ids that its embedding has.
-        pad_token_id: its padding.
-        max_length: its longest input in tokens; None where nothing limits it.
+        tokenizer: None where it is not on this machine.
+        vocab_size: rows of the embedding.
+        max_length: longest input in tokens; None where nothing limits it.
     """
 
     name: str
@@ -41,19 +40,11 @@ class Encoder:
 
 
 @dataclass(frozen=True, eq=False)
-class Supply:
-    """What all arms of a group train on.
-
-    Attributes:
-        examples: as many as the timing needs, or all there are.
-        labels: label names.
-        population: examples of a whole epoch; None where there is neither data nor shape.
-        notes: what is not as in training: synthetic ids, borrowed lengths.
-    """
+class TimingExamples:
+    """What all methods of a group train on; `notes` says what is not as in training, such as synthetic ids."""
 
     examples: Examples
     labels: tuple[str, ...]
-    population: int | None
     notes: tuple[str, ...] = ()
 
 
@@ -83,51 +74,53 @@ def find_encoder(name: str, *, random_weights: bool, offline: bool) -> Encoder:
     return Encoder(name, tokenizer, len(tokenizer), int(tokenizer.pad_token_id), limit if limit < _NO_LIMIT else None)
 
 
-class FullLength:
+class Source(ABC):
+    """Where examples come from; `population` is the number of examples of an epoch, where there is one."""
+
+    name: str
+    population: int | None = None
+
+    @abstractmethod
+    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+        """`size` examples of at most `length` tokens, or as many as there are; None: a whole epoch.
+
+        Raises:
+            UsageError: there is no epoch, or no tokenizer to count lengths with.
+        """
+
+
+class FullLength(Source):
     """Rows that are all exactly as long as allowed: neither data nor shape."""
 
     name = "full-length rows"
-    population: int | None = None
 
-    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
-        """`size` rows of `length` tokens.
-
-        Raises:
-            UsageError: a whole epoch (None) is asked for.
-        """
+    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+        """`size` rows of `length` tokens."""
         if size is None:
             raise UsageError("--epochs: a whole epoch needs --dataset or --shape.")
         lengths = np.full(size, length, dtype=np.int64)
-        return Supply(synthetic(lengths, encoder, len(NLI), seed), NLI, None, (SYNTHETIC_IDS,))
+        return TimingExamples(synthetic(lengths, encoder, len(NLI), seed), NLI, (SYNTHETIC_IDS,))
 
 
-class Shaped:
-    """Lengths drawn from a histogram that ships with the package.
-
-    Args:
-        name: `mednli` or `multinli`.
-    """
+class Shaped(Source):
+    """Lengths drawn from a histogram that ships with the package."""
 
     def __init__(self, name: str) -> None:
         from agcli.timing.shapes import shape
 
         self._shape = shape(name)
-        self.name = name
-        self.population: int | None = self._shape.examples
+        self.name, self.population = name, self._shape.examples
 
-    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
-        """`size` rows of such lengths, truncated at `length`; None: as many as the data set has."""
+    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+        """`size` rows of such lengths, truncated at `length`."""
         size = self._shape.examples if size is None else min(size, self._shape.examples)
         lengths = np.minimum(self._shape.lengths(size, seed), length)
         notes = (SYNTHETIC_IDS, f"lengths drawn from the shape of {self.name}: {self._shape.source}")
-        return Supply(synthetic(lengths, encoder, len(NLI), seed), NLI, self.population, notes)
+        return TimingExamples(synthetic(lengths, encoder, len(NLI), seed), NLI, notes)
 
 
-class Prepared:
+class Prepared(Source):
     """The training split of prepared data.
-
-    Args:
-        dataset: it.
 
     Raises:
         DataError: it has no training example.
@@ -136,20 +129,16 @@ class Prepared:
     def __init__(self, dataset: PreparedDataset) -> None:
         if "train" not in dataset.splits or dataset.splits["train"].empty:
             raise DataError("the data set has no training example", file=dataset.folder)
-        self.name, self._dataset, self._train = dataset.name, dataset, dataset.splits["train"]
-        self.population: int | None = len(self._train)
+        self._train, self._labels = dataset.splits["train"], dataset.labels
+        self.name, self.population = dataset.name, len(self._train)
 
-    def supply(self, encoder: Encoder, length: int, size: int | None, seed: int) -> Supply:
-        """A random subset of `size` pairs, tokenised and truncated at `length`; None: all of them.
-
-        Raises:
-            UsageError: no tokenizer here to count lengths with.
-        """
+    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+        """A random subset of `size` pairs, tokenised and truncated at `length`."""
         size = len(self._train) if size is None else min(size, len(self._train))
         chosen = self._train.iloc[nested_subset(len(self._train), size, seed)]
-        task, labels = Classification(self._dataset.labels), self._dataset.labels
+        task = Classification(self._labels)
         if encoder.tokenizer is not None:
-            return Supply(task.examples(chosen, encoder.tokenizer, length), labels, self.population)
+            return TimingExamples(task.examples(chosen, encoder.tokenizer, length), self._labels)
         if not locate("minilm"):
             raise UsageError(
                 f"--random-weights: neither {encoder.name}'s tokenizer nor minilm's is here to count lengths with.",
@@ -157,10 +146,7 @@ class Prepared:
             )
         lengths = task.examples(chosen, load_tokenizer("minilm", offline=True), length).lengths
         notes = (SYNTHETIC_IDS, f"lengths counted by minilm's tokenizer, as {encoder.name}'s is not here")
-        return Supply(synthetic(lengths, encoder, len(labels), seed), labels, self.population, notes)
-
-
-Source = FullLength | Shaped | Prepared
+        return TimingExamples(synthetic(lengths, encoder, len(self._labels), seed), self._labels, notes)
 
 
 def find_source(dataset: str | None, shape: str | None) -> Source:
@@ -175,14 +161,7 @@ def find_source(dataset: str | None, shape: str | None) -> Source:
 
 
 def synthetic(lengths: Rows, encoder: Encoder, num_labels: int, seed: int) -> Examples:
-    """Random ids, none of them padding (RoBERTa counts positions by it), and random labels.
-
-    Args:
-        lengths: tokens of each example.
-        encoder: whose ids.
-        num_labels: how many labels there are.
-        seed: of ids and labels.
-    """
+    """Random ids, none of them padding (RoBERTa counts positions by it), and random labels; one row per length."""
     random = np.random.default_rng([seed, 0x1D5])
     ids = random.integers(0, encoder.vocab_size - 1, size=int(lengths.sum()))
     ids[ids >= encoder.pad_token_id] += 1

@@ -10,10 +10,10 @@ import pytest
 
 from agcli.errors import DataError, UsageError
 from agcli.models import locate
-from agcli.timing import TimingRequest
-from agcli.timing import supply as supply_module
+from agcli.timing import examples as examples_module
+from agcli.timing.examples import Encoder, FullLength, Shaped, find_encoder, find_source, synthetic
+from agcli.timing.plan import TimingRequest
 from agcli.timing.shapes import shape
-from agcli.timing.supply import Encoder, FullLength, Shaped, find_encoder, find_source, synthetic
 
 Make = Callable[..., TimingRequest]
 
@@ -32,16 +32,16 @@ def test_synthetic_ids_are_all_but_padding_and_follow_the_seed() -> None:
 
 
 def test_without_data_or_shape_every_row_is_full() -> None:
-    supply = find_source(None, None).supply(ROBERTA, 33, 10, 1)
+    supply = find_source(None, None).take(ROBERTA, 33, 10, 1)
     assert set(supply.examples.lengths.tolist()) == {33}
     assert (supply.population, supply.notes) == (None, ("synthetic ids",))
     with pytest.raises(UsageError, match="--epochs"):
-        FullLength().supply(ROBERTA, 33, None, 1)
+        FullLength().take(ROBERTA, 33, None, 1)
 
 
 def test_a_shape_gives_its_lengths_truncated_and_its_epoch() -> None:
     source = Shaped("mednli")
-    supply = source.supply(ROBERTA, 40, 300, seed=1)
+    supply = source.take(ROBERTA, 40, 300, seed=1)
     drawn = shape("mednli").lengths(300, 1)
     assert drawn.max() > 40
     assert supply.examples.lengths.tolist() == np.minimum(drawn, 40).tolist()
@@ -54,14 +54,14 @@ def test_a_shape_gives_its_lengths_truncated_and_its_epoch() -> None:
 def test_lengths_are_borrowed_where_the_tokenizer_is_not_here(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if locate("minilm") is None:
         pytest.skip("the extra `minilm` is not installed")
-    own = find_source(str(dataset), None).supply(find_encoder("minilm", random_weights=False, offline=True), 24, 9, 1)
-    borrowed = find_source(str(dataset), None).supply(ROBERTA, 24, 9, 1)
+    own = find_source(str(dataset), None).take(find_encoder("minilm", random_weights=False, offline=True), 24, 9, 1)
+    borrowed = find_source(str(dataset), None).take(ROBERTA, 24, 9, 1)
     assert borrowed.examples.lengths.tolist() == own.examples.lengths.tolist()
     assert (own.notes, borrowed.notes[0]) == ((), "synthetic ids")
     assert "minilm" in borrowed.notes[1]
-    monkeypatch.setattr(supply_module, "locate", lambda _: None)
+    monkeypatch.setattr(examples_module, "locate", lambda _: None)
     with pytest.raises(UsageError, match="to count lengths with") as raised:
-        find_source(str(dataset), None).supply(ROBERTA, 24, 9, 1)
+        find_source(str(dataset), None).take(ROBERTA, 24, 9, 1)
     assert "--shape" in str(raised.value.hint)
 
 

@@ -9,31 +9,30 @@ from typing import Any
 import pytest
 import torch
 
+from agcli.guides.registry import PAPER_VARIANTS as VARIANTS
 from agcli.models.config import entry_config
 from agcli.options import ModelOptions
-from agcli.timing import TimingRequest, ours, plan_groups
-from agcli.timing import arm as arm_module
-from agcli.timing.arm import RIVALS, VARIANTS, ArmSpec
-from agcli.timing.arms import make_arm
-from agcli.timing.course import WARM_UP_EPOCH
-from agcli.timing.stopwatch import Work
+from agcli.timing import methods
+from agcli.timing.methods import BASELINES, MethodSpec, build_method
+from agcli.timing.plan import TimingRequest, plan_groups
+from agcli.timing.workload import WARM_UP_EPOCH, Work
 from agcli.training.engine import Engine
 
 Make = Callable[..., TimingRequest]
 
 
-def spec_of(request: TimingRequest, variant: str) -> ArmSpec:
+def spec_of(request: TimingRequest, variant: str) -> MethodSpec:
     (group,) = plan_groups(request)
-    return next(arm for arm in group.arms if arm.variant == variant)
+    return next(method for method in group.methods if method.variant == variant)
 
 
 @pytest.mark.parametrize("padding", ["dynamic", "max"])
-@pytest.mark.parametrize("variant", [*VARIANTS, *RIVALS])
-def test_every_arm_trains_on_the_same_batches(request_for: Make, variant: str, padding: str) -> None:
+@pytest.mark.parametrize("variant", [*VARIANTS, *BASELINES])
+def test_every_method_trains_on_the_same_batches(request_for: Make, variant: str, padding: str) -> None:
     """What the model sees is compared with the plan: its batches' shapes and every real token."""
-    request = request_for(variants=VARIANTS, against=RIVALS, padding=padding)
-    course = spec_of(request, "none").course
-    arm = make_arm(spec_of(request, variant))
+    request = request_for(variants=VARIANTS, against=BASELINES, padding=padding)
+    course = spec_of(request, "none").workload
+    method = build_method(spec_of(request, variant))
     seen: list[tuple[int, ...]] = []
     tokens: list[int] = []
 
@@ -41,23 +40,23 @@ def test_every_arm_trains_on_the_same_batches(request_for: Make, variant: str, p
         seen.append(tuple(inputs["input_ids"].shape))
         tokens.append(int(inputs["attention_mask"].sum()))
 
-    arm.model.register_forward_pre_hook(look, with_kwargs=True)
-    before = [weight.clone() for weight in arm.model.parameters()]
-    steps = arm.steps()
+    method.model.register_forward_pre_hook(look, with_kwargs=True)
+    before = [weight.clone() for weight in method.model.parameters()]
+    steps = method.steps()
     works = [next(steps) for _ in range(7)]  # the seventh is of a second epoch
     batches = course.batches(0) + course.batches(1)[:1]
     lengths = [24 if variant == "authors" or padding == "max" else int(course.lengths[rows].max()) for rows in batches]
     assert seen == [(len(rows), length) for rows, length in zip(batches, lengths, strict=True)]
     assert tokens == [int(course.lengths[rows].sum()) for rows in batches]
     assert works == [Work(n, real, n * length) for (n, length), real in zip(seen, tokens, strict=True)]
-    assert any(not torch.equal(*pair) for pair in zip(before, arm.model.parameters(), strict=True)), (
+    assert any(not torch.equal(*pair) for pair in zip(before, method.model.parameters(), strict=True)), (
         "nothing was learnt"
     )
 
 
 def test_what_runs_is_named(request_for: Make) -> None:
-    request = request_for(against=RIVALS, attention=("reference",))
-    assert {v: make_arm(spec_of(request, v)).attention for v in ("both", *RIVALS)} == {
+    request = request_for(against=BASELINES, attention=("reference",))
+    assert {v: build_method(spec_of(request, v)).attention for v in ("both", *BASELINES)} == {
         "both": "reference",
         "authors": "eager",
         "hf-trainer": "sdpa",
@@ -65,7 +64,7 @@ def test_what_runs_is_named(request_for: Make) -> None:
         "eager": "eager",
         "sdpa": "sdpa",
     }
-    assert make_arm(spec_of(request, "authors")).precision == "fp32"
+    assert build_method(spec_of(request, "authors")).precision == "fp32"
 
 
 @pytest.mark.parametrize(
@@ -81,18 +80,18 @@ def test_variants_guide_as_they_are_called(
             super().__init__(*given, **named)
             engines.append(self)
 
-    monkeypatch.setattr(ours, "Engine", Seen)
-    make_arm(spec_of(request_for(variants=VARIANTS), variant))
+    monkeypatch.setattr(methods, "Engine", Seen)
+    build_method(spec_of(request_for(variants=VARIANTS), variant))
     assert [guide.name for guide in engines[0].guiding.guides] == guides
 
 
 def test_an_engine_that_goes_its_own_way_is_found_out(request_for: Make) -> None:
     spec = spec_of(request_for(), "none")
-    arm = make_arm(spec)
-    engine, course = arm.epoch.args  # type: ignore[attr-defined]
+    method = build_method(spec)
+    engine, course = method.epoch.args  # type: ignore[attr-defined]
     other = replace(course, seed=course.seed + 1)
     with pytest.raises(RuntimeError, match="other batches"):
-        list(ours._engine_epoch(engine, other, 0))
+        list(methods._engine_epoch(engine, other, 0))
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "modernbert", "albert"])
@@ -100,9 +99,9 @@ def test_dropout_reaches_random_weights_of_every_family(
     request_for: Make, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: dict[str, Any] = {}
-    monkeypatch.setattr(arm_module, "random_model", lambda entry, **given: made.update(given, entry=entry))
+    monkeypatch.setattr(methods, "random_model", lambda entry, **given: made.update(given, entry=entry))
     spec = replace(spec_of(request_for(), "none"), model=name, random_weights=True)
-    arm_module.fresh_model(replace(spec, model_options=ModelOptions(dropout=0.3)), "sdpa")
+    methods.fresh_model(replace(spec, model_options=ModelOptions(dropout=0.3)), "sdpa")
     assert made.pop("attention") == "sdpa"
     assert made.pop("labels") == spec.labels
     config = entry_config(made.pop("entry"), **made).to_dict()
@@ -110,8 +109,8 @@ def test_dropout_reaches_random_weights_of_every_family(
     assert set(rates.values()) == {0.3}
 
 
-def test_a_compiled_arm_warms_up_on_every_shape(request_for: Make) -> None:
-    course = replace(spec_of(request_for(steps=40), "none").course, multiple=8)
+def test_a_compiled_method_warms_up_on_every_shape(request_for: Make) -> None:
+    course = replace(spec_of(request_for(steps=40), "none").workload, multiple=8)
     steps = course.steps_to_all_shapes()
 
     def shapes(epoch: int, first: int) -> set[tuple[int, int]]:

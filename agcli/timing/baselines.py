@@ -1,4 +1,4 @@
-"""Others' recipes as their own users would run them, on our batches."""
+"""Other recipes, as their own users would run them, on the same batches."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.launcher import without_outer_settings
-from agcli.timing.arm import KEPT_MAPS, Arm, ArmSpec, fresh_model, kept_maps
-from agcli.timing.course import Course
-from agcli.timing.stopwatch import Work
+from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, kept_maps
+from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import checkpoint_activations, make_guiding
 
 
-def hugging_face_trainer(spec: ArmSpec) -> Arm:
+def hugging_face_trainer(spec: MethodSpec) -> Method:
     """The `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
 
     Its own training step in the order of its own loop, on the group's batches instead of its data loader's, and
@@ -42,7 +41,7 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
             model=model,
             args=TrainingArguments(
                 output_dir=folder,  # it insists on one; nothing is saved
-                per_device_train_batch_size=spec.course.batch_size,
+                per_device_train_batch_size=spec.workload.batch_size,
                 learning_rate=options.learning_rate,
                 weight_decay=options.weight_decay,
                 max_grad_norm=options.max_grad_norm,
@@ -65,7 +64,7 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
         trainer.compute_loss = partial(_loss_on_kept_maps, kept_maps(model), GuideOptions())
 
     def step(rows: Rows) -> None:
-        batch = spec.course.padded(rows)
+        batch = spec.workload.batch(rows)
         trainer.training_step(prepared, batch.inputs | {"labels": batch.labels})
         if options.max_grad_norm > 0:
             trainer.accelerator.clip_grad_norm_(prepared.parameters(), options.max_grad_norm)
@@ -74,7 +73,7 @@ def hugging_face_trainer(spec: ArmSpec) -> Arm:
         prepared.zero_grad()
 
     notes = (KEPT_MAPS,) if guided else ()
-    return Arm(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.course, step), notes)
+    return Method(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.workload, step), notes)
 
 
 def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object) -> Tensor:
@@ -87,7 +86,7 @@ def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: di
     return loss
 
 
-def authors_recipe(spec: ArmSpec) -> Arm:
+def authors_recipe(spec: MethodSpec) -> Method:
     """The authors' way, in a plain loop: every pair padded to the maximum, float32, all maps and hidden states kept.
 
     Source: Wang et al. 2022, experimental setting (Adam, 1e-5), and their released arithmetic of both guides; here
@@ -101,7 +100,7 @@ def authors_recipe(spec: ArmSpec) -> Arm:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
     def step(rows: Rows) -> None:
-        batch = spec.course.padded(rows).to(device)
+        batch = spec.workload.batch(rows).to(device)
         outputs = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
         received = seam.received(outputs.attentions, batch.mask, "released")
         guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
@@ -110,10 +109,10 @@ def authors_recipe(spec: ArmSpec) -> Arm:
         loss.backward()
         optimizer.step()
 
-    return Arm(model, device, "fp32", "eager", partial(_plain_epoch, spec.course, step))
+    return Method(model, device, "fp32", "eager", partial(_plain_epoch, spec.workload, step))
 
 
-def _plain_epoch(course: Course, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
+def _plain_epoch(course: Workload, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
     """One epoch of a recipe that is a function of a batch."""
     for rows in course.batches(number):
         step(rows)

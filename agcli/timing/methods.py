@@ -1,0 +1,191 @@
+"""What is timed: our engine in its variants, built as `ag finetune` builds it; `baselines.py` has the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from typing import Any, cast
+
+import torch
+from accelerate.utils import set_seed
+
+from agcli.attention import Implementation, Seam, attach
+from agcli.attention.selection import choose
+from agcli.guides.registry import variant_weights
+from agcli.models import find_entry, load_model, random_model
+from agcli.models.config import entry_config
+from agcli.options import GuideOptions, ModelOptions, TrainingOptions
+from agcli.runs.device import make_accelerator, precision_of
+from agcli.tasks import Classification
+from agcli.timing.stopwatch import DTYPES
+from agcli.timing.workload import Work, Workload
+from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_guiding
+from agcli.training.engine import Engine, Position
+
+BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
+"""What else the batches can be given to: three other recipes, and our engine on transformers' own attention."""
+KEPT_MAPS = "guided on the maps that transformers keeps, which come after attention dropout"
+
+
+@dataclass(frozen=True, eq=False)
+class MethodSpec:
+    """A method before it is built; small enough to be sent to a process.
+
+    Attributes:
+        name: unique in its group: the variant and, where several are compared, the attention.
+        variant: a variant of the guide registry, or one of `BASELINES`.
+        attention: value of `--attention`; heeded by guided variants only.
+        random_weights: take the zoo's dimensions and no checkpoint.
+    """
+
+    name: str
+    variant: str
+    attention: str
+    model: str
+    random_weights: bool
+    labels: tuple[str, ...]
+    workload: Workload
+    model_options: ModelOptions
+    training: TrainingOptions
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method, ready to train.
+
+    Attributes:
+        model: without any wrapper.
+        attention: the attention implementation that runs.
+        epoch: number of an epoch -> its steps; each is done when the next is asked for.
+        notes: what its figures must be read with.
+        least_warmup: steps that it needs to warm up: a compiled model is compiled for every shape of batch.
+    """
+
+    model: Any
+    device: torch.device
+    precision: str
+    attention: str
+    epoch: Callable[[int], Iterator[Work]]
+    notes: tuple[str, ...] = ()
+    least_warmup: int = 0
+
+    def steps(self, first_epoch: int = 0) -> Iterator[Work]:
+        """Steps without end, epoch after epoch."""
+        for number in count(first_epoch):
+            yield from self.epoch(number)
+
+
+def build_method(spec: MethodSpec) -> Method:
+    """Build our engine or a baseline.
+
+    Raises:
+        AgError: as loading, attaching or the engine raise it.
+    """
+    from agcli.timing import baselines
+
+    makers = {
+        "authors": baselines.authors_recipe,
+        "hf-trainer": baselines.hugging_face_trainer,
+        "hf-guided": baselines.hugging_face_trainer,
+    }
+    return makers.get(spec.variant, engine_method)(spec)
+
+
+def fresh_model(spec: MethodSpec, attention: str) -> Any:
+    """The model from which every method of a group starts."""
+    set_seed(spec.training.seed)
+    options = spec.model_options
+    if not spec.random_weights:
+        return load_model(
+            spec.model, labels=spec.labels, offline=options.offline, attention=attention, dropout=options.dropout
+        ).model
+    entry = find_entry(spec.model)
+    if entry is None:
+        raise ValueError(f"{spec.model} has no dimensions in the zoo")
+    rates: dict[str, Any] = {}
+    if options.dropout is not None:
+        rates = {name: options.dropout for name in entry_config(entry).to_dict() if "dropout" in name}
+    return random_model(entry, labels=spec.labels, attention=attention, **rates)
+
+
+def kept_maps(model: Any) -> Seam:
+    """Access to the attention of a model whose own maps are kept and reduced."""
+    config = model.config
+    return Seam("maps", config.num_hidden_layers, config.num_attention_heads, type(model).__name__)
+
+
+def engine_method(spec: MethodSpec) -> Method:
+    """Our engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with both, on its maps."""
+    variant = {"eager": "both", "sdpa": "none"}.get(spec.variant, spec.variant)
+    guides = replace(GuideOptions(), **variant_weights(variant))  # type: ignore[arg-type]  # a field for each guide
+    model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
+    accelerator = make_accelerator(spec.training.precision)
+    if spec.variant == "sdpa":
+        seam = Seam("none", 0, 0, type(model).__name__)
+    elif spec.variant == "eager":
+        seam = kept_maps(model)
+    else:
+        attention = cast(Implementation, spec.attention if guides.captures else "auto")
+        seam = attach(model, attention, required=guides.captures, device=accelerator.device)
+    checkpoint_activations(model, spec.model_options)
+    set_seed(spec.training.seed)
+    engine = Engine(
+        model,
+        seam,
+        Classification(spec.labels).losses,
+        spec.workload.examples,
+        make_guiding(guides, seam),
+        spec.training,
+        spec.workload.seed,
+        accelerator,
+        compile=spec.model_options.compile,
+        multiple=spec.workload.multiple if spec.workload.multiple > 1 else None,
+    )
+    workload, precision = replace(spec.workload, multiple=engine.multiple), precision_of(accelerator)
+    notes = (KEPT_MAPS if spec.variant == "eager" else AFTER_DROPOUT,)
+    return Method(
+        model,
+        engine.device,
+        precision,
+        attention_names(model, workload, engine.device, precision, guided=guides.captures),
+        partial(_engine_epoch, engine, workload),
+        notes if guides.captures and seam.kind == "maps" else (),
+        workload.steps_to_all_shapes() if spec.model_options.compile else 0,
+    )
+
+
+def _engine_epoch(engine: Engine, workload: Workload, number: int) -> Iterator[Work]:
+    """One epoch of the engine, checked to go over the batches that all methods share."""
+    engine.position = Position(epoch=number, step=engine.position.step)
+    for rows, report in zip(workload.batches(number), engine.train_epoch(), strict=True):
+        expected = workload.work(rows)
+        if (report.examples, report.tokens) != (expected.examples, expected.tokens):
+            raise RuntimeError("the engine trained on other batches than the methods that it is compared with")
+        yield expected
+        report.measured.read()  # as a run does, when the next step is asked for: it raises what was not finite
+
+
+def attention_names(model: Any, workload: Workload, device: torch.device, precision: str, *, guided: bool) -> str:
+    """What runs in training: what is set, or, where `auto` chooses by length, all that it chooses on this workload."""
+    config = model.config
+    if not str(config._attn_implementation).startswith("ag_"):
+        return str(config._attn_implementation)
+    head_dim = config.hidden_size // config.num_attention_heads
+    rate = getattr(config, "attention_probs_dropout_prob", getattr(config, "attention_dropout", 0.0))
+    windows = (None, getattr(config, "local_attention", None))
+    chosen: dict[str, None] = {}
+    for length in sorted({workload.work(rows).padded_length for rows in workload.batches(0)}):
+        query = torch.empty((1, config.num_attention_heads, length, head_dim), device=device, requires_grad=True)
+        for window in windows:
+            name = choose(
+                query.to(DTYPES[precision]),
+                None,
+                dropout=float(rate),
+                window=window,
+                capture="received" if guided else "none",
+                implementation=config._attn_implementation.removeprefix("ag_"),
+            )
+            chosen[name] = None
+    return " + ".join(chosen)
