@@ -88,7 +88,7 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, AgError):
         return Failure(str(error), error.exit_code, error.hint)
     if isinstance(error, torch.OutOfMemoryError):
-        return Failure("out of GPU memory, of which the group's other arms hold their own part: time fewer at once")
+        return Failure("out of GPU memory, of which the group's other methods hold their own part: time fewer at once")
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return Failure("out of memory")
     return Failure(f"{type(error).__name__}: {error}".splitlines()[0])

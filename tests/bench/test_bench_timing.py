@@ -188,7 +188,7 @@ def outcome(goal: Goal, times: GroupTimes) -> Found:
         assert under.peak_memory_bytes is not None
         return Found(goal.text, goal.what, goal.hoped, over.peak_memory_bytes / under.peak_memory_bytes, None, None)
     found = ratio_interval(*([sum(step.seconds for step in block) for block in arm.blocks] for arm in (over, under)))
-    return Found(goal.text, goal.what, goal.hoped, found.value, found.low, found.high)
+    return Found(goal.text, goal.what, goal.hoped, *found)
 
 
 def write_goals(path: Path, found: Sequence[Found]) -> None:

@@ -34,7 +34,7 @@ def test_synthetic_ids_are_all_but_padding_and_follow_the_seed() -> None:
 def test_without_data_or_shape_every_row_is_full() -> None:
     supply = find_source(None, None).take(ROBERTA, 33, 10, 1)
     assert set(supply.examples.lengths.tolist()) == {33}
-    assert (supply.population, supply.notes) == (None, ("synthetic ids",))
+    assert (find_source(None, None).population, supply.notes) == (None, ("synthetic ids",))
     with pytest.raises(UsageError, match="--epochs"):
         FullLength().take(ROBERTA, 33, None, 1)
 
@@ -45,7 +45,7 @@ def test_a_shape_gives_its_lengths_truncated_and_its_epoch() -> None:
     drawn = shape("mednli").lengths(300, 1)
     assert drawn.max() > 40
     assert supply.examples.lengths.tolist() == np.minimum(drawn, 40).tolist()
-    assert supply.population == shape("mednli").examples
+    assert source.population == shape("mednli").examples
     assert any(shape("mednli").source in note for note in supply.notes)
     with pytest.raises(UsageError, match="shape"):
         find_source(None, "mednly")
