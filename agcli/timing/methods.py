@@ -77,22 +77,6 @@ class Method:
             yield from self.epoch(number)
 
 
-def build_method(spec: MethodSpec) -> Method:
-    """Build our engine or a baseline.
-
-    Raises:
-        AgError: as loading, attaching or the engine raise it.
-    """
-    from agcli.timing import baselines
-
-    makers = {
-        "authors": baselines.authors_recipe,
-        "hf-trainer": baselines.hugging_face_trainer,
-        "hf-guided": baselines.hugging_face_trainer,
-    }
-    return makers.get(spec.variant, engine_method)(spec)
-
-
 def fresh_model(spec: MethodSpec, attention: str) -> Any:
     """The model from which every method of a group starts."""
     set_seed(spec.training.seed)

@@ -9,7 +9,8 @@ from multiprocessing.connection import Connection
 
 from agcli.models import quiet_transformers
 from agcli.runs.processes import failure_of, settle
-from agcli.timing.methods import Method, MethodSpec, build_method
+from agcli.timing.baselines import authors_recipe, hugging_face_trainer
+from agcli.timing.methods import Method, MethodSpec, engine_method
 from agcli.timing.stopwatch import PeakMemory, StepTime, forward_flops, product_rate, time_steps
 from agcli.timing.workload import WARM_UP_EPOCH
 
@@ -51,6 +52,16 @@ class CountFlops:
     """Question: how many operations one example's forward takes at these padded lengths."""
 
     lengths: frozenset[int]
+
+
+def build_method(spec: MethodSpec) -> Method:
+    """Build our engine or a baseline.
+
+    Raises:
+        AgError: as loading, attaching or the engine raise it.
+    """
+    makers = {"authors": authors_recipe, "hf-trainer": hugging_face_trainer, "hf-guided": hugging_face_trainer}
+    return makers.get(spec.variant, engine_method)(spec)
 
 
 def serve_method(pipe: Connection, threads: int, spec: MethodSpec) -> None:
