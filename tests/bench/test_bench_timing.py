@@ -28,7 +28,7 @@ from agcli.options import ModelOptions, TrainingOptions
 from agcli.runs.environment import describe
 from agcli.timing.measure import GroupTimes, TimingCallback, measure
 from agcli.timing.plan import Group, TimingRequest, plan_groups
-from agcli.timing.record import as_json, check_free, write_record
+from agcli.timing.record import check_free, write_record
 from agcli.timing.rows import group_rows, ratio_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"
@@ -175,7 +175,7 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
         print(f"{each.text}, {each.what}: {each.ratio:.3f}{interval}, hoped for: {each.hoped}")
     if folder is not None:
         write_record(folder, request, [times], rows)
-        figures.step_time_bars(as_json(rows), folder)
+        figures.step_time_bars([asdict(row) for row in rows], folder)
         write_goals(folder / "goals.csv", found)
 
 

@@ -111,6 +111,7 @@ def test_a_report_of_no_sweep(ag: Ag, tmp_path: Path) -> None:
     assert "--output: a sweep needs a folder" in ag("ablate", code=2).stderr
 
 
+@pytest.mark.slow
 def test_the_timed_recipe_ends_in_the_papers_table_of_seconds(
     ag: Ag, dataset: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

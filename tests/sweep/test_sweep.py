@@ -71,6 +71,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_twice_it_ends_with_the_same_bytes(
     twelve: Grid, expected: Callable[[Grid], bytes], tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_killed_twice_it_ends_with_the_same_bytes(
     assert not list(folder.glob("cells/*/model"))
 
 
+@pytest.mark.slow
 def test_on_ray_it_ends_with_the_same_bytes(
     twelve: Grid, expected: Callable[[Grid], bytes], tmp_path: Path, ray_cluster: object
 ) -> None:

@@ -66,6 +66,7 @@ def test_two_runs_of_one_seed_are_the_same_and_of_two_are_not(config: Make) -> N
     assert [report.task_loss for report in one.reports] == [report.task_loss for report in same.reports]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multiple", [None, 1])
 def test_a_compiled_engine_learns_the_same_at_every_length(
     config: Make, monkeypatch: pytest.MonkeyPatch, multiple: int | None

@@ -89,6 +89,7 @@ def pair(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_steps_of_one(pair: Path, settings: dict[str, Any], tmp_path: Path) -> None:
     alone = finetune(make_config(settings), tmp_path / "alone").path
     one, two = (pd.read_csv(folder / "history.csv") for folder in (alone, pair))
@@ -106,6 +107,7 @@ def test_two_processes_make_the_steps_of_one(pair: Path, settings: dict[str, Any
     assert json.loads((pair / "environment.json").read_text())["plan"]["processes"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_goes_on_exactly_but_not_alone(
     pair: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
