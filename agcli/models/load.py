@@ -49,13 +49,12 @@ class LoadedModel:
 
     Attributes:
         model: float32, in evaluation mode, with a sequence-classification head.
-        tokenizer: its tokenizer, limited to the model's positions.
-        name: the name asked for.
+        tokenizer: limited to the model's positions.
         source: hub id, or the folder as given.
         revision: commit on the hub, where known.
-        weights_sha256: of the weight file as found (of the pickle, where one was converted).
-        cased: whether capitals are kept; None where that cannot be told.
-        notes: what was done beside plain loading: conversions, newly initialised layers, corrected casing.
+        weights_sha256: of the weight file as it was found (of the pickle, where one was converted).
+        cased: whether capitals are kept; None where that is unknown.
+        notes: conversions, newly initialised layers, corrected casing.
     """
 
     model: PreTrainedModel
@@ -74,7 +73,6 @@ def load_model(
     labels: Sequence[str],
     offline: bool = False,
     attention: str = "eager",
-    num_labels: int | None = None,
     dropout: float | None = None,
 ) -> LoadedModel:
     """Load an encoder with a classifier for `labels`.
@@ -84,16 +82,15 @@ def load_model(
 
     Args:
         name: zoo name, hub id (`owner/name`) or folder.
-        labels: label names in the order of the outputs; may be empty if `num_labels` is given.
+        labels: label names in the order of the outputs.
         offline: use no network; `HF_HUB_OFFLINE` does the same.
         attention: name of a registered attention implementation.
-        num_labels: number of outputs where there are no label names.
         dropout: sets every dropout rate of encoder and classifier; None leaves the model's own.
 
     Raises:
         ModelError: unknown or absent model, damaged or unsafe files, or an encoder with missing weights.
     """
-    names = _label_names(labels, num_labels)
+    names = _checked_labels(labels)
     source = resolve(name, offline=offline)
     raw = read_config(source)
     weights = _checked_weights(source)
@@ -104,8 +101,8 @@ def load_model(
     _set_labels(config, names)
     _set_dropout(config, dropout)
     model, fresh = _assemble(source, config, state, attention)
-    found = (*notes, *casing_notes, *head_note, *fresh)
-    return LoadedModel(model, tokenizer, name, source.origin, source.revision, weights.sha256, cased, found)
+    notes = (*notes, *casing_notes, *head_note, *fresh)
+    return LoadedModel(model, tokenizer, name, source.origin, source.revision, weights.sha256, cased, notes)
 
 
 def load_tokenizer(name: str, *, offline: bool = False) -> PreTrainedTokenizerBase:
@@ -130,8 +127,6 @@ def random_model(
     """A model of an entry's dimensions with random weights, for tests and timing; touches no file and no network.
 
     Args:
-        entry_or_name: the entry or its name.
-        labels: label names.
         attention: name of a registered attention implementation.
         num_layers: replaces the entry's number of layers.
         overrides: configuration fields by transformers' names (`hidden_size=32`) that replace the entry's.
@@ -147,7 +142,7 @@ def random_model(
     if num_layers is not None:
         overrides["num_hidden_layers"] = num_layers
     config = entry_config(entry, **overrides)
-    _set_labels(config, _label_names(labels, None))
+    _set_labels(config, _checked_labels(labels))
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
         config, attn_implementation=attention, dtype=torch.float32
     )
@@ -164,12 +159,10 @@ def _checked_weights(source: Source) -> WeightFiles:
     return weights
 
 
-def _label_names(labels: Sequence[str], num_labels: int | None) -> list[str]:
-    names = list(labels) or [f"LABEL_{index}" for index in range(num_labels or 0)]
+def _checked_labels(labels: Sequence[str]) -> list[str]:
+    names = list(labels)
     if not names or len(set(names)) != len(names):
         raise ModelError(f"A classifier needs labels, each named once; got {names}.")
-    if num_labels is not None and num_labels != len(names):
-        raise ModelError(f"num_labels is {num_labels}, but there are {len(names)} labels: {', '.join(names)}.")
     return names
 
 

@@ -15,20 +15,13 @@ class ModelEntry:
     """One encoder of the zoo.
 
     Attributes:
-        name: the short name for `--model`.
-        hub_id: repository on the Hugging Face hub.
         model_type: the architecture's name in transformers; old folders do not carry it.
-        num_layers: transformer layers.
-        num_heads: attention heads of a layer.
-        hidden_size: width of a layer.
         intermediate_size: width of the feed-forward part.
         vocab_size: rows of the embedding.
         max_length: longest input in tokens (not the position table's rows, see `position_offset`).
-        cased: whether capitals are kept.
         license: SPDX identifier on the model card, or "unknown".
         type_vocab_size: number of segment embeddings.
         position_offset: rows of the position table before the first usable one (RoBERTa: 2).
-        pad_token_id: id of the padding token.
         embedding_size: width of the embedding where it differs from `hidden_size` (ALBERT) or is set apart.
         local_attention: window in tokens of the local layers (ModernBERT).
         global_every: every how many layers attention is global (ModernBERT).

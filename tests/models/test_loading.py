@@ -85,11 +85,8 @@ def test_the_new_classifier_comes_from_the_global_generator(tmp_path: Path) -> N
     assert not torch.equal(drawn(1), drawn(2))
 
 
-def test_num_labels_without_names(tmp_path: Path) -> None:
+def test_labels_are_needed_and_named_once(tmp_path: Path) -> None:
     folder = str(old_folder(tmp_path / "m", tiny()))
-    assert load_model(folder, labels=(), num_labels=1).model.classifier.weight.shape == (1, 32)
-    with pytest.raises(ModelError, match="num_labels is 2, but there are 3 labels"):
-        load_model(folder, labels=LABELS, num_labels=2)
     with pytest.raises(ModelError, match="needs labels"):
         load_model(folder, labels=())
     with pytest.raises(ModelError, match="each named once"):
