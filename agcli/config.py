@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -43,16 +42,15 @@ class RunConfig:
 
     def flat(self) -> dict[str, Any]:
         """Option name -> value, over all sections: the form of config files."""
-        return {
-            item.name: getattr(getattr(self, section), item.name)
-            for section, kind in SECTIONS.items()
-            for item in dataclasses.fields(kind)
-        }
+        return {name: getattr(getattr(self, declared.section), name) for name, declared in OPTIONS.items()}
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """The options that can change a run's numbers: what makes its fingerprint."""
+        return {name: value for name, value in self.flat().items() if OPTIONS[name].spec.makes_fingerprint(value)}
 
     def fingerprint(self) -> str:
         """SHA-256 over the options that can change a run's numbers."""
-        values = {name: value for name, value in self.flat().items() if OPTIONS[name].spec.shapes_result}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.fingerprinted(), sort_keys=True).encode()).hexdigest()
 
     @property
     def data_seed(self) -> int:
@@ -81,31 +79,28 @@ def make_config(
     Raises:
         UsageError: every problem at once, each naming the flag and what is allowed.
     """
-    problems = [
-        problem
-        for name, value in values.items()
-        if (problem := _problem(name, value, COMMAND_LINE if name in from_command_line else origin)) is not None
-    ]
+    origins = {name: COMMAND_LINE if name in from_command_line else origin for name in values}
+    problems = [problem for name, value in values.items() if (problem := _problem(name, value, origins[name]))]
     if not problems:
-        chosen = {**recipe_values(values, values), **values}
-        if "learning_rate" not in chosen:
-            chosen["learning_rate"] = default_learning_rate(chosen.get("model", OPTIONS["model"].default))
-        chosen |= _guide_defaults(chosen)
-        # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
-        chosen = {
-            name: float(value) if OPTIONS[name].type is float and value is not None else value
-            for name, value in chosen.items()
-        }
-        config = RunConfig(
-            **{
-                section: kind(**{n: v for n, v in chosen.items() if OPTIONS[n].section == section})
-                for section, kind in SECTIONS.items()
-            }
-        )
+        config = _filled_in(values)
         problems = list(_joint_problems(config))
         if not problems:
             return config
     raise UsageError("\n".join(problems), hint="`ag finetune --help` lists every option with its range")
+
+
+def _filled_in(values: Mapping[str, Any]) -> RunConfig:
+    """Checked values with what the recipe and the defaults add."""
+    chosen = {**recipe_values(values, values), **values}
+    if "learning_rate" not in chosen:
+        chosen["learning_rate"] = default_learning_rate(chosen.get("model", OPTIONS["model"].default))
+    chosen |= _guide_defaults(chosen)
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in chosen.items():
+        # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
+        is_float = OPTIONS[name].type is float and value is not None
+        sections[OPTIONS[name].section][name] = float(value) if is_float else value
+    return RunConfig(**{section: SECTIONS[section](**options) for section, options in sections.items()})
 
 
 def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +111,7 @@ def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:
-    """What is wrong with one value on its own, or None."""
+    """The problem of one value on its own, or None."""
     if name not in OPTIONS and isinstance(value, dict):
         return f"{origin}: [{name}] is a section; a config file has none, only one option a line."
     if name not in OPTIONS:
@@ -125,34 +120,28 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
     if value is None and declared.optional:
         return None
     fits = isinstance(value, declared.type) and (declared.type is bool or not isinstance(value, bool))
-    if declared.type is float and isinstance(value, int) and not isinstance(value, bool):
+    if declared.type is float and type(value) is int:
         fits = abs(value) < 2**1023  # TOML and JSON have whole numbers that no float can hold
     if not fits:
         return f"{where}: {shortened(value)} is not {_WORDS[declared.type]}."
     if value == "" and declared.default != "":
         return f"{where}: it is empty."
-    if isinstance(value, str) and not _has_home(value):
-        return f"{where}: {shortened(value)} begins with a home folder that is not known here; write it out."
+    if isinstance(value, str):
+        try:
+            expanded(value)
+        except UsageError:
+            return f"{where}: {shortened(value)} begins with a home folder that is not known here; write it out."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
         nearest = did_you_mean(str(value), declared.spec.choices or ())
         return f"{where}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
     return None
 
 
-def _has_home(value: str) -> bool:
-    """False where a leading `~` or `~name` stands for no folder."""
-    try:
-        expanded(value)
-    except UsageError:
-        return False
-    return True
-
-
 _WORDS: dict[type[Any], str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def _joint_problems(config: RunConfig) -> Iterator[str]:
-    """What no option shows on its own."""
+    """Problems of values together."""
     guides = config.guides
     for name in ("guide_layers", "guide_heads"):
         try:
@@ -163,10 +152,8 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
         if name not in GUIDES:
             yield f"--monitor: {name!r} is no guide; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}"
     if guides.guide_mode == "released":
-        fixed = {each.name: each.released for entry in GUIDES.values() for each in entry.options} | {
-            "reduction": "mean"
-        }
-        fixed = {name: value for name, value in fixed.items() if value is not None}
+        released = {own.name: own.released for entry in GUIDES.values() for own in entry.options}
+        fixed = {name: value for name, value in released.items() if value is not None} | {"reduction": "mean"}
         if any(getattr(guides, name) != value for name, value in fixed.items()):
             values = " and ".join(f"{flag(name)} {value}" for name, value in fixed.items())
             yield f"--guide-mode released fixes {values}: leave them out."
@@ -229,7 +216,7 @@ PAPER_EPOCHS = {"multinli": 5, "mednli": 20, "cross-genre-ir": 5}
 
 
 def recipe_values(naming: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recipe stands for that `naming` names, if any; `values` tell model and data set.
+    """The options of the recipe that `naming` names, if any; `values` have model and data set.
 
     The paper names Adam, 1e-5, the epochs, length 256 and the batch sizes; it names neither warm-up, decay nor
     clipping, so the recipe uses none.

@@ -9,12 +9,26 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agcli.guides.registry import GUIDES
 
 T = TypeVar("T")
-LONG_CLAIMS = ("cut", "error")
+
+AttentionChoice = Literal["auto", "reference", "cpu", "triton"]
+GuideMode = Literal["received", "released"]
+LongClaims = Literal["cut", "error"]
+Metric = Literal[
+    "accuracy", "precision_macro", "recall_macro", "f1_macro", "RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP"
+]
+"""The metrics of all tasks in `agcli.tasks.registry`."""
+OptimizerName = Literal["adamw", "adam"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+RankingLoss = Literal["bce", "softmax", "listwise"]
+Recipe = Literal["default", "paper"]
+Reduction = Literal["mean", "sum"]
+Schedule = Literal["linear", "constant"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +37,12 @@ class Option:
 
     Attributes:
         help: one line for `--help`.
-        minimum: smallest allowed number.
-        maximum: largest allowed number.
         above: the number must exceed this.
-        choices: allowed words.
+        choices: the values of a field whose type is a `Literal`; filled in from it.
         default_text: the default in words, where it follows another option.
         shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
+        since_fingerprints: whether the option came after runs were fingerprinted without it. Where its value is None,
+            its default, it is left out, so that older runs keep their fingerprints.
     """
 
     help: str
@@ -38,6 +52,11 @@ class Option:
     choices: tuple[str, ...] | None = None
     default_text: str | None = None
     shapes_result: bool = True
+    since_fingerprints: bool = False
+
+    def makes_fingerprint(self, value: Any) -> bool:
+        """Whether an option of this value is part of a fingerprint."""
+        return self.shapes_result and not (self.since_fingerprints and value is None)
 
     def allowed(self) -> str:
         """The range in words."""
@@ -72,10 +91,8 @@ class ModelOptions:
     """Which encoder, and how it attends."""
 
     model: str = option("minilm", "Encoder: a name from `ag models`, a hub id or a folder.")
-    attention: str = option(
-        "auto",
-        "Attention: auto (the fastest that can), reference (keeps maps), cpu or triton (keep none).",
-        choices=("auto", "reference", "cpu", "triton"),
+    attention: AttentionChoice = option(
+        "auto", "Attention: auto (the fastest that can), reference (keeps maps), cpu or triton (keep none)."
     )
     dropout: float | None = option(
         None, "Dropout rate everywhere in the encoder; default: the model's own.", minimum=0.0, maximum=0.9
@@ -99,7 +116,7 @@ class DataOptions:
 
 
 class _GuideProperties:
-    """What follows from the options of guides."""
+    """Values that follow from the options of guides."""
 
     monitor: str
     guide_mode: str
@@ -129,17 +146,12 @@ class _GuideProperties:
 class _SharedGuideOptions(_GuideProperties):
     """Options that all guides heed."""
 
-    reduction: str = option(
-        "mean",
-        "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).",
-        choices=("mean", "sum"),
-    )
+    reduction: Reduction = option("mean", "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).")
     guide_layers: str = option("all", "Guided layers, 0-based: `all`, `6,7` or `0-5`.")
     guide_heads: str = option("all", "Guided heads of each such layer, 0-based, written likewise.")
-    guide_mode: str = option(
+    guide_mode: GuideMode = option(
         "received",
         "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / batch length).",
-        choices=("received", "released"),
     )
     monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.")
 
@@ -168,41 +180,31 @@ else:
 class TrainingOptions:
     """How weights are updated."""
 
-    recipe: str = option(
+    recipe: Recipe = option(
         "default",
         "Named defaults; `paper`: Adam 1e-5, the paper's epochs, length 256, batch 64 (ALBERT 56).",
-        choices=("default", "paper"),
         shapes_result=False,
     )
     epochs: int = option(3, "Passes over the training examples.", minimum=1)
+    max_steps: int | None = option(
+        None, "Stop after this many optimiser steps; overrides --epochs.", minimum=1, since_fingerprints=True
+    )
     batch_size: int = option(16, "Examples in a batch.", minimum=1)
     accumulate: int = option(1, "Batches in one optimiser step.", minimum=1)
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
-    optimizer: str = option("adamw", "Optimiser.", choices=("adamw", "adam"))
+    optimizer: OptimizerName = option("adamw", "Optimiser.")
     learning_rate: float = option(
         5e-5, "Peak learning rate.", above=0.0, default_text="1e-4 for encoders less than 768 wide, else 5e-5"
     )
-    schedule: str = option(
-        "linear",
-        "Learning rate after warm-up: linear (down to 0) or constant.",
-        choices=("linear", "constant"),
-    )
+    schedule: Schedule = option("linear", "Learning rate after warm-up: linear (down to 0) or constant.")
     warmup_ratio: float = option(0.1, "Share of the steps in which the rate rises.", minimum=0.0, maximum=1.0)
     weight_decay: float = option(0.01, "Decoupled weight decay (adamw only).", minimum=0.0)
     max_grad_norm: float = option(1.0, "Gradients are clipped to this norm; 0: not clipped.", minimum=0.0)
-    precision: str = option(
-        "auto", "Arithmetic of matrix products; auto: bf16 where the hardware has it.",
-        choices=("auto", "fp32", "bf16", "fp16"),
-    )  # fmt: skip
+    precision: Precision = option("auto", "Arithmetic of matrix products; auto: bf16 where the hardware has it.")
     seed: int = option(1, "Seed of everything random.", minimum=0, maximum=2**32 - 1)
     data_seed: int | None = option(None, "Seed of the order of examples; default: --seed.", minimum=0)
-    metric: str | None = option(
-        None,
-        "Dev metric that chooses the best epoch; default: accuracy, or RR where documents are ranked.",
-        choices=(
-            *("accuracy", "precision_macro", "recall_macro", "f1_macro"),
-            *("RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP"),
-        ),
+    metric: Metric | None = option(
+        None, "Dev metric that chooses the best epoch; default: accuracy, or RR where documents are ranked."
     )
     patience: int | None = option(None, "Stop after this many epochs without a better dev metric.", minimum=1)
 
@@ -211,19 +213,16 @@ class TrainingOptions:
 class RankingOptions:
     """How documents are learnt to be ranked. Without effect on pairs with labels."""
 
-    ranking_loss: str = option(
-        "bce",
-        "bce (one logit, the paper's Eq. 2), softmax (two outputs) or listwise (a positive among its negatives).",
-        choices=("bce", "softmax", "listwise"),
+    ranking_loss: RankingLoss = option(
+        "bce", "bce (one logit, the paper's Eq. 2), softmax (two outputs) or listwise (a positive among its negatives)."
     )
     dev_queries: int = option(200, "Rank this many dev claims after each epoch.", minimum=1)
     dev_depth: int | None = option(
         None, "Rank this many first-stage candidates of each; default: 20, or all there are.", minimum=1
     )
-    long_claims: str = option(
+    long_claims: LongClaims = option(
         "cut",
         "Claims that leave no room for an abstract: cut to half of --max-length and counted, or an error.",
-        choices=LONG_CLAIMS,
         shapes_result=False,  # where neither is needed, and where one ends in numbers, both give the same
     )
 
@@ -232,17 +231,14 @@ class RankingOptions:
 class OutputOptions:
     """What is written where. Nothing here changes a number."""
 
-    output: str | None = option(None, "Run folder; default: a name made from the settings under ./runs.",
-                                shapes_result=False)  # fmt: skip
+    output: str | None = option(
+        None, "Run folder; default: a name made from the settings under ./runs.", shapes_result=False
+    )
     checkpoint_every: int | None = option(
-        None,
-        "Also save full state every this many steps (each epoch always).",
-        minimum=1,
-        shapes_result=False,
+        None, "Also save full state every this many steps (each epoch always).", minimum=1, shapes_result=False
     )
     keep_checkpoints: bool = option(False, "Keep checkpoints/ after the run has finished.", shapes_result=False)
-    track: str | None = option(None, "Also log to a tracker.", shapes_result=False,
-                               choices=("tensorboard", "wandb", "mlflow", "trackio"))  # fmt: skip
+    track: Tracker | None = option(None, "Also log to a tracker.", shapes_result=False)
     track_project: str = option(
         "agcli", "Tracker's project (mlflow: experiment); tensorboard has none.", shapes_result=False
     )
@@ -262,7 +258,7 @@ SECTIONS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class Declared:
-    """An option as the command line needs it: section, type, default and spec."""
+    """An option as the command line needs it; `type` is that of its values, None aside."""
 
     section: str
     type: type[Any]
@@ -275,17 +271,13 @@ def _declared() -> Iterator[tuple[str, Declared]]:
     for section, kind in SECTIONS.items():
         hints = typing.get_type_hints(kind)
         for item in dataclasses.fields(kind):
-            arguments = [each for each in typing.get_args(hints[item.name]) if each is not types.NoneType]
-            yield (
-                item.name,
-                Declared(
-                    section=section,
-                    type=arguments[0] if arguments else hints[item.name],
-                    optional=bool(arguments),
-                    default=item.default,
-                    spec=item.metadata["option"],
-                ),
-            )
+            hint, spec = hints[item.name], item.metadata["option"]
+            optional = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+            if optional:
+                [hint] = [each for each in typing.get_args(hint) if each is not types.NoneType]
+            if typing.get_origin(hint) is Literal:
+                hint, spec = str, dataclasses.replace(spec, choices=typing.get_args(hint))
+            yield item.name, Declared(section, hint, optional, item.default, spec)
 
 
 OPTIONS: dict[str, Declared] = dict(_declared())

@@ -1,8 +1,7 @@
-"""`ag finetune`: train one model, judge it, leave a run folder."""
+"""`ag finetune`: train one model, evaluate it, leave a run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,11 +33,11 @@ def finetune(
 
     With no option at all: model minilm on the shipped sample, both guides at their defaults.
     """
-    from agcli.training import placement
+    from agcli.training.placement import config_of_unfinished, require_run
 
     if resume and config is None and set(given) == {"output"}:
-        placement.require_run(given["output"])
-    chosen = resolve(given, config or placement.config_of_unfinished(given.get("output"), resume))
+        require_run(given["output"])
+    chosen = resolve(given, config or config_of_unfinished(given.get("output"), resume))
     place = _place(chosen, resume, overwrite)
     if dry_run:
         _show_plan(chosen, place.path, json)
@@ -48,16 +47,16 @@ def finetune(
     if place.finished:
         _show_results(place.path, json)
         return
-    from agcli.cli.progress import ProgressWatch
+    from agcli.cli.progress import RunProgress
     from agcli.training.run import finetune as train
 
-    with ProgressWatch() as watch:
-        folder = train(chosen, place.path, resume=resume, overwrite=overwrite, watch=watch)
+    with RunProgress() as progress:
+        folder = train(chosen, place.path, resume=resume, overwrite=overwrite, callback=progress)
     _show_results(folder.path, json)
 
 
 def _place(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
-    """The run's folder; of several processes the first one looks for it."""
+    """The run's folder; of several processes the first one chooses it."""
     from agcli.training.placement import choose
 
     if not has_launcher():
@@ -74,20 +73,10 @@ def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
     if json:
         display.show_json({"config": options, "plan": plan})
         return
-    display.show_table("Plan (nothing was written)", ["what", "value"], _plan_rows(plan))
-    display.show_table(
-        "Options", ["option", "value"], [[name, display.shown(value)] for name, value in options.items()]
-    )
-
-
-def _plan_rows(plan: Mapping[str, Any]) -> list[list[object]]:
-    rows: list[list[object]] = []
-    for name, value in plan.items():
-        if name == "memory_estimate_bytes":
-            rows.append(["memory (a rough estimate)", f"{value / 2**30:.1f} GiB"])
-        else:
-            rows.append([name.replace("_", " "), display.shown(value)])
-    return rows
+    plan["memory (a rough estimate)"] = f"{plan.pop('memory_estimate_bytes') / 2**30:.1f} GiB"
+    rows = [[name.replace("_", " "), display.shown(value)] for name, value in plan.items()]
+    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
+    display.show_table("Options", ["option", "value"], [[name, display.shown(options[name])] for name in options])
 
 
 def _show_results(path: Path, json: bool) -> None:
@@ -103,43 +92,24 @@ def _show_results(path: Path, json: bool) -> None:
     display.show_path("run folder", folder.path)
 
 
-_COLUMNS = {
-    "accuracy": "accuracy",
-    "precision_macro": "precision",
-    "recall_macro": "recall",
-    "f1_macro": "F1",
-    "n": "n",
-}
-_CAPTION = "Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline."
-_RANKING_COLUMNS = {name: name for name in ("RR", "R@1", "R@3", "R@5", "R@20", "n")}
-
-
-def _ranking_caption(folder: RunFolder) -> str:
-    return (
-        f"The first {folder.metrics['dev_depth']} candidates of n dev claims; a claim whose document is not among them "
-        "scores 0.\nThe test claims are ranked by: ag rank RUN --split test"
-    )
-
-
 def _show_metrics(folder: RunFolder) -> None:
-    metrics = folder.metrics
-    ranked = "RR" in metrics["dev"]
-    names = _RANKING_COLUMNS if ranked else _COLUMNS
+    from agcli.tasks.registry import TASKS
+
+    metrics, task = folder.metrics, TASKS[folder.task]
+    names = [*task.columns, "n"]
     rows: list[list[object]] = []
     for split in ("dev", "test"):
         if split in metrics:
             baseline = metrics["baseline"][split]
             rows.append([split, *(metrics[split][name] for name in names)])
-            title = baseline["label"] if ranked else f"always {baseline['label']}"
-            rows.append([f"{split}, {title}", *(baseline[name] for name in names)])
+            title = f"{split}, {task.baseline_row.format_map(baseline)}"
+            rows.append([title, *(baseline[name] for name in names)])
     guides = ", ".join(f"{name} {value:.4f}" for name, value in metrics["guides"].items())
-    caption = _ranking_caption(folder) if ranked else _CAPTION
-    display.show_table(
-        folder.name,
-        ["split", *names.values()],
-        rows,
-        caption=caption
-        + f"\nBest epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
-        + (f" Guides in the last epoch: {guides}." if guides else "")
-        + "\nOne seed says nothing about a difference between settings.",
-    )
+    caption = [
+        task.caption.format_map(metrics),
+        f"Best epoch {metrics['best_epoch']} of {len(metrics['epochs'])}."
+        + (f" Guides in the last epoch: {guides}." if guides else ""),
+        "One seed says nothing about a difference between settings.",
+    ]
+    columns = ["split", *task.columns.values(), "n"]
+    display.show_table(folder.name, columns, rows, caption="\n".join(caption))

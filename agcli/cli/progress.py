@@ -1,6 +1,6 @@
-"""A run as it goes, on the terminal: a bar over the steps, one over a prediction under way, a line an epoch.
+"""The progress of a run on the terminal: a bar over its steps, one over a prediction, a line for each epoch.
 
-Imported where a run starts, not with the command line: the engine behind `Watch` brings torch along.
+Imported where a run starts, not with the command line: the engine behind `RunCallback` brings torch along.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from rich.progress import TaskID
 
 from agcli.cli import display
 from agcli.errors import counted
+from agcli.guides.registry import GUIDES
+from agcli.tasks.registry import TASKS
 from agcli.training.assemble import Plan
+from agcli.training.callback import RunCallback
 from agcli.training.report import StepReport
-from agcli.training.watch import Watch
 
 
-class ProgressWatch(Watch):
-    """Shows a run; a context manager, so that the bars are taken away whatever happens."""
+class RunProgress(RunCallback):
+    """Shows a run; a context manager, so that the bars are removed in any case."""
 
     def __init__(self) -> None:
         self.bars = display.progress_bar()
         self.steps: TaskID | None = None
         self.prediction: TaskID | None = None
+        self.words: Mapping[str, str] = {}
 
-    def __enter__(self) -> ProgressWatch:
+    def __enter__(self) -> RunProgress:
         self.bars.start()
         return self
 
@@ -34,6 +37,7 @@ class ProgressWatch(Watch):
 
     def plan(self, plan: Plan) -> None:
         """What is about to run."""
+        self.words = TASKS[plan.task].epoch_line
         parts = [
             f"{plan.model}: {plan.num_parameters / 1e6:.1f} M weights",
             f"{counted(plan.num_layers, 'layer')} of {counted(plan.num_heads, 'head')}",
@@ -81,8 +85,6 @@ class ProgressWatch(Watch):
 
     def epoch(self, epoch: Mapping[str, Any]) -> None:
         """The epoch's line."""
-        guides = "".join(f", {name} {epoch[name]:.4f}" for name in ("mdg", "pdg") if name in epoch)
-        dev = epoch["dev"]
-        shown = {"accuracy": "accuracy", "f1_macro": "macro F1", "RR": "RR", "R@1": "R@1"}
-        metrics = ", ".join(f"{word} {dev[name]:.4f}" for name, word in shown.items() if name in dev)
+        guides = "".join(f", {name} {epoch[name]:.4f}" for name in GUIDES if name in epoch)
+        metrics = ", ".join(f"{word} {epoch['dev'][name]:.4f}" for name, word in self.words.items())
         self.message(f"epoch {epoch['epoch']}: task loss {epoch['task_loss']:.4f}{guides}; dev {metrics}")

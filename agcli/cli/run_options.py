@@ -19,43 +19,46 @@ def with_run_options(command: Callable[..., None], without: Collection[str] = ()
     """Give a command the options of a run, all but those named `without`, beside its own parameters.
 
     The command is called with `given`: the values that the user chose, by option name. None means "not chosen", so
-    that a config file or a recipe can speak where the user did not.
+    that a config file or a recipe decides where the user did not.
     """
-    own = [
-        parameter
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "given"
-    ]
-
-    chosen = {name: declared for name, declared in OPTIONS.items() if name not in without}
+    own = inspect.signature(command, eval_str=True).parameters
+    parameters = [_parameter(name, declared) for name, declared in OPTIONS.items() if name not in without]
+    parameters += [parameter for name, parameter in own.items() if name != "given"]
 
     def wrapper(**values: Any) -> None:
-        given = {name: values.pop(name) for name in chosen}
-        command(given={name: value for name, value in given.items() if value is not None}, **values)
+        given = {name: value for name, value in values.items() if name not in own and value is not None}
+        command(given=given, **{name: value for name, value in values.items() if name in own})
 
     wrapper.__name__ = command.__name__
     wrapper.__doc__ = command.__doc__
-    parameters = [*(_parameter(name, declared) for name, declared in chosen.items()), *own]
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
 
 
 def _parameter(name: str, declared: Declared) -> inspect.Parameter:
-    """One option as a Typer parameter whose default is None: not chosen."""
-    help_text = declared.spec.help
-    limits = declared.spec.allowed()
-    if limits != "any":
-        help_text += f" ({limits})"
+    """One option as a Typer parameter whose default is None: not chosen.
+
+    Its choices complete words in a shell; they are checked by `make_config`, together with all other values.
+    """
+    spec = declared.spec
+    help_text = spec.help if spec.allowed() == "any" else f"{spec.help} ({spec.allowed()})"
     if declared.default not in (None, "") and declared.type is not bool:
-        help_text += f"  [default: {declared.spec.default_text or declared.default}]"
+        help_text += f"  [default: {spec.default_text or declared.default}]"
     words = [f"{flag(name)}/--no-{name.replace('_', '-')}"] if declared.type is bool else [flag(name)]
-    option = typer.Option(*words, help=help_text, show_default=False, rich_help_panel=_PANELS[declared.section])
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in spec.choices or () if choice.startswith(incomplete)]
+
+    option = typer.Option(
+        *words,
+        help=help_text,
+        show_default=False,
+        rich_help_panel=_PANELS[declared.section],
+        autocompletion=complete if spec.choices else None,
+    )
     return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[declared.type | None, option],
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[declared.type | None, option]
     )
 
 

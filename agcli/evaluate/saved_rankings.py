@@ -6,6 +6,7 @@ import csv
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from agcli.errors import DataError, UsageError, cells_hidden, counted, shortened
 from agcli.measures.classification import without_mark
 from agcli.measures.ranking import MEASURES, QueryMeasures
 from agcli.measures.trec import read_qrels
-from agcli.runs.folder import open_run
+from agcli.runs.folder import RunFolder, open_run
 from agcli.training.trained_on import Overlap
 
 TASK = "ranking"
@@ -69,8 +70,9 @@ def is_ranking(path: Path) -> bool:
     """Whether a folder is a ranking, or a run that was judged by ranking; False for all else, also where nothing is."""
     if _is_ranking_folder(path):
         return True
-    metrics = _object(path / "metrics.json")
-    return any(MEASURES[0] in metrics.get(split, ()) for split in ("dev", "test"))
+    with suppress(DataError):
+        return RunFolder(path).task == TASK
+    return False
 
 
 def open_ranking(path: Path, split: str | None = None, dataset: str | None = None) -> SavedRanking:
@@ -144,7 +146,8 @@ def _mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
 
 
 def _is_ranking_folder(path: Path) -> bool:
-    return _object(path / "metrics.json").get("task") == TASK
+    metrics = _object(path / "metrics.json")
+    return metrics.get("task") == TASK and "split" in metrics  # a run's has the splits themselves
 
 
 def _finished(run: Path) -> list[Path]:

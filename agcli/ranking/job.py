@@ -53,7 +53,7 @@ def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, wa
     watch = watch or RankWatch()
     folder = RunFolder(job.output)
     check_place(job.output, job.settings | {"resamples": resamples, "seed": seed}, overwrite)
-    with folder.locked(watch.warning), interruption.watched() as stop:
+    with folder.locked(watch.warning), interruption.stop_on_signals() as stop:
         if overwrite:
             _clear(folder)
         if (folder.path / "metrics.json").is_file():
@@ -65,7 +65,7 @@ def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, wa
         _remove_scores(folder)
 
 
-def _score(job: RankJob, stop: interruption.Interruption, watch: RankWatch) -> None:
+def _score(job: RankJob, stop: interruption.StopRequest, watch: RankWatch) -> None:
     scored = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None}
     done = sum(scored.values())
     watch.start(done, job.num_pairs)

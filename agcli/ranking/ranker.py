@@ -20,7 +20,7 @@ from agcli.ranking.scoring import BATCH_TOKENS, score_logits
 from agcli.runs.device import keep_freed_memory, precision_here
 from agcli.runs.finished import open_ranker_run
 from agcli.runs.folder import RunFolder
-from agcli.tasks import relevance_scores
+from agcli.tasks.ranking import relevance_scores
 
 KEPT_DOCUMENTS = 200_000
 """Documents whose tokens are kept for later claims: 200 MB at 256 tokens. Beyond it they are tokenised again."""

@@ -1,4 +1,4 @@
-"""Finished runs that a command is given: those that can rank, and several at once with one error for all strays."""
+"""Finished runs that a command is given: rankers, and several at once with one error for all that cannot be opened."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from agcli.errors import DataError, RunError, UsageError
 from agcli.runs.folder import RunFolder, open_run
 
 T = TypeVar("T")
-NAMED_FAULTS = 8
-"""Paths at fault that one message names."""
+NAMED_PATHS = 8
+"""Paths that one message lists."""
 
 
 def open_ranker_run(path: Path) -> RunFolder:
@@ -20,10 +20,10 @@ def open_ranker_run(path: Path) -> RunFolder:
     Raises:
         DataError: no run folder.
         RunError: a run that is not finished.
-        UsageError: a run that was trained to classify.
+        UsageError: a run of another task.
     """
     folder = open_run(path)
-    if "RR" not in folder.metrics.get("dev", {}):
+    if folder.task != "ranking":
         raise UsageError(
             f"{path}: this run classifies pairs; it does not rank documents.",
             hint="ag finetune --dataset NAME, where NAME was prepared with: ag prepare --task ranking",
@@ -32,30 +32,30 @@ def open_ranker_run(path: Path) -> RunFolder:
 
 
 def open_all(paths: Sequence[Path], open_one: Callable[[Path], T]) -> list[T]:
-    """What `open_one` makes of every path; paths of which it makes nothing are named in one error.
+    """Open every path.
 
     Raises:
-        DataError: several are at fault, each named with its reason.
-        AgError: one is: its own error.
+        DataError: several cannot be opened, each named with its reason.
+        AgError: one cannot: its own error.
     """
     opened: list[T] = []
-    faults: dict[Path, DataError | RunError] = {}
+    errors: dict[Path, DataError | RunError] = {}
     for path in paths:
         try:
             opened.append(open_one(path))
         except (DataError, RunError) as error:
-            faults[path] = error
-    if len(faults) == 1:
-        raise next(iter(faults.values()))
-    if faults:
-        named = [f"{path} ({_reason(path, error)})" for path, error in list(faults.items())[:NAMED_FAULTS]]
-        named += [f"and {len(faults) - NAMED_FAULTS} more"] if len(faults) > NAMED_FAULTS else []
-        problem = f"{len(faults)} of {len(paths)} paths cannot be evaluated: {'; '.join(named)}"
+            errors[path] = error
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    if errors:
+        named = [f"{path} ({_reason(path, error)})" for path, error in list(errors.items())[:NAMED_PATHS]]
+        named += [f"and {len(errors) - NAMED_PATHS} more"] if len(errors) > NAMED_PATHS else []
+        problem = f"{len(errors)} of {len(paths)} paths cannot be evaluated: {'; '.join(named)}"
         raise DataError(problem, hint="leave them out")
     return opened
 
 
 def _reason(path: Path, error: DataError | RunError) -> str:
-    """The error without the path, and without what would be allowed."""
+    """The error without the path and the allowed values."""
     message = error.message if isinstance(error, DataError) else str(error).removeprefix(f"{path}: ")
     return message.removesuffix(".")

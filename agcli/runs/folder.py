@@ -1,19 +1,22 @@
 """Run folders: what a run leaves behind, and how it is read back.
 
-config.json       settings, reloadable with --config      metrics.json      dev, test, baseline, guides, epochs
-environment.json  versions, hardware, hashes              predictions.csv   one row an example, no text
+config.json       settings, reloadable with --config      metrics.json      task, dev, test, baseline, guides, epochs
+environment.json  versions, hardware, hashes, plan        predictions.csv   one row an example, no text
 status.json       running, finished, failed, interrupted  history.csv       one row a step, no times
 model/            loads in vanilla transformers           timing.csv        the times of those steps
 trained_on.npy    hashes of the training rows
+
+Folders that older versions wrote stay readable. Where an older file lacks an entry, it is derived in one place: the
+task in `RunFolder.task`, the apostrophes before some cells in `RunFolder.load_predictions`, the training rows in
+`training.trained_on`; options that an older config.json lacks have their defaults.
 """
 
 from __future__ import annotations
 
 import csv
-import fcntl
+import errno
 import io
 import json
-import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
+from filelock import FileLock, Timeout
+
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError, unreadable
 from agcli.measures.classification import Predictions, read_predictions
+from agcli.measures.ranking import MEASURES
+from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -32,7 +38,12 @@ RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
 _CELLS_UNMARKED_SINCE = "long_claims"
 """An option that came together with tables whose cells are those of the source: older runs do not record it, and
-their cells are read by `metrics.without_mark`."""
+their cells are read by `measures.classification.without_mark`."""
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_MADE_BY_A_RUN = (
+    *("checkpoints", "model", "tracking", "rankings"),
+    *("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json", "trained_on.npy"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,8 @@ class RunFolder:
     """A run on disk, whatever its state.
 
     Attributes:
-        path: the folder.
-        writes: whether this process writes there; of several that share a run, one does. To the others what writes
-            does nothing.
+        writes: whether this process writes there: one of those that share a run. In the others, methods that write
+            do nothing.
     """
 
     path: Path
@@ -50,7 +60,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """The folder's name."""
         return self.path.resolve().name
 
     @property
@@ -81,6 +91,13 @@ class RunFolder:
         return metrics
 
     @property
+    def task(self) -> str:
+        """Name of the task (see `agcli.tasks.registry`); of a run that does not record it, by its dev metrics."""
+        metrics = self.metrics
+        inferred = "ranking" if MEASURES[0] in metrics.get("dev", {}) else "classification"
+        return str(metrics.get("task", inferred))
+
+    @property
     def trained_labels(self) -> tuple[str, ...]:
         """The labels of the saved model, in the order of its outputs."""
         names = self.read_json("model/config.json").get("id2label", {})
@@ -102,11 +119,10 @@ class RunFolder:
         status = self._find_json("status.json")
         if status is None:
             return None
-        found = status.get("state")
         for state in STATES:
-            if state == found:
+            if state == status.get("state"):
                 return state
-        raise DataError("no state of a run", file=self.path / "status.json", value=found, allowed=STATES)
+        raise DataError("no state of a run", file=self.path / "status.json", value=status.get("state"), allowed=STATES)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file whole or not at all."""
@@ -117,7 +133,7 @@ class RunFolder:
             write_text(self.path / name, text)
 
     def mark(self, state: State, reason: str = "") -> None:
-        """Record how the run stands."""
+        """Record the run's state."""
         self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
 
     def mark_error(self, error: BaseException) -> None:
@@ -125,7 +141,7 @@ class RunFolder:
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
             self.mark("interrupted", str(error))
             return
-        while not isinstance(error, Exception) and error.__context__:  # a library's way of giving up: what it met
+        while not isinstance(error, Exception) and error.__context__:  # SystemExit of a library: its cause
             error = error.__context__
         self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
@@ -134,21 +150,15 @@ class RunFolder:
         if not self.writes:
             return
         with writing(self.path):
-            for name in ("checkpoints", "model", "tracking", "rankings"):
-                shutil.rmtree(self.path / name, ignore_errors=True)
-            for name in (
-                "metrics.json",
-                "predictions.csv",
-                "history.csv",
-                "timing.csv",
-                "environment.json",
-                "trained_on.npy",
-            ):
-                (self.path / name).unlink(missing_ok=True)
+            for name in _MADE_BY_A_RUN:
+                if "." in name:
+                    (self.path / name).unlink(missing_ok=True)
+                else:
+                    shutil.rmtree(self.path / name, ignore_errors=True)
 
     @contextmanager
     def locked(self, warn: Callable[[str], None]) -> Iterator[None]:
-        """Hold the folder for this process; the lock dies with it. `warn` hears of a file system without locks.
+        """Hold the folder for this process; the lock ends with it. Without locks of the file system, `warn` is called.
 
         Raises:
             RunError: another process holds it, or it cannot be written.
@@ -156,36 +166,32 @@ class RunFolder:
         if not self.writes:
             yield
             return
+        file = self.path / ".lock"
+        lock = FileLock(file, blocking=False, fallback_to_soft=False)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("w")
-        with file:
-            alone = True
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):  # EWOULDBLOCK; EACCES where NFS imitates flock
-                raise RunError(
-                    f"another process is working in {self.path}.", hint="wait for it, or choose another --output"
-                ) from None
+                lock.acquire()
+            except Timeout:
+                hint = "wait for it, or choose another --output"
+                raise RunError(f"another process is working in {self.path}.", hint=hint) from None
             except OSError as error:
-                alone = False
+                if error.errno not in _NO_LOCKS:
+                    raise
                 why = f"the file system of {self.path} has no flock ({error.strerror})"
                 warn(f"{why}: nothing keeps another process from writing there at the same time.")
-            try:
-                if alone:
-                    clear_leftovers(self.path)
-                yield
-            finally:
-                (self.path / ".lock").unlink(missing_ok=True)
+        try:
+            if lock.is_locked:
+                clear_leftovers(self.path)
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            lock.release()
 
     def write_predictions(self, splits: Mapping[str, Sequence[Sequence[object]]]) -> None:
-        """Write `predictions.csv`: the split, then what the task says of each example; never text.
-
-        Args:
-            splits: split -> rows, the first of them a header, the same for all.
-        """
+        """Write `predictions.csv` from split -> rows, the first of them a header, the same for all; never text."""
         header = next(iter(splits.values()))[0]
-        rows = [[split, *row] for split, found in splits.items() for row in found[1:]]
+        rows = [[split, *row] for split, table in splits.items() for row in table[1:]]
         self._write_text("predictions.csv", csv_text([["split", *header], *rows]))
 
     def write_model(self, write: Callable[[Path], None]) -> None:
@@ -197,10 +203,6 @@ class RunFolder:
         """Remove all full states."""
         if self.writes:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
-
-    def step_table(self, name: str, header: Sequence[str]) -> StepTable:
-        """A table that grows by a row a step."""
-        return (StepTable if self.writes else UnwrittenTable)(self.path / name, header)
 
     def load_predictions(self, split: str) -> Predictions:
         """The predictions on one split.
@@ -259,61 +261,12 @@ def open_run(path: Path) -> RunFolder:
 
 
 def _no_run(path: Path) -> str:
-    """What a path is that is no run."""
+    """The problem with a path that is no run."""
     if path.is_file():
         return "a file, no run folder"
     if (path / "cells").is_dir():
         return "the folder of a sweep, no run folder; its runs lie in cells/"
     return "no run folder (it has no status.json)" if path.exists() else "no run folder (there is nothing)"
-
-
-class StepTable:
-    """A CSV that grows by rows with a leading `step`, and can be cut back to an earlier step."""
-
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self.path, self.header = path, list(header)
-
-    def start(self, step: int) -> None:
-        """Keep rows up to `step` (0: none) and go on from there; a half-written last line is dropped."""
-        kept: list[str] = []
-        if step and self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]
-            kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) <= step]
-        write_text(self.path, csv_text([self.header]) + "".join(kept))
-        with writing(self.path):
-            self._file = self.path.open("a", encoding="utf-8", newline="", buffering=1)  # line by line
-
-    def add(self, row: Sequence[object]) -> None:
-        """Append a row; on the disk for certain after `sync`."""
-        with writing(self.path):
-            self._file.write(csv_text([row]))
-
-    def sync(self) -> None:
-        """Push all rows to the disk."""
-        with writing(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Flush and close."""
-        with writing(self.path):
-            self._file.close()
-
-
-class UnwrittenTable(StepTable):
-    """The table of a process that does not write."""
-
-    def start(self, step: int) -> None:
-        """Nothing."""
-
-    def add(self, row: Sequence[object]) -> None:
-        """Nothing."""
-
-    def sync(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from agcli.errors import AgError, InterruptedRunError
-from agcli.runs.signals import Interruption
+from agcli.runs.signals import StopRequest
 
 _LOOK_SECONDS = 0.2
 """How often a waiting parent looks whether it has been asked to stop."""
@@ -103,7 +103,7 @@ class Child:
         stop: asked while waiting.
     """
 
-    def __init__(self, body: Callable[..., None], *given: object, stop: Interruption) -> None:
+    def __init__(self, body: Callable[..., None], *given: object, stop: StopRequest) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit memory, threads and a GPU's context
         self._stop = stop
         self._pipe, other = spawn.Pipe()

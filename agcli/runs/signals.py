@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a question that a run asks at safe places, instead of an exception anywhere."""
+"""SIGINT and SIGTERM as a flag that a run reads at safe places, instead of an exception anywhere."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interruption:
-    """Whether somebody asked the process to stop. A further SIGINT, a second Ctrl-C, raises KeyboardInterrupt at once.
+class StopRequest:
+    """Whether the process has been told to stop. A further SIGINT, a second Ctrl-C, raises KeyboardInterrupt at once.
 
-    A further SIGTERM does not: `timeout` and batch systems send it to a process and to its group, so that one wish to
-    stop arrives several times.
+    A further SIGTERM does not: `timeout` and batch systems send it to a process and to its group, so that one request
+    arrives several times.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     @property
-    def asked(self) -> bool:
+    def received(self) -> bool:
         """Whether a signal came."""
         return self.signal is not None
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _receive(self, number: int, _: FrameType | None) -> None:
         if self.signal is None:
             self.signal = signal.Signals(number)
         elif number == signal.SIGINT:
@@ -32,18 +32,18 @@ class Interruption:
 
 
 @contextmanager
-def watched() -> Iterator[Interruption]:
-    """Watch for SIGINT and SIGTERM while the block runs; outside the main thread nothing is watched."""
-    interruption = Interruption()
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Handle SIGINT and SIGTERM while the block runs; outside the main thread neither is handled."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield interruption
+        yield request
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    # A signal that is ignored, as in a job started with nohup, stays ignored.
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interruption._note) for number in heard}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # ignored in a job started with nohup, and so it stays
+            signal.signal(number, request._receive)
     try:
-        yield interruption
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

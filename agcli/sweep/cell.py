@@ -30,6 +30,7 @@ from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
 from agcli.sweep.grid import Cell
+from agcli.tasks.registry import TASKS
 
 RECORD = "cell.json"
 IN_THE_RESULTS = ("mdg", "pdg", "guide_mode", "guide_layers", "learning_rate", "seed")
@@ -94,7 +95,7 @@ def fingerprint(config: RunConfig) -> str:
         DataError: no such data.
         ModelError: no such model.
     """
-    settings = {name: value for name, value in config.flat().items() if OPTIONS[name].spec.shapes_result}
+    settings = config.fingerprinted()
     if not config.guides.captures:
         settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
     settings["dataset"] = data_digest(config.data.dataset)
@@ -165,7 +166,7 @@ def run_cell(job: CellJob) -> Outcome:
         if folder.state != "finished":
             begun = any(folder.checkpoints.glob("step-*"))
             finetune(config, folder.path, resume=begun, overwrite=not begun, tokenised=Path(job.tokenised))
-        if job.reported and "RR" in folder.metrics["dev"]:
+        if job.reported and folder.task == "ranking":
             _rank_test(folder)
         if not job.keep_model:
             shutil.rmtree(folder.model, ignore_errors=True)
@@ -246,9 +247,9 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
     if record is not None and failed is None:
         metrics, plan = folder.metrics, folder.environment.get("plan", {})
         found |= {name: plan.get(name) for name in ("precision", "device")}
-        ranked = "RR" in metrics["dev"]
-        metric = "RR" if ranked else "accuracy"
-        found |= {"metric": metric, "baseline": "first stage" if ranked else "majority class"}
+        task = TASKS[folder.task]
+        metric = task.metrics[0]
+        found |= {"metric": metric, "baseline": task.baseline}
         by_split = {"dev": metrics["dev"]}
         if cell.role != "select":  # what is not reported is not looked at either
             by_split["test"] = _test_metrics(folder, metrics, "reranked")

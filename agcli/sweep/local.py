@@ -11,7 +11,7 @@ import torch
 
 from agcli.errors import InterruptedRunError
 from agcli.runs.processes import Child, settle
-from agcli.runs.signals import Interruption
+from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import CellJob, Outcome, run_cell
 
 LOOK_SECONDS = 0.2
@@ -19,7 +19,7 @@ OnStart = Callable[[CellJob], None]
 
 
 def run_local(
-    jobs: Sequence[CellJob], workers: int, stop: Interruption, on_start: OnStart | None = None
+    jobs: Sequence[CellJob], workers: int, stop: StopRequest, on_start: OnStart | None = None
 ) -> Iterator[Outcome]:
     """Run cells in `workers` processes, yielding each as it ends.
 

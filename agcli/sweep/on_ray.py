@@ -20,7 +20,7 @@ from agcli.data import find_dataset
 from agcli.errors import InterruptedRunError, MissingExtraError, RunError, UsageError
 from agcli.runs.atomic import write_folder
 from agcli.runs.home import expanded
-from agcli.runs.signals import Interruption
+from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import CellJob, Outcome, run_cell
 
 LOOK_SECONDS = 0.2
@@ -36,7 +36,7 @@ OnStart = Callable[[CellJob], None]
 
 def run_on_ray(
     jobs: Sequence[CellJob],
-    stop: Interruption,
+    stop: StopRequest,
     *,
     address: str | None = None,
     gpus: float = 0.0,

@@ -29,7 +29,7 @@ from agcli.sweep.selection import winner
 from agcli.sweep.table import CHOICE
 
 FAILURES = "failures.json"
-Runner = Callable[[Sequence[CellJob], interruption.Interruption], Iterator[Outcome]]
+Runner = Callable[[Sequence[CellJob], interruption.StopRequest], Iterator[Outcome]]
 """Runs cells somehow, yielding each as it ends."""
 
 
@@ -197,7 +197,7 @@ def run_sweep(
     watch = watch or SweepWatch()
     check_launcher()
     _check_plan(sweep)
-    with RunFolder(sweep.folder).locked(watch.warning), interruption.watched() as stop:
+    with RunFolder(sweep.folder).locked(watch.warning), interruption.stop_on_signals() as stop:
         write_text(sweep.folder / PLAN, json.dumps(sweep.plan, indent=2, ensure_ascii=False) + "\n")
         sweep.forget_failures()
         while jobs := _jobs(sweep):

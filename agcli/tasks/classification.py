@@ -1,8 +1,9 @@
-"""Sentence-pair classification: what an example is, its loss, its predictions."""
+"""Classification of pairs of texts: softmax over the labels of a prepared data set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,45 +13,105 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agcli.data.batching import Examples, tokenise
-from agcli.measures.classification import Predictions
+from agcli.data.batching import Examples, Rows, padding_values, tokenise
+from agcli.data.prepared import PreparedDataset
+from agcli.data.token_cache import TokenStore, open_store
+from agcli.errors import DataError
+from agcli.measures.classification import Predictions, classification_metrics, majority_baseline, prediction_rows
+from agcli.tasks.base import Table, Task
 
 
-@dataclass(frozen=True)
-class Classification:
-    """Softmax over the labels of a prepared data set (the paper's Eq. 1).
+def pair_examples(frame: pd.DataFrame, labels: Sequence[str], tokenizer: Any, max_length: int) -> Examples:
+    """Tokenise rows of a prepared split; `labels` are all label names, in the order of the model's outputs."""
+    texts = frame["text_a"].tolist(), frame["text_b"].tolist()
+    gold = _gold(frame, labels).tolist()
+    return tokenise(tokenizer, frame["id"].tolist(), *texts, gold, max_length=max_length)
 
-    Attributes:
-        labels: label names; a label's index is its place here.
+
+def label_probabilities(examples: Examples, labels: Sequence[str], logits: Tensor) -> Predictions:
+    """Predictions from logits in the order of `examples`, shape (num_examples, num_labels)."""
+    return Predictions(
+        ids=tuple(examples.ids),
+        labels=tuple(labels),
+        gold=examples.labels,
+        probabilities=np.asarray(torch.softmax(logits.double().cpu(), dim=-1).numpy(), dtype=np.float64),
+    )
+
+
+class Classification(Task):
+    """Softmax over the labels of a prepared data set.
+
+    Source: Wang et al. 2022, equation 1.
     """
 
-    labels: tuple[str, ...]
+    name = "classification"
+    loss = "cross-entropy"
+    dataset: PreparedDataset
 
-    def examples(self, frame: pd.DataFrame, tokenizer: Any, max_length: int) -> Examples:
-        """Tokenise a prepared split."""
-        return tokenise(
-            tokenizer,
-            frame["id"].tolist(),
-            frame["text_a"].tolist(),
-            frame["text_b"].tolist(),
-            self.gold(frame).tolist(),
-            max_length=max_length,
-        )
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.dataset.labels
 
-    def gold(self, frame: pd.DataFrame) -> NDArray[np.int64]:
-        """Label indices of a prepared split, shape (num_examples,)."""
-        index = {label: place for place, label in enumerate(self.labels)}
-        return np.array([index[label] for label in frame["label"]], dtype=np.int64)
+    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+        """Every split, tokenised.
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        Raises:
+            DataError: no train or dev split, or an empty split.
+        """
+        frames = self.dataset.splits
+        for split in ("train", "dev"):
+            if split not in frames:
+                raise DataError(f"the data set has no {split} split", file=self.dataset.folder, allowed=frames)
+        rows = {split: np.arange(len(frame)) for split, frame in frames.items()}
+        for split in frames:
+            if not len(rows[split]):
+                raise DataError(f"the {split} split is empty", file=self.dataset.folder)
+        rows["train"] = self.training_subset(len(frames["train"]))
+        store = open_store(shared, self.dataset, tokenizer, self.options.max_length)
+        return {split: self._tokenised(frames[split], split, rows[split], tokenizer, store) for split in frames}
+
+    def _tokenised(
+        self, frame: pd.DataFrame, split: str, rows: Rows, tokenizer: Any, store: TokenStore | None
+    ) -> Examples:
+        def make(chosen: Rows) -> Examples:
+            return pair_examples(frame.iloc[chosen], self.outputs, tokenizer, self.options.max_length)
+
+        if store is None:
+            return make(rows)
+        encoded, truncated = store.pairs(split, rows, len(frame), make)
+        ids, gold = tuple(frame["id"].iloc[rows].tolist()), _gold(frame.iloc[rows], self.outputs)
+        return Examples(ids, encoded, encoded.lengths, gold, truncated, padding_values(tokenizer))
+
+    def training_texts(self) -> list[tuple[str, ...]]:
+        """Both texts of each row of the training subset."""
+        frame = self.dataset.splits["train"]
+        frame = frame.iloc[self.training_subset(len(frame))]
+        return list(zip(frame["text_a"], frame["text_b"], strict=True))
+
+    @staticmethod
+    def losses(logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of each example: logits (batch, num_labels), labels (batch,) -> (batch,), in float32."""
         return cross_entropy(logits.float(), labels, reduction="none")
 
-    def predictions(self, examples: Examples, logits: Tensor) -> Predictions:
-        """Predictions from logits in the order of `examples`, shape (num_examples, num_labels)."""
-        return Predictions(
-            ids=tuple(examples.ids),
-            labels=self.labels,
-            gold=examples.labels,
-            probabilities=np.asarray(torch.softmax(logits.double().cpu(), dim=-1).numpy(), dtype=np.float64),
-        )
+    def evaluate(self, examples: Examples, logits: Tensor) -> dict[str, float]:
+        """Accuracy, macro averages and calibration."""
+        return classification_metrics(label_probabilities(examples, self.outputs, logits))
+
+    def evaluate_baseline(self, train: Examples, examples: Examples) -> dict[str, float | str]:
+        """Metrics of the most frequent label of the training subset."""
+        return majority_baseline(train.labels, examples.labels, self.outputs)
+
+    def predictions(self, examples: Examples, logits: Tensor) -> Table:
+        """Gold label, prediction and probabilities of each example."""
+        return prediction_rows(label_probabilities(examples, self.outputs, logits))
+
+    def card_facts(self) -> list[str]:
+        """The labels."""
+        return [f"Labels: {', '.join(self.outputs)}"]
+
+
+def _gold(frame: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Label indices of rows of a prepared split, shape (num_examples,)."""
+    index = {label: place for place, label in enumerate(labels)}
+    return np.array([index[label] for label in frame["label"]], dtype=np.int64)

@@ -13,7 +13,7 @@ from agcli.data import PreparedDataset, find_dataset, load_prepared
 from agcli.data.batching import Examples, Rows, nested_subset
 from agcli.errors import DataError, ModelError, UsageError, did_you_mean
 from agcli.models import ZOO, find_entry, load_tokenizer, locate
-from agcli.tasks import Classification
+from agcli.tasks.classification import pair_examples
 
 NLI = ("entailment", "neutral", "contradiction")
 """Labels where no data name any."""
@@ -136,15 +136,14 @@ class Prepared(Source):
         """A random subset of `size` pairs, tokenised and truncated at `length`."""
         size = len(self._train) if size is None else min(size, len(self._train))
         chosen = self._train.iloc[nested_subset(len(self._train), size, seed)]
-        task = Classification(self._labels)
         if encoder.tokenizer is not None:
-            return TimingExamples(task.examples(chosen, encoder.tokenizer, length), self._labels)
+            return TimingExamples(pair_examples(chosen, self._labels, encoder.tokenizer, length), self._labels)
         if not locate("minilm"):
             raise UsageError(
                 f"--random-weights: neither {encoder.name}'s tokenizer nor minilm's is here to count lengths with.",
                 hint="--shape mednli or multinli needs none, and nor does leaving --dataset out",
             )
-        lengths = task.examples(chosen, load_tokenizer("minilm", offline=True), length).lengths
+        lengths = pair_examples(chosen, self._labels, load_tokenizer("minilm", offline=True), length).lengths
         notes = (SYNTHETIC_IDS, f"lengths counted by minilm's tokenizer, as {encoder.name}'s is not here")
         return TimingExamples(synthetic(lengths, encoder, len(self._labels), seed), self._labels, notes)
 

@@ -85,7 +85,7 @@ def measure(groups: Sequence[Group], callback: TimingCallback | None = None) -> 
     callback = callback or TimingCallback()
     callback.planned(groups)
     rates: dict[str, float] = {}
-    with interruption.watched() as stop:
+    with interruption.stop_on_signals() as stop:
         for group in groups:
             yield _measure_group(group, rates, callback, stop)
 
@@ -96,7 +96,7 @@ def turns(methods: Sequence[T], rounds: int) -> list[list[T]]:
 
 
 def _measure_group(
-    group: Group, rates: dict[str, float], callback: TimingCallback, stop: interruption.Interruption
+    group: Group, rates: dict[str, float], callback: TimingCallback, stop: interruption.StopRequest
 ) -> GroupTimes:
     """All processes of a group are alive together; one at a time works."""
     measured = [MethodTimes(spec) for spec in group.methods]
@@ -155,7 +155,7 @@ def _add_block(method: MethodTimes, answer: object, callback: TimingCallback) ->
         callback.block(len(answer.times))
 
 
-def _measure_rate(precision: str, rates: dict[str, float], stop: interruption.Interruption) -> None:
+def _measure_rate(precision: str, rates: dict[str, float], stop: interruption.StopRequest) -> None:
     """Measure the machine once a precision; a failure leaves the share empty."""
     with closing(Child(serve_rate, precision, stop=stop)) as child:
         answer = child.answer()

@@ -18,7 +18,7 @@ from agcli.models import find_entry, load_model, random_model
 from agcli.models.config import entry_config
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
 from agcli.runs.device import make_accelerator, precision_of
-from agcli.tasks import Classification
+from agcli.tasks.classification import Classification
 from agcli.timing.stopwatch import DTYPES
 from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_guiding
@@ -118,7 +118,7 @@ def engine_method(spec: MethodSpec) -> Method:
     engine = Engine(
         model,
         seam,
-        Classification(spec.labels).losses,
+        Classification.losses,
         spec.workload.examples,
         make_guiding(guides, seam),
         spec.training,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import Implementation, Seam, attach, why_maps_are_kept
+from agcli.attention import Seam, attach, why_maps_are_kept
 from agcli.config import RunConfig, parse_indices
 from agcli.data import find_dataset
 from agcli.data.batching import Examples
@@ -20,11 +20,11 @@ from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides import Guide, text_forms
 from agcli.guides.registry import GUIDES
 from agcli.models import LoadedModel, load_model
-from agcli.options import GuideOptions, ModelOptions, flag
+from agcli.options import GuideOptions, ModelOptions, OutputOptions, flag
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
-from agcli.tasks.run_data import RunData, run_data
+from agcli.tasks.base import Task, make_task
 from agcli.training.engine import Engine, Guiding
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
@@ -38,28 +38,22 @@ class Plan:
     """What a run is going to do; `--dry-run` prints it.
 
     Attributes:
-        folder: the run folder.
         model: where the weights come from.
-        num_parameters: weights of the model.
-        num_layers: attention layers.
-        num_heads: heads a layer.
         labels: names of the outputs.
         examples: split -> examples used; of ranked documents each is a pair.
         truncated: split -> pairs cut to the maximum length.
         length: median and longest training pair in tokens.
-        steps_per_epoch: optimiser steps of an epoch.
-        total_steps: optimiser steps of the run.
         guides: text form of each guide.
         monitors: guides that are computed without gradient.
-        processes: that share each batch.
+        processes: number of processes that share each batch.
         precision: arithmetic that `auto` became.
-        device: where it runs.
         memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch, and
             without a GPU the process itself; a rough estimate from dimensions, not a measurement.
-        attention: how attention is had: our own function (`interface`), eager `maps`, or `none`.
-        notes: what loading did beside the plain.
+        attention: how received attention is captured: our own function (`interface`), eager `maps`, or `none`.
+        notes: what loading changed, and settings without effect.
     """
 
+    task: str
     folder: str
     model: str
     num_parameters: int
@@ -82,37 +76,37 @@ class Plan:
 
 
 class Assembly:
-    """The parts of one run, each made when it is first asked for."""
+    """The parts of one run, each made on first use."""
 
     def __init__(self, config: RunConfig, folder: RunFolder, tokenised: Path | None = None) -> None:
         self.config, self.folder, self.tokenised = config, folder, tokenised
 
     @cached_property
-    def data(self) -> RunData:
-        """The prepared data; a run that goes on from elsewhere finds them where they lay when it began."""
+    def task(self) -> Task:
+        """The task with its prepared data; a run that is resumed elsewhere finds them where they lay when it began."""
+        config = self.config
         began_with = Path(self.folder.environment.get("data", {}).get("folder", ""))
         try:
-            folder = find_dataset(self.config.data.dataset, Path.cwd())
+            folder = find_dataset(config.data.dataset, Path.cwd())
         except DataError:
             if not began_with.is_absolute() or not began_with.is_dir():
                 raise
             folder = began_with
-        data = run_data(load_dataset(folder), self.config.data, self.config.ranking, self.config.subset_seed)
-        data.metric(self.config.training.metric)  # one that this kind of data does not have is refused here
-        return data
+        task = make_task(load_dataset(folder), config.data, config.ranking, config.subset_seed)
+        task.choose_metric(config.training.metric)  # one of another task is refused here
+        return task
 
     @property
     def metric(self) -> str:
         """The dev metric that chooses the best epoch."""
-        return self.data.metric(self.config.training.metric)
+        return self.task.choose_metric(self.config.training.metric)
 
     @cached_property
     def loaded(self) -> LoadedModel:
         """The encoder; its new output layer is drawn from the run's seed."""
         options = self.config.model
-        labels = self.data.task.labels
         set_seed(self.config.training.seed)
-        loaded = load_model(options.model, labels=labels, offline=options.offline, dropout=options.dropout)
+        loaded = load_model(options.model, labels=self.task.outputs, offline=options.offline, dropout=options.dropout)
         limit = loaded.tokenizer.model_max_length
         if self.config.data.max_length > limit:
             raise UsageError(f"--max-length {self.config.data.max_length}: {loaded.name} reads at most {limit} tokens.")
@@ -121,22 +115,19 @@ class Assembly:
     @cached_property
     def accelerator(self) -> Accelerator:
         """Device and precision."""
-        return make_accelerator(self.config.training.precision, **self._tracking())
+        return make_accelerator(self.config.training.precision, **_tracker(self.config.output, self.folder.path))
 
     @cached_property
     def seam(self) -> Seam:
         """How received attention comes out of the encoder."""
         guides = self.config.guides
-        return attach(self.loaded.model, self._attention, required=guides.captures, device=self.accelerator.device)
-
-    @property
-    def _attention(self) -> Implementation:
-        return cast(Implementation, self.config.model.attention)
+        implementation = self.config.model.attention
+        return attach(self.loaded.model, implementation, required=guides.captures, device=self.accelerator.device)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
-        """Split -> tokenised examples; the training split is limited as asked."""
-        return self.data.examples(self.loaded.tokenizer, self.tokenised)
+        """Split -> tokenised examples; of the training split the chosen subset."""
+        return self.task.examples(self.loaded.tokenizer, self.tokenised)
 
     @cached_property
     def engine(self) -> Engine:
@@ -149,37 +140,28 @@ class Assembly:
         return Engine(
             self.loaded.model,
             self.seam,
-            self.data.task.losses,
+            self.task.losses,
             self.examples["train"],
             guiding,
             config.training,
             config.data_seed,
             accelerator,
             compile=config.model.compile,
-            ids_shown=not self.data.dataset.credentialed,
+            ids_shown=not self.task.dataset.credentialed,
         )
-
-    def _tracking(self) -> dict[str, Any]:
-        tracker = self.config.output.track
-        if tracker is None:
-            return {}
-        from accelerate.tracking import get_available_trackers
-
-        if tracker not in [str(each.value) for each in get_available_trackers()]:
-            raise MissingExtraError(tracker, tracker, f"--track {tracker}")
-        return {"log_with": tracker, "project_dir": str(self.folder.path)}
 
     @cached_property
     def plan(self) -> Plan:
         """What this run is going to do."""
         engine, lengths = self.engine, self.engine.lengths
         return Plan(
+            task=self.task.name,
             folder=str(self.folder.path),
             model=self.loaded.source,
             num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
             num_layers=self.seam.num_layers,
             num_heads=self.seam.num_heads,
-            labels=self.data.task.labels,
+            labels=self.task.outputs,
             examples={split: len(examples) for split, examples in self.examples.items()},
             truncated={split: int(examples.truncated.sum()) for split, examples in self.examples.items()},
             length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
@@ -192,7 +174,7 @@ class Assembly:
             device=engine.device.type,
             memory_estimate_bytes=self._memory_estimate(),
             attention=self.seam.kind,
-            notes=self.loaded.notes + self.data.notes + self._attention_notes() + ignored_settings(),
+            notes=self.loaded.notes + self.task.notes + self._attention_notes() + ignored_settings(),
         )
 
     def _attention_notes(self) -> tuple[str, ...]:
@@ -200,7 +182,7 @@ class Assembly:
             return (AFTER_DROPOUT,)
         notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
         why = self._why_maps_are_kept()
-        if why is not None and self._attention == "auto" and self.accelerator.device.type != "cpu":
+        if why is not None and self.config.model.attention == "auto" and self.accelerator.device.type != "cpu":
             notes += (f"attention keeps its maps, which takes memory: {why}",)
         return notes
 
@@ -209,7 +191,7 @@ class Assembly:
         config = self.loaded.model.config
         head_dim = int(config.hidden_size) // int(config.num_attention_heads)
         query = torch.empty((1, 1, int(self.engine.lengths.max()), head_dim), device=self.accelerator.device)
-        return why_maps_are_kept(self._attention, query, self.engine.guiding.capture)
+        return why_maps_are_kept(self.config.model.attention, query, self.engine.guiding.capture)
 
     def _memory_estimate(self) -> int:
         """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
@@ -253,10 +235,7 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
     """
     released = options.guide_mode == "released"
     subset: dict[str, Any] = {}
-    for name, count, field in (
-        ("guide_layers", seam.num_layers, "layers"),
-        ("guide_heads", seam.num_heads, "heads"),
-    ):
+    for name, count, field in (("guide_layers", seam.num_layers, "layers"), ("guide_heads", seam.num_heads, "heads")):
         indices = parse_indices(getattr(options, name))
         if indices is not None and indices[-1] >= count:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
@@ -275,3 +254,36 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
         monitors=tuple(make(name, 0.0) for name in options.monitored if not options.weights[name]),
         mode="released" if released else "received",
     )
+
+
+def _tracker(options: OutputOptions, folder: Path) -> dict[str, Any]:
+    """What Accelerate needs to know of a tracker, if there is one.
+
+    Raises:
+        MissingExtraError: its package is not installed.
+    """
+    tracker = options.track
+    if tracker is None:
+        return {}
+    from accelerate.tracking import get_available_trackers
+
+    if tracker not in [str(each.value) for each in get_available_trackers()]:
+        raise MissingExtraError(tracker, tracker, f"--track {tracker}")
+    return {"log_with": tracker, "project_dir": str(folder)}
+
+
+def tracker_settings(options: OutputOptions, run: str) -> tuple[str, dict[str, Any]]:
+    """The project that Accelerate hands to a tracker, and the tracker's further settings.
+
+    Args:
+        options: with a tracker.
+        run: name of the run folder.
+    """
+    name, group = options.track_name or run, options.track_group
+    match options.track:
+        case "tensorboard":  # the project is its folder in the run folder; it tells runs apart by their paths
+            return "tracking", {}
+        case "mlflow":
+            return options.track_project, {"run_name": name, **({"tags": {"group": group}} if group else {})}
+        case _:  # wandb.init and trackio.init
+            return options.track_project, {"name": name, **({"group": group} if group else {})}

@@ -10,7 +10,6 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,6 @@ from agcli.training.engine import Engine, Position
 MANIFEST = "manifest.json"
 KEPT = 2
 """Newest checkpoints that stay, beside the best."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """The newest valid checkpoint, if any, and what was wrong with newer ones."""
-
-    folder: Path | None
-    damaged: tuple[str, ...]
 
 
 def write_sealed(target: Path, write: Callable[[Path], None]) -> None:
@@ -51,8 +42,8 @@ def write_sealed(target: Path, write: Callable[[Path], None]) -> None:
     write_folder(target, write_and_seal, "earlier checkpoints are intact; free some space and go on with --resume")
 
 
-def fault(folder: Path) -> str | None:
-    """What is wrong with a sealed folder, or None if every file is as it was written."""
+def damage(folder: Path) -> str | None:
+    """The damage to a sealed folder, or None if every file is as it was written."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for name, expected in manifest.items():
@@ -70,21 +61,21 @@ def name_of(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def newest(root: Path) -> Found:
-    """The newest checkpoint under `root` whose hashes all hold, and those of the best epoch that it needs."""
+def newest(root: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint under `root` that is intact, as is that of its best epoch, and the damage to newer ones."""
     damaged: list[str] = []
     for folder in sorted(root.glob("step-*"), reverse=True):
-        problem = fault(folder) or _fault_of_best(folder)
+        problem = damage(folder) or _damage_to_best(folder)
         if problem is None:
-            return Found(folder, tuple(damaged))
+            return folder, damaged
         damaged.append(f"{folder.name}: {problem}")
-    return Found(None, tuple(damaged))
+    return None, damaged
 
 
-def _fault_of_best(folder: Path) -> str | None:
-    """What is wrong with the best epoch's checkpoint; a run cannot end rightly without it."""
+def _damage_to_best(folder: Path) -> str | None:
+    """Damage to the best epoch's checkpoint, from which the run ends."""
     best = json.loads((folder / "state.json").read_text(encoding="utf-8"))["best"]
-    problem = fault(folder.parent / best) if best else None
+    problem = damage(folder.parent / best) if best else None
     return f"in the best epoch's {best}, {problem}" if problem else None
 
 
@@ -103,17 +94,16 @@ def _prune(newest: Path, best: str | None) -> None:
 def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None) -> Path:
     """Save an engine's full state as `root/step-…`, and remove the checkpoints that are needed no more.
 
-    Of several processes all call this: each has a random state of its own. The first one writes.
+    Full state: weights, optimiser, schedule, position, torch's random state of each process, and the first process's
+    of Python and NumPy. All processes call this, as each has a random state of its own; the first one writes.
 
     Args:
         root: the run's `checkpoints` folder.
-        engine: whose weights, optimiser, schedule and position to save, with torch's random state of each process
-            and the first one's of Python and NumPy.
+        engine: whose state to save.
         progress: what else the run must know to go on; JSON.
         best: name of the best epoch's checkpoint, perhaps this one.
     """
     folder = root / name_of(engine.position.step)
-
     random_states = engine.team.gathered(_torch_random(engine.device))
     if engine.team.rank > 0:
         return folder
@@ -122,9 +112,9 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
         save_model(engine.bare_model, str(aside / "model.safetensors"))
         tensors, values = _split(engine.optimizer.state_dict())
         save_file(tensors, aside / "optimizer.safetensors")
-        by_process = {
-            f"{rank}.{name}": state for rank, found in enumerate(random_states) for name, state in found.items()
-        }
+        by_process: dict[str, torch.Tensor] = {}
+        for rank, states in enumerate(random_states):
+            by_process |= {f"{rank}.{name}": state for name, state in states.items()}
         save_file(by_process, aside / "random.safetensors")
         state = {
             "position": vars(engine.position),
@@ -143,7 +133,7 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
 
 
 def load(folder: Path, engine: Engine) -> dict[str, Any]:
-    """Put an engine back where `save` found it; returns `progress`."""
+    """Restore the state that `save` wrote; returns `progress`."""
     state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     load_model(engine.bare_model, str(folder / "model.safetensors"))
     engine.optimizer.load_state_dict(_join(load_file(folder / "optimizer.safetensors"), state["optimizer"]))
@@ -166,7 +156,7 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
     Raises:
         RunError: the checkpoint is damaged.
     """
-    problem = fault(folder)
+    problem = damage(folder)
     if problem is not None:
         raise RunError(
             f"checkpoint {folder.name}: {problem}.", hint="run the command again with --resume: it takes a sound one"

@@ -124,7 +124,7 @@ class Engine:
             )
         self.step_size = self.batch_size * options.accumulate
         self.steps_per_epoch = math.ceil(len(examples) / self.step_size)
-        self.total_steps = self.steps_per_epoch * options.epochs
+        self.total_steps = options.max_steps or self.steps_per_epoch * options.epochs
         self.position = Position()
         # Rows of tensor cores are 8 wide; a compiled model is compiled anew for each length it meets.
         self.multiple = multiple or (32 if compile else 8 if self.device.type == "cuda" else 1)
@@ -155,8 +155,13 @@ class Engine:
         """The model without the accelerator's wrapping."""
         return self.accelerator.unwrap_model(self.model)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, and the last epoch, perhaps a part of one, is closed."""
+        return self.position.step >= self.total_steps and self.position.step_in_epoch == 0
+
     def train_epoch(self) -> Iterator[StepReport]:
-        """Train from the present position to the end of its epoch, one report a step.
+        """Train from the present position to the end of its epoch, or of `max_steps`, one report a step.
 
         Raises:
             RunError: a loss or gradient is not finite; the weights stay as they were before that step. On a GPU it is
@@ -164,9 +169,10 @@ class Engine:
         """
         epoch = self.position.epoch
         order = epoch_order(self.lengths, self.step_size, self.data_seed, epoch, self.examples.list_size)
+        left = None if self.options.max_steps is None else self.options.max_steps - self.position.step
         self.model.train()
         started = perf_counter()
-        for rows in order[self.position.step_in_epoch :]:
+        for rows in order[self.position.step_in_epoch :][:left]:
             yield self._step(rows, started)
             started = perf_counter()  # what the driver did meanwhile, such as saving, is not the step's time
         self.position.epoch, self.position.step_in_epoch = epoch + 1, 0

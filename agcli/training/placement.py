@@ -1,21 +1,24 @@
-"""Where a run goes: its folder's name, and what an earlier run there means. No torch."""
+"""Where a run goes: its folder's name, what an earlier run there means, and whether it can be resumed. No torch."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agcli.config import RunConfig, make_config
-from agcli.errors import UsageError
+from agcli.errors import DataError, UsageError
 from agcli.guides.registry import weights_text
 from agcli.options import OPTIONS, flag
 from agcli.runs.folder import RunFolder
 from agcli.runs.home import expanded
+
+if TYPE_CHECKING:
+    from agcli.tasks.base import Dataset
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,7 @@ class Placement:
     """The folder chosen for a run.
 
     Attributes:
-        path: the folder.
-        finished: the run asked for is there already, finished; nothing is left to do.
+        finished: the run is there already, finished; nothing is left to do.
         messages: what the user should know of the choice.
     """
 
@@ -49,18 +51,18 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
     if folder.state is None:
         if folder.path.exists() and not _is_free(folder.path):
             raise UsageError(f"--output {folder.path} exists and is no run folder; it is left alone.")
-        return _fresh(folder.path, resume)
+        return _new(folder.path, resume)
     if overwrite:
         return Placement(folder.path)
     if not resume:
         raise UsageError(
-            f"--output {folder.path} holds a run that is {_in_words(folder)}.",
+            f"--output {folder.path} holds a run that is {_state_in_words(folder)}.",
             hint="--overwrite replaces it"
             + ("" if folder.state == "finished" else ", --resume goes on with it")
             + ", another --output leaves it alone",
         )
-    _same_settings(folder, config)
-    return Placement(folder.path, finished=folder.state == "finished", messages=_already(folder))
+    _check_same_settings(folder, config)
+    return _resumed(folder)
 
 
 def _is_free(path: Path) -> bool:
@@ -75,14 +77,12 @@ def _by_name(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
         if folder.state is None:
             if path.exists():
                 continue
-            return Placement(path, messages=messages) if messages else _fresh(path, resume)
-        same = _difference(folder, config) == []
-        if resume and same:
-            return Placement(path, finished=folder.state == "finished", messages=_already(folder))
-        if overwrite and same:
-            return Placement(path)
+            return Placement(path, messages=messages) if messages else _new(path, resume)
+        same = not _differences(folder, config)
+        if same and (resume or overwrite):
+            return _resumed(folder) if resume else Placement(path)
         if not resume:
-            messages = (f"{path} holds a run that is {_in_words(folder)}; this one gets a folder of its own.",)
+            messages = (f"{path} holds a run that is {_state_in_words(folder)}; this one gets a folder of its own.",)
     raise AssertionError("unreachable: names do not end")
 
 
@@ -91,12 +91,9 @@ def _names(config: RunConfig) -> Iterator[Path]:
 
     Folders of version 0.1.0, which end in `-2`, `-3`, ..., are looked at as well.
     """
-    options = config.guides
-    guides = weights_text(options.weights)
-    dataset, model = (
-        Path(config.data.dataset).name or Path(config.data.dataset).resolve().name,
-        config.model.model.rstrip("/").rpartition("/")[2],
-    )
+    guides = weights_text(config.guides.weights)
+    dataset = Path(config.data.dataset).name or Path(config.data.dataset).resolve().name
+    model = config.model.model.rstrip("/").rpartition("/")[2]
     name = "-".join([dataset, model, *(guides or ["unguided"]), f"seed={config.training.seed}"])
     yield Path("runs") / name
     for number in count(2):
@@ -105,19 +102,22 @@ def _names(config: RunConfig) -> Iterator[Path]:
         yield Path("runs") / f"{name}-run={number}"
 
 
-def _fresh(path: Path, resume: bool) -> Placement:
+def _new(path: Path, resume: bool) -> Placement:
     return Placement(path, messages=(f"nothing to resume in {path}: starting a new run.",) if resume else ())
 
 
-def _already(folder: RunFolder) -> tuple[str, ...]:
-    return (f"{folder.path} is finished already; these are its results.",) if folder.state == "finished" else ()
+def _resumed(folder: RunFolder) -> Placement:
+    if folder.state != "finished":
+        return Placement(folder.path)
+    message = f"{folder.path} is finished already; these are its results."
+    return Placement(folder.path, finished=True, messages=(message,))
 
 
-def _in_words(folder: RunFolder) -> str:
+def _state_in_words(folder: RunFolder) -> str:
     return "unfinished (still running, or killed)" if folder.state == "running" else str(folder.state)
 
 
-def _difference(folder: RunFolder, config: RunConfig) -> list[str]:
+def _differences(folder: RunFolder, config: RunConfig) -> list[str]:
     """The result-shaping options in which an earlier run's settings differ."""
     if not (folder.path / "config.json").is_file():
         return ["they were never written (it was killed at its start)"]
@@ -129,11 +129,11 @@ def _difference(folder: RunFolder, config: RunConfig) -> list[str]:
     ]
 
 
-def _same_settings(folder: RunFolder, config: RunConfig) -> None:
-    difference = _difference(folder, config)
-    if difference:
+def _check_same_settings(folder: RunFolder, config: RunConfig) -> None:
+    differences = _differences(folder, config)
+    if differences:
         raise UsageError(
-            f"--resume: the run in {folder.path} has other settings: {'; '.join(difference)}.",
+            f"--resume: the run in {folder.path} has other settings: {'; '.join(differences)}.",
             hint=f"ag finetune --output {shlex.quote(str(folder.path))} --resume "
             "(its own settings are read from the folder)",
         )
@@ -154,7 +154,42 @@ def config_of_unfinished(output: Any, resume: bool) -> Path | None:
     """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated."""
     if not resume or output is None:
         return None
-    with suppress(UsageError):  # `~nobody`, of which the check of all options tells
+    with suppress(UsageError):  # `~nobody`: the check of all options reports it
         path = expanded(output) / "config.json"
         return path if path.is_file() else None
     return None
+
+
+def check_same_data(environment: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse to go on with other data than those of the `environment.json` that the run began with.
+
+    Raises:
+        DataError: they differ.
+    """
+    if environment.get("data", {}).get("digest") not in (None, dataset.digest):
+        hint = "bring them back as they were, or start anew with --overwrite"
+        raise DataError("not the data that the run began with", file=dataset.folder, hint=hint)
+
+
+def check_same_arithmetic(environment: Mapping[str, Any], plan: Mapping[str, Any], threads: int) -> str:
+    """Compare a plan with the one that the run began with: `auto` can mean other numbers on another machine.
+
+    Returns:
+        A warning where the last bits may differ; empty where nothing does.
+
+    Raises:
+        UsageError: more than that differs.
+    """
+    before = environment.get("plan", {})
+    for name in ("processes", "precision", "device", "attention"):
+        if before.get(name) not in (None, plan[name]):
+            raise UsageError(
+                f"--resume: the run began with {name} {before[name]}; here it would go on with {plan[name]}.",
+                hint="go on where it began, or start anew with --overwrite",
+            )
+    if environment.get("torch_threads") in (None, threads):
+        return ""
+    return (
+        f"the run began with {environment['torch_threads']} threads and goes on with {threads}: sums may differ in "
+        "their last bits (OMP_NUM_THREADS sets the number)."
+    )

@@ -17,7 +17,7 @@ from agcli.errors import DataError
 from agcli.measures.classification import Predictions
 from agcli.models import load_model
 from agcli.runs.folder import open_run
-from agcli.tasks import Classification
+from agcli.tasks.classification import label_probabilities, pair_examples
 
 
 def predict_logits(
@@ -73,8 +73,7 @@ def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool)
         )
     labels = data.labels if len(data.labels) == len(trained) else tuple(trained)
     loaded = load_model(str(folder.model), labels=labels, offline=offline)
-    task = Classification(labels)
-    examples = task.examples(frame, loaded.tokenizer, int(folder.config["max_length"]))
+    examples = pair_examples(frame, labels, loaded.tokenizer, int(folder.config["max_length"]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     logits = predict_logits(loaded.model.to(device), examples, batch_size, device)
-    return task.predictions(examples, logits)
+    return label_probabilities(examples, labels, logits)

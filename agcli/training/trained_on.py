@@ -1,4 +1,4 @@
-"""What a run was trained on, kept as hashes of its texts: whether the data that it is judged on hold some of them.
+"""What a run was trained on, kept as hashes of its texts, so that an evaluation on the same texts can be noticed.
 
 trained_on.npy  one number of 8 bytes for each text or pair of texts, sorted; no text, and none can be read off it
 """
@@ -21,15 +21,17 @@ from agcli.errors import DataError, unreadable
 from agcli.options import DataOptions, RankingOptions
 from agcli.runs.atomic import write_bytes
 from agcli.runs.folder import RunFolder
-from agcli.tasks.run_data import Texts, run_data
+from agcli.tasks.base import make_task
 
 FILE = "trained_on.npy"
 Hashes = NDArray[np.uint64]
+Texts = tuple[str, ...]
+"""The text or the pair of texts of a row."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of the rows that a run is judged on are among those that it was trained on."""
+    """How many of the rows that a run is evaluated on are among those that it was trained on."""
 
     shared: int
     of: int
@@ -37,10 +39,6 @@ class Overlap:
 
 def write_trained_on(folder: RunFolder, rows: Iterable[Texts]) -> None:
     """Record the training rows of a run.
-
-    Args:
-        folder: of the run.
-        rows: the text or the pair of texts of each row that is trained on.
 
     Raises:
         RunError: the disk refuses.
@@ -67,21 +65,22 @@ def training_overlap(folder: RunFolder, rows: Iterable[Texts]) -> Overlap | None
 def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> list[Overlap | None]:
     """`training_overlap` of several runs with the same rows, which are hashed once."""
     hashes = _hashes(rows)
-    known = map(_known, folders)
-    return [None if each is None else Overlap(int(np.isin(hashes, each).sum()), len(hashes)) for each in known]
+    overlaps: list[Overlap | None] = []
+    for folder in folders:
+        file = folder.path / FILE
+        known = _recorded(file) if file.is_file() else _from_data_set(folder)
+        overlaps.append(None if known is None else Overlap(int(np.isin(hashes, known).sum()), len(hashes)))
+    return overlaps
 
 
 def overlap_warning(overlap: Overlap | None, run: str, rows: str, strict: bool = False) -> str:
-    """What to say of rows that a run was trained on.
+    """A warning of rows that a run was trained on; empty where no row is shared.
 
     Args:
         overlap: as of `training_overlap`.
         run: the run's name.
-        rows: what the rows are, in words.
+        rows: the rows in words.
         strict: whether such rows, or not knowing of them, are an error.
-
-    Returns:
-        A warning; empty where no row is shared.
 
     Raises:
         DataError: where there would be a warning, and `strict`.
@@ -103,11 +102,6 @@ def _hashes(rows: Iterable[Texts]) -> Hashes:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def _known(folder: RunFolder) -> Hashes | None:
-    file = folder.path / FILE
-    return _recorded(file) if file.is_file() else _from_data_set(folder)
-
-
 def _recorded(file: Path) -> Hashes:
     try:
         known = np.load(file, allow_pickle=False)
@@ -125,7 +119,7 @@ def _recorded(file: Path) -> Hashes:
 
 
 def _from_data_set(folder: RunFolder) -> Hashes | None:
-    """What the run was trained on, from its data set; None where that is not what it was."""
+    """What a run of an earlier version was trained on, from its data set; None where that is not what it was."""
     recorded = folder.environment.get("data", {})
     try:
         dataset = load_dataset(Path(recorded["folder"]))
@@ -136,7 +130,7 @@ def _from_data_set(folder: RunFolder) -> Hashes | None:
     options: dict[str, Any] = folder.config
     data, ranking = DataOptions(**_of(DataOptions, options)), RankingOptions(**_of(RankingOptions, options))
     seed = options["seed"] if data.subset_seed is None else data.subset_seed
-    return _hashes(run_data(dataset, data, ranking, seed).training_texts())
+    return _hashes(make_task(dataset, data, ranking, seed).training_texts())
 
 
 def _of(section: type[DataOptions | RankingOptions], options: dict[str, Any]) -> dict[str, Any]:

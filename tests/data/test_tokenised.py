@@ -59,7 +59,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Forbid:
 
     def now() -> None:
         monkeypatch.setattr("agcli.tasks.classification.tokenise", fail)
-        monkeypatch.setattr("agcli.tasks.run_data.text_tokens", fail)
+        monkeypatch.setattr("agcli.tasks.ranking.text_tokens", fail)
 
     return now
 

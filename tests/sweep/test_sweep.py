@@ -26,7 +26,7 @@ from agcli.sweep.sweep import Sweep, run_sweep
 Make = Callable[..., Grid]
 
 
-def here(jobs: list[CellJob], stop: interruption.Interruption) -> Iterator[Outcome]:
+def here(jobs: list[CellJob], stop: interruption.StopRequest) -> Iterator[Outcome]:
     """Cells one after another, in this process."""
     yield from map(run_cell, jobs)
 
@@ -147,7 +147,7 @@ def test_a_failed_cell_is_listed_and_stops_no_other(grid: Make, tmp_path: Path) 
 def test_a_worker_that_dies_takes_one_cell_along(grid: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[CellJob] = []
 
-    def spy(found: list[CellJob], stop: interruption.Interruption) -> Iterator[Outcome]:
+    def spy(found: list[CellJob], stop: interruption.StopRequest) -> Iterator[Outcome]:
         jobs.extend(found)
         yield from run_local(found, 1, stop, on_start=partial(_kill_child_of, found[0]))
 

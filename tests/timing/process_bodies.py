@@ -8,7 +8,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from agcli.runs.signals import watched
+from agcli.runs.signals import stop_on_signals
 
 
 def echo(pipe: Connection, threads: int, greeting: str) -> None:
@@ -32,7 +32,7 @@ def hang(pipe: Connection, threads: int) -> None:
 
 def save_slowly(pipe: Connection, threads: int, state: Path) -> None:
     """Body of a process that is asked to stop, and takes its time to save its state."""
-    with watched() as stop:
+    with stop_on_signals() as stop:
         pipe.send("here")
         while stop.signal is None:
             time.sleep(0.01)

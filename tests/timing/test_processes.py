@@ -14,7 +14,7 @@ from process_bodies import echo, fall, hang, save_slowly
 from agcli.errors import InterruptedRunError
 from agcli.runs import processes
 from agcli.runs.processes import Child, Failure
-from agcli.runs.signals import Interruption
+from agcli.runs.signals import StopRequest
 from agcli.timing.plan import TimingRequest
 
 Make = Callable[..., TimingRequest]
@@ -24,7 +24,7 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
     """One test for three processes that start together, as each takes its time."""
     for name in ("_FAREWELL_SECONDS", "_SAVING_SECONDS"):
         monkeypatch.setattr(processes, name, 0.3)
-    stop = Interruption()
+    stop = StopRequest()
     echoing, falling, hanging = Child(echo, "hello", stop=stop), Child(fall, stop=stop), Child(hang, stop=stop)
     try:
         assert echoing.answer() == ("hello", torch.get_num_threads())
@@ -48,7 +48,7 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
 def test_one_that_is_told_to_end_twice_saves_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`timeout` sends SIGTERM to all processes of a group, and the parent sends it to its children once more."""
     monkeypatch.setattr(processes, "_FAREWELL_SECONDS", 0.1)
-    stop = Interruption()
+    stop = StopRequest()
     child = Child(save_slowly, tmp_path / "state", stop=stop)
     assert child.answer() == "here"
     stop.signal = signal.SIGTERM

@@ -11,7 +11,7 @@ from made_up_times import blocks
 
 from agcli.errors import AgError, RunError, UsageError
 from agcli.runs.processes import Failure, failure_of
-from agcli.runs.signals import Interruption
+from agcli.runs.signals import StopRequest
 from agcli.timing import measure as measure_module
 from agcli.timing.measure import TimingCallback, measure, turns
 from agcli.timing.methods import MethodSpec
@@ -30,7 +30,7 @@ class FakeChild:
     failures: ClassVar[dict[tuple[str, int], Failure]] = {}
     """(method, number of its question, 0 being its start) -> what it answers instead."""
 
-    def __init__(self, body: object, given: MethodSpec | str, stop: Interruption) -> None:
+    def __init__(self, body: object, given: MethodSpec | str, stop: StopRequest) -> None:
         self.name = given if isinstance(given, str) else given.name
         self.is_rate = isinstance(given, str)
         self.questions = 0
@@ -96,11 +96,11 @@ def test_an_method_that_drops_out_leaves_the_others_going(request_for: Make, fak
     fake.failures["mdg", at] = Failure("out of memory")
     told = []
 
-    class Watch(TimingCallback):
+    class Callback(TimingCallback):
         def failed(self, method: str, reason: str) -> None:
             told.append((method, reason))
 
-    (times,) = measure(plan_groups(request_for(variants=("none", "mdg", "both"))), Watch())
+    (times,) = measure(plan_groups(request_for(variants=("none", "mdg", "both"))), Callback())
     assert told == [("mdg", "out of memory")]
     assert [method.failure for method in times.methods] == [None, "out of memory", None]
     assert [len(method.blocks) for method in times.methods] == [3, 0, 3]

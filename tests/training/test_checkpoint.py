@@ -41,7 +41,7 @@ def names(folder: Path) -> list[str]:
 def test_a_folder_is_sealed_with_the_hash_of_each_file(tmp_path: Path) -> None:
     checkpoint.write_sealed(tmp_path / "x", fill())
     assert names(tmp_path) == ["x/a.txt", "x/b/c.bin", "x/manifest.json"]
-    assert checkpoint.fault(tmp_path / "x") is None
+    assert checkpoint.damage(tmp_path / "x") is None
     manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
     assert manifest["a.txt"] == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"  # of "new"
 
@@ -64,7 +64,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
     with pytest.raises(RunError if isinstance(error, OSError) else RuntimeError):
         checkpoint.write_sealed(tmp_path / "x", write)
     assert listed(tmp_path) == ["x"]
-    assert checkpoint.fault(tmp_path / "x") is None
+    assert checkpoint.damage(tmp_path / "x") is None
     assert (tmp_path / "x" / "a.txt").read_text() == "old"
 
 
@@ -96,7 +96,7 @@ def test_damage_is_found_and_named(tmp_path: Path, damage: str) -> None:
     checkpoint.write_sealed(tmp_path / "x", fill())
     inflict, told = DAMAGE[damage]
     inflict(tmp_path / "x")
-    assert told in str(checkpoint.fault(tmp_path / "x"))
+    assert told in str(checkpoint.damage(tmp_path / "x"))
 
 
 KILLED = """
@@ -142,7 +142,7 @@ def test_a_kill_anywhere_inside_a_save_leaves_a_whole_folder_or_none(tmp_path: P
     for call in range(1, last + 1):
         target = tmp_path / str(call) / "x"
         if target.exists():
-            assert checkpoint.fault(target) is None
+            assert checkpoint.damage(target) is None
             found.append("".join((target / name).read_text() for name in "abc"))
         else:
             found.append("none")
@@ -215,14 +215,14 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path: Path, engine: Engine) ->
 
 
 def test_the_newest_sound_checkpoint_is_found_and_the_damaged_are_named(tmp_path: Path, engine: Engine) -> None:
-    assert checkpoint.newest(tmp_path / "nothing") == checkpoint.Found(None, ())
+    assert checkpoint.newest(tmp_path / "nothing") == (None, [])
     steps(engine, 1)
     saved(tmp_path, engine, [2, 4])
-    assert checkpoint.newest(tmp_path).folder == tmp_path / "step-00000004"
+    assert checkpoint.newest(tmp_path)[0] == tmp_path / "step-00000004"
     flip(tmp_path / "step-00000004" / "optimizer.safetensors")
-    found = checkpoint.newest(tmp_path)
-    assert found.folder == tmp_path / "step-00000002"
-    assert found.damaged == ("step-00000004: optimizer.safetensors is damaged (its SHA-256 differs)",)
+    newest, damaged = checkpoint.newest(tmp_path)
+    assert newest == tmp_path / "step-00000002"
+    assert damaged == ["step-00000004: optimizer.safetensors is damaged (its SHA-256 differs)"]
     # The damaged one must not count as one of the two that are kept.
     assert saved(tmp_path, engine, [3]) == ["step-00000002", "step-00000003"]
 
@@ -231,9 +231,9 @@ def test_a_checkpoint_whose_best_epoch_is_damaged_is_not_used(tmp_path: Path, en
     steps(engine, 1)
     saved(tmp_path, engine, [2, 4, 6], checkpoint.name_of(2))
     flip(tmp_path / "step-00000002" / "model.safetensors")
-    found = checkpoint.newest(tmp_path)
-    assert found.folder is None
-    assert found.damaged[0].startswith("step-00000006: in the best epoch's step-00000002, model.safetensors is damaged")
+    newest, damaged = checkpoint.newest(tmp_path)
+    assert newest is None
+    assert damaged[0].startswith("step-00000006: in the best epoch's step-00000002, model.safetensors is damaged")
     with pytest.raises(RunError, match=r"checkpoint step-00000002: model\.safetensors is damaged"):
         checkpoint.load_weights(tmp_path / "step-00000002", engine.bare_model)
 
@@ -267,7 +267,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(small_disk: Path, engine: Engin
         saved(small_disk, engine, [4])
     assert "--resume" in str(caught.value.hint)
     assert listed(small_disk) == ["ballast", "step-00000002"]
-    assert checkpoint.newest(small_disk) == checkpoint.Found(small_disk / "step-00000002", ())
+    assert checkpoint.newest(small_disk) == (small_disk / "step-00000002", [])
 
 
 def test_a_full_disk_under_safetensors_is_an_error_of_ours(

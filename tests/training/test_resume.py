@@ -210,7 +210,7 @@ def test_interrupted_runs_save_their_state_and_go_on(whole: Runs, broken: Runs, 
     assert f"interrupted by {signal.Signals(number).name} after step {step} of 18" in ended.said
     assert f"ag finetune --output {broken.folder} --resume" in ended.said
     assert broken.run.state == "interrupted"
-    assert checkpoint.newest(broken.run.checkpoints).folder == broken.run.checkpoints / checkpoint.name_of(step)
+    assert checkpoint.newest(broken.run.checkpoints)[0] == broken.run.checkpoints / checkpoint.name_of(step)
     ended = broken.resume()
     assert ended.code == 0, ended.said
     assert differing(whole, broken) == []
@@ -228,7 +228,7 @@ def test_sigterm_that_arrives_again_while_the_state_is_saved_breaks_nothing_off(
     assert ended.code == 130
     assert "Traceback" not in ended.said
     assert broken.run.read_json("status.json")["reason"].startswith("interrupted by SIGTERM after step 5 of 18")
-    assert checkpoint.newest(broken.run.checkpoints).folder == broken.run.checkpoints / checkpoint.name_of(5)
+    assert checkpoint.newest(broken.run.checkpoints)[0] == broken.run.checkpoints / checkpoint.name_of(5)
     assert broken.resume().code == 0
     assert differing(whole, broken) == []
 
@@ -265,7 +265,7 @@ def test_a_second_signal_stops_at_once(whole: Runs, broken: Runs) -> None:
     ended = broken.ag(before=at_call(6, twice, STEP))
     assert ended.code == 130
     assert broken.run.state == "interrupted"
-    found = checkpoint.newest(broken.run.checkpoints).folder
+    found = checkpoint.newest(broken.run.checkpoints)[0]
     assert found is not None
     assert found.name == "step-00000004"  # the sixth step was not waited for
     assert broken.resume().code == 0
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_a_run_that_can_go_on(whole: Runs, settings: dict[str
         assert ended.code == 1
         assert "No space left on device" in ended.said
         assert "Traceback" not in ended.said
-        assert checkpoint.newest(runs.run.checkpoints).folder is not None
+        assert checkpoint.newest(runs.run.checkpoints)[0] is not None
         (disk / "ballast").unlink()
         ended = runs.resume()
         assert ended.code == 0, ended.said

@@ -24,9 +24,9 @@ from agcli.measures.classification import Predictions, classification_metrics
 from agcli.runs.folder import RunFolder, open_run
 from agcli.training import checkpoint
 from agcli.training.assemble import PROCESS_BYTES, Plan
+from agcli.training.callback import RunCallback
 from agcli.training.predict import predict
 from agcli.training.run import finetune, plan_run
-from agcli.training.watch import Watch
 
 Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}
@@ -44,7 +44,7 @@ EXACT = (
 )
 
 
-class Log(Watch):
+class Log(RunCallback):
     """Keeps what a run says."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ def test_the_model_card_tells_the_run_and_shows_no_text(guided: RunFolder) -> No
 def test_no_text_of_credentialed_data_is_in_any_file_or_message(config: Make, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "notes", credentialed=True, license="PhysioNet")
     log = Log()
-    run = finetune(config(dataset=str(data), track="tensorboard", checkpoint_every=2), tmp_path / "run", watch=log)
+    run = finetune(config(dataset=str(data), track="tensorboard", checkpoint_every=2), tmp_path / "run", callback=log)
     searched = 0
     for path in run.path.rglob("*"):
         if path.is_file() and path.name not in ("tokenizer.json", "vocab.txt"):  # the encoder's own vocabulary
@@ -218,7 +218,7 @@ def test_no_text_of_credentialed_data_is_in_any_file_or_message(config: Make, tm
 
 def test_the_first_message_shows_each_guides_share(config: Make, tmp_path: Path) -> None:
     log = Log()
-    run = finetune(config(mdg=0.5, pdg=0.25), tmp_path / "run", watch=log)
+    run = finetune(config(mdg=0.5, pdg=0.25), tmp_path / "run", callback=log)
     assert log.messages[0].startswith("gradient norms on the first batch: task ")
     assert ", mdg " in log.messages[0]
     assert run.metrics["gradient_norms"].keys() == {"task", "mdg", "pdg"}
@@ -287,7 +287,7 @@ def scripted(scores: list[float], monkeypatch: pytest.MonkeyPatch, metric: str =
         found = classification_metrics(predictions)
         return found | {metric: next(given, 0.0)} if len(predictions.ids) == 18 else found
 
-    monkeypatch.setattr("agcli.tasks.run_data.classification_metrics", measure)
+    monkeypatch.setattr("agcli.tasks.classification.classification_metrics", measure)
 
 
 def test_the_best_epochs_model_is_saved(config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,10 +336,10 @@ def test_a_loss_that_explodes_fails_the_run_and_keeps_the_checkpoints(config: Ma
     assert run.state == "failed"
     assert str(caught.value) in (run.path / "status.json").read_text()
     assert "lower learning rate" in str(caught.value.hint)
-    found = checkpoint.newest(run.checkpoints)
-    assert found.folder is not None
-    assert found.damaged == ()
-    done = int(found.folder.name.removeprefix("step-"))
+    newest, damaged = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    assert damaged == []
+    done = int(newest.name.removeprefix("step-"))
     assert [row["step"] for row in rows(run.path / "history.csv")] == [str(step) for step in range(1, done + 1)]
 
 

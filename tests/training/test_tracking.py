@@ -11,8 +11,8 @@ from accelerate import Accelerator
 
 from agcli.config import RunConfig
 from agcli.options import OutputOptions
+from agcli.training.assemble import tracker_settings
 from agcli.training.run import finetune
-from agcli.training.tracking import tracker_settings
 
 
 @pytest.mark.parametrize(

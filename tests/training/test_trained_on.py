@@ -20,7 +20,7 @@ from agcli.config import make_config
 from agcli.data.ranking.prepared import RankingDataset
 from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
-from agcli.tasks.run_data import RankingData
+from agcli.tasks.base import make_task
 from agcli.training.run import finetune
 from agcli.training.trained_on import FILE, Overlap, overlap_warning, training_overlap, write_trained_on
 
@@ -197,7 +197,8 @@ def test_a_ranker_without_the_record_is_judged_by_its_data(
     texts = [(text,) for text in claims.queries["text"]]
     assert training_overlap(run, texts) == Overlap(3, len(texts))
     options = make_config(run.config | {"output": None})
-    write_trained_on(run, RankingData(claims, options.data, options.ranking, options.subset_seed).training_texts())
+    task = make_task(claims, options.data, options.ranking, options.subset_seed)
+    write_trained_on(run, task.training_texts())
     assert (run.path / FILE).read_bytes() == recorded
 
 

@@ -1,4 +1,4 @@
-"""Looking on while a run goes: what the display, or anybody else, may want to see."""
+"""Events of a run, for the display or whoever else follows it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from agcli.training.assemble import Plan
 from agcli.training.report import StepReport
 
 
-class Watch:
-    """What a caller may want to see of a run as it goes. This one looks away."""
+class RunCallback:
+    """Is called as a run goes on; every method does nothing unless it is overridden."""
 
     def plan(self, plan: Plan) -> None:
         """Everything is loaded; training starts."""
@@ -19,10 +19,10 @@ class Watch:
         """A line of log."""
 
     def warning(self, text: str) -> None:
-        """Something the user should know of."""
+        """A warning."""
 
     def training(self, done_steps: int, total_steps: int) -> None:
-        """Training starts, or goes on, after `done_steps`."""
+        """Training starts, or is resumed after `done_steps`."""
 
     def step(self, report: StepReport) -> None:
         """An optimiser step has ended."""
@@ -34,10 +34,10 @@ class Watch:
         """So many more examples are predicted."""
 
     def epoch(self, epoch: Mapping[str, Any]) -> None:
-        """An epoch has ended; its line of metrics.json."""
+        """An epoch has ended; its entry in metrics.json."""
 
 
-def share_line(norms: Mapping[str, float]) -> str:
+def gradient_shares(norms: Mapping[str, float]) -> str:
     """The first log line of a guided run: each guide's gradient beside the task's."""
     task = norms["task"]
     guides = (

@@ -1,0 +1,119 @@
+"""What all tasks share: the interface that training and the commands use, and the training subset."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from agcli.data.batching import Examples, Rows, nested_subset
+from agcli.data.prepared import PreparedDataset
+from agcli.data.ranking.prepared import RankingDataset
+from agcli.errors import UsageError
+from agcli.options import DataOptions, RankingOptions
+from agcli.tasks.registry import TASKS, TaskEntry
+
+Dataset = PreparedDataset | RankingDataset
+Table = Sequence[Sequence[object]]
+"""A header, then rows."""
+
+
+class Task(ABC):
+    """What a run learns from prepared data, and how its answers are evaluated.
+
+    Attributes:
+        name: of the registry entry.
+        loss: the task loss in words.
+        outputs: names of the model's outputs; as many as the classifier is wide.
+        notes: what making the examples changed, for the log.
+    """
+
+    name: ClassVar[str]
+    loss: str
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> None:
+        self.dataset, self.options, self.subset_seed = dataset, options, subset_seed
+
+    @property
+    def entry(self) -> TaskEntry:
+        """What can be said of the task without data."""
+        return TASKS[self.name]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+
+    @abstractmethod
+    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+        """The training subset and the splits that are evaluated, tokenised; `shared`: tokenised data of a sweep."""
+
+    @abstractmethod
+    def training_texts(self) -> list[tuple[str, ...]]:
+        """The texts that a later test must not contain, one tuple for each training row or query."""
+
+    @abstractmethod
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each example, in float32: logits (batch, outputs), labels (batch,) -> (batch,)."""
+
+    @abstractmethod
+    def evaluate(self, examples: Examples, logits: Tensor) -> dict[str, float]:
+        """Metrics of a split, and `n`; logits in the order of `examples`."""
+
+    @abstractmethod
+    def evaluate_baseline(self, train: Examples, examples: Examples) -> dict[str, float | str]:
+        """Metrics of the answer that needs no model, and its `label`."""
+
+    @abstractmethod
+    def predictions(self, examples: Examples, logits: Tensor) -> Table:
+        """A header, then one row of `predictions.csv` for each example; never text."""
+
+    def prepare_saving(self, config: Any, tokenizer: Any) -> None:
+        """Put into a saved model's config and tokenizer what those who load it need; most tasks need nothing."""
+        return
+
+    def settings(self) -> dict[str, Any]:
+        """Entries of `metrics.json` that say how dev is evaluated."""
+        return {}
+
+    def card_facts(self) -> list[str]:
+        """Lines of the model card's list."""
+        return []
+
+    def card_note(self, metrics: dict[str, Any]) -> str:
+        """A paragraph of the model card below its table; empty: none."""
+        return ""
+
+    def choose_metric(self, name: str | None) -> str:
+        """The dev metric that chooses the best epoch.
+
+        Raises:
+            UsageError: a metric of another task.
+        """
+        metrics = self.entry.metrics
+        if name is not None and name not in metrics:
+            raise UsageError(f"--metric {name}: {self.dataset.name} is judged by {', '.join(metrics)}.")
+        return name or metrics[0]
+
+    def training_subset(self, available: int) -> Rows:
+        """Rows of the training subset that `--train-limit` or `--train-fraction` choose.
+
+        Raises:
+            UsageError: more than there are.
+        """
+        limit = self.options.train_limit
+        if limit is not None and limit > available:
+            raise UsageError(f"--train-limit {limit}: the data set has {available} training examples.")
+        size = limit or max(1, round(self.options.train_fraction * available))
+        return nested_subset(available, size, self.subset_seed)
+
+
+def make_task(dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> Task:
+    """The task that the prepared data state."""
+    entry = TASKS[dataset.manifest.get("task", "classification")]
+    task: Task = entry.load()(dataset, options, ranking, subset_seed)
+    return task
