@@ -161,6 +161,21 @@ def test_the_fingerprint_knows_what_shapes_a_result() -> None:
         assert make_config({name: value}).fingerprint() == plain, name
 
 
+def test_a_new_option_leaves_the_fingerprints_of_older_runs_alone() -> None:
+    """The expected values are those of the version before `max_steps`."""
+    paper = {"recipe": "paper", "dataset": "mednli", "mdg": 0.0}
+    expected = {
+        "47d66a89277a21ad74d41f1651cffda80a07d23e9c17d2c108aee6f39996cb3e": make_config({}),
+        "dca1d3f3cbef5143f36b7cce08bdf5752ee87b8a2eb0067b79aed0e235a577ce": make_config(paper),
+    }
+    assert list(expected) == [config.fingerprint() for config in expected.values()]
+    steps = [make_config({"max_steps": count}).fingerprint() for count in (1, 2)]
+    assert len({*expected, *steps}) == 4
+    new = [name for name, declared in OPTIONS.items() if declared.spec.since_fingerprints]
+    assert new == ["max_steps"]
+    assert all(OPTIONS[name].default is None for name in new)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [

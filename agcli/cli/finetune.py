@@ -73,8 +73,12 @@ def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
     if json:
         display.show_json({"config": options, "plan": plan})
         return
-    plan["memory (a rough estimate)"] = f"{plan.pop('memory_estimate_bytes') / 2**30:.1f} GiB"
-    rows = [[name.replace("_", " "), display.shown(value)] for name, value in plan.items()]
+    rows: list[list[object]] = []
+    for name, value in plan.items():
+        if name == "memory_estimate_bytes":
+            rows.append(["memory (a rough estimate)", f"{value / 2**30:.1f} GiB"])
+        else:
+            rows.append([name.replace("_", " "), display.shown(value)])
     display.show_table("Plan (nothing was written)", ["what", "value"], rows)
     display.show_table("Options", ["option", "value"], [[name, display.shown(options[name])] for name in options])
 

@@ -6,7 +6,6 @@ SWEEP/tokenised/<key>/  entry.json  what the key is made of, and the hash of eac
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import tokenizers
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from agcli.data.batching import TRUNCATION, EncodedRows, Examples, Rows
@@ -181,8 +181,7 @@ def kept(place: Path, entry: Mapping[str, object], make: Callable[[], Arrays]) -
 def _alone(place: Path) -> Iterator[None]:
     """Wait for the lock of a folder, which dies with who holds it, and clear away what the dead left half-written."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f".{place.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False):
         clear_leftovers(place.parent, f"{place.name}.*")
         yield
 

@@ -53,8 +53,8 @@ class Plan:
         notes: what loading changed, and settings without effect.
     """
 
-    task: str
     folder: str
+    task: str
     model: str
     num_parameters: int
     num_layers: int
@@ -155,8 +155,8 @@ class Assembly:
         """What this run is going to do."""
         engine, lengths = self.engine, self.engine.lengths
         return Plan(
-            task=self.task.name,
             folder=str(self.folder.path),
+            task=self.task.name,
             model=self.loaded.source,
             num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
             num_layers=self.seam.num_layers,

@@ -9,13 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 from narrow_terminal import assert_narrows
 from tiny_runs import LABELS, as_flags, listed, pairs, short_options, write_dataset
+from typer.main import get_command
 from typer.testing import Result
 
 from agcli.cli import finetune as command
+from agcli.cli.app import app
 from agcli.config import make_config
 from agcli.options import OPTIONS, flag
 from agcli.runs.folder import RunFolder
@@ -122,8 +125,27 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(ag: Ag, words: list[str], o
     assert plan["plan"]["examples"] == {"train": 44, "dev": 18, "test": 12}
     assert (plan["plan"]["steps_per_epoch"], plan["plan"]["total_steps"]) == (6, 6)
     assert plan["plan"]["guides"] == ["mdg=0.01", "pdg=0.001"]
+    assert plan["plan"]["task"] == "classification"
     assert plan["plan"]["memory_estimate_bytes"] > 4 * 4 * plan["plan"]["num_parameters"]
     assert listed(Path()) == []
+
+
+def test_a_dry_run_shows_the_steps_that_override_the_epochs(ag: Ag, words: list[str]) -> None:
+    plan = json.loads(ag(*words, "--max-steps", 4, "--dry-run", "--json").stdout)
+    assert (plan["plan"]["total_steps"], plan["config"]["max_steps"]) == (4, 4)
+    assert "--max-steps: 0 is not allowed; allowed: at least 1" in told(ag(*words, "--max-steps", 0, code=2))
+
+
+def test_a_shell_completes_the_choices_of_an_option() -> None:
+    context = click.Context(get_command(app).commands["finetune"])  # type: ignore[attr-defined]
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+
+    def completed(name: str, start: str) -> list[str]:
+        return [item.value for item in parameters[name].shell_complete(context, start)]
+
+    assert completed("precision", "f") == ["fp32", "fp16"]
+    assert completed("track", "") == ["tensorboard", "wandb", "mlflow", "trackio"]
+    assert completed("model", "") == []
 
 
 def test_every_option_reaches_the_settings(resolved: Callable[..., dict[str, Any]]) -> None:

@@ -45,7 +45,7 @@ def test_dev_is_measured_over_the_first_candidates_of_its_claims(ranking_run: Pa
     })  # fmt: skip
     assert metrics["baseline"]["dev"]["label"] == "first stage"
     assert metrics["baseline"]["dev"]["RR"] == pytest.approx(first[RR])
-    assert (metrics["metric"], "test" in metrics) == ("RR", False)
+    assert (metrics["task"], metrics["metric"], "test" in metrics) == ("ranking", "RR", False)
 
 
 def test_dev_is_bounded_and_the_same_for_every_seed(ranking_options: dict[str, Any], tmp_path: Path) -> None:

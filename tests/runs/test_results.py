@@ -266,6 +266,23 @@ def test_what_made_a_library_give_up_is_the_reason(tmp_path: Path) -> None:
     assert run.read_json("status.json")["reason"] == "BrokenPipeError: [Errno 32] Broken pipe"
 
 
+@pytest.mark.parametrize(
+    ("metrics", "task"),
+    [
+        ({"task": "ranking", "dev": {"accuracy": 0.5}}, "ranking"),
+        ({"dev": {"RR": 0.5, "n": 3}}, "ranking"),
+        ({"dev": {"accuracy": 0.5, "n": 3}, "test": {}}, "classification"),
+        ({"test": {"accuracy": 0.5}}, "classification"),
+    ],
+)
+def test_the_task_is_the_recorded_one_or_that_of_an_older_runs_metrics(
+    tmp_path: Path, metrics: dict[str, Any], task: str
+) -> None:
+    run = RunFolder(tmp_path)
+    run.write_json("metrics.json", metrics)
+    assert run.task == task
+
+
 def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run folder"):
         open_run(tmp_path)

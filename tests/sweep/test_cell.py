@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agcli.config import make_config
 from agcli.runs.folder import RunFolder
-from agcli.sweep.cell import RECORD, Outcome, columns, row
+from agcli.sweep.cell import RECORD, Outcome, columns, fingerprint, row
 from agcli.sweep.grid import Cell
 
 OPTIONS = {"model": "minilm", "dataset": "news", "seed": 1, "mdg": 0.0, "pdg": 0.0}
@@ -25,6 +28,19 @@ def left(folder: Path, *, degenerate: bool = False) -> RunFolder:
     (folder / "rankings" / "test").mkdir(parents=True)
     RunFolder(folder / "rankings" / "test").write_json("metrics.json", stages)
     return run
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"), [({}, "92fd216049ccf677"), ({"mdg": 0.0, "pdg": 0.0}, "f54ebaa8119a7575")]
+)
+def test_a_new_option_leaves_the_cells_of_older_sweeps_alone(
+    monkeypatch: pytest.MonkeyPatch, weights: dict[str, float], expected: str
+) -> None:
+    """The expected values are those of the version before `max_steps`."""
+    monkeypatch.setattr("agcli.sweep.cell.data_digest", lambda _: "data")
+    monkeypatch.setattr("agcli.sweep.cell.model_digest", lambda *_: "model")
+    assert fingerprint(make_config(weights)) == expected
+    assert fingerprint(make_config(weights | {"max_steps": 5})) != expected
 
 
 def test_a_ranking_is_set_beside_its_first_stage_on_both_splits(tmp_path: Path) -> None:

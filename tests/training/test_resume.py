@@ -163,6 +163,29 @@ def test_killed_before_a_step(whole: Runs, broken: Runs, step: int) -> None:
     assert differing(whole, broken) == []
 
 
+@pytest.fixture(scope="module")
+def counted_in_steps(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """An uninterrupted run of two epochs and 3 of the 6 steps of a third."""
+    runs = Runs(tmp_path_factory.mktemp("counted") / "run", settings | {"epochs": 1, "max_steps": 15})
+    ended = runs.ag()
+    assert ended.code == 0, ended.said
+    assert runs.run.metrics["steps"] == 15
+    return runs
+
+
+@pytest.mark.parametrize("step", [3, 14, 15])
+def test_a_run_counted_in_steps_goes_on_inside_an_epoch(counted_in_steps: Runs, tmp_path: Path, step: int) -> None:
+    """Killed before the step, then interrupted after the last one, before the evaluation that follows it."""
+    cut = Runs(tmp_path / "run", counted_in_steps.options)
+    assert cut.ag(before=at_call(step, kill, STEP)).code == -signal.SIGKILL
+    last = 15 - (step - 1) // 2 * 2  # steps after the checkpoint
+    ended = cut.resume(before=at_call(last, lambda: os.kill(os.getpid(), signal.SIGTERM), STEP))
+    assert ended.code == 130
+    assert "after step 15 of 15" in ended.said
+    assert cut.resume().code == 0
+    assert differing(counted_in_steps, cut) == []
+
+
 @pytest.mark.parametrize("evaluation", [1, 2, 3, 4])
 def test_killed_during_an_evaluation(whole: Runs, broken: Runs, evaluation: int) -> None:
     """Three on dev, one an epoch, then one on test."""

@@ -144,6 +144,11 @@ def test_settings_can_be_loaded_again_and_give_the_same_run(tmp_path: Path, guid
     assert same_files(guided, finetune(settings, tmp_path / "again")) == []
 
 
+def test_the_task_is_recorded(guided: RunFolder) -> None:
+    assert guided.metrics["task"] == guided.environment["plan"]["task"] == guided.task == "classification"
+    assert next(iter(guided.metrics)) == "task"
+
+
 def test_the_environment_tells_what_is_needed_to_repeat_the_run(guided: RunFolder, dataset: Path) -> None:
     found = guided.environment
     assert found["data"]["digest"] == load_prepared(dataset).digest
@@ -317,6 +322,31 @@ def test_patience_stops_training(config: Make, tmp_path: Path, monkeypatch: pyte
     assert len(run.metrics["epochs"]) == 4
     assert run.metrics["best_epoch"] == 2
     assert len(rows(run.path / "history.csv")) == 24
+
+
+def test_a_run_ends_after_max_steps_with_an_evaluation(config: Make, tmp_path: Path) -> None:
+    run = finetune(config(epochs=1, max_steps=9, warmup_ratio=0.0, keep_checkpoints=True), tmp_path / "run")
+    history = rows(run.path / "history.csv")
+    assert [row["epoch"] for row in history] == ["1"] * 6 + ["2"] * 3
+    rates = [float(row["learning_rate"]) for row in history]
+    assert rates == pytest.approx([1e-3 * (9 - step) / 9 for step in range(9)])
+    assert run.metrics["steps"] == 9
+    assert [(epoch["epoch"], epoch["step"]) for epoch in run.metrics["epochs"]] == [(1, 6), (2, 9)]
+    examples = np.array([int(row["examples"]) for row in rows(run.path / "timing.csv")[6:]])
+    losses = np.array([float(row["task_loss"]) for row in history[6:]])
+    assert run.metrics["epochs"][1]["task_loss"] == pytest.approx(float((losses * examples).sum() / examples.sum()))
+    assert listed(run.checkpoints) == ["step-00000006", "step-00000009"]
+    assert "| max_steps | 9 |" in (run.model / "README.md").read_text()
+    short = finetune(config(max_steps=2), tmp_path / "short")
+    assert [epoch["step"] for epoch in short.metrics["epochs"]] == [2]
+
+
+def test_as_many_steps_as_the_epochs_have_are_the_same_run(config: Make, tmp_path: Path) -> None:
+    epochs, steps = (
+        finetune(config(), tmp_path / "epochs"),
+        finetune(config(epochs=1, max_steps=12), tmp_path / "steps"),
+    )
+    assert same_files(epochs, steps) == []
 
 
 def test_checkpoints_are_kept_on_request(config: Make, tmp_path: Path) -> None:
