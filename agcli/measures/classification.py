@@ -1,4 +1,4 @@
-"""Predictions of a classifier, and the numbers they are judged by."""
+"""Predictions of a classifier, and their metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix
 
 from agcli.errors import DataError, unreadable
 
@@ -25,13 +25,10 @@ PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model said about a split, one row an example.
+    """A model's probabilities for a split, one row an example.
 
-    Attributes:
-        ids: example ids, `n` of them.
-        labels: label names in the model's order.
-        gold: index of the right label. Shape (n,), int.
-        probabilities: the model's probabilities. Shape (n, num_labels), float64.
+    Shape:
+        ids (n,), gold (n,), the index of the right label, probabilities (n, num_labels) in the order of `labels`.
 
     Raises:
         DataError: no example, shapes that do not fit, a label index or a probability out of range.
@@ -45,10 +42,8 @@ class Predictions:
     def __post_init__(self) -> None:
         if not self.ids:
             raise DataError("there is no example to judge")
-        if self.gold.shape != (len(self.ids),) or self.probabilities.shape != (
-            len(self.ids),
-            len(self.labels),
-        ):
+        shapes = (len(self.ids),), (len(self.ids), len(self.labels))
+        if (self.gold.shape, self.probabilities.shape) != shapes:
             raise DataError(
                 f"predictions do not fit together: {len(self.ids)} ids, {len(self.labels)} labels, "
                 f"gold of shape {self.gold.shape}, probabilities of shape {self.probabilities.shape}"
@@ -75,13 +70,13 @@ class Predictions:
         return np.asarray(self.predicted == self.gold)
 
 
-def prediction_rows(found: Predictions) -> list[Sequence[object]]:
+def prediction_rows(predictions: Predictions) -> list[Sequence[object]]:
     """A header, then id, label, prediction and one probability a label of every example: lines of `predictions.csv`."""
-    labels = found.labels
+    labels = predictions.labels
     rows: list[Sequence[object]] = [[*PREDICTION_COLUMNS[1:], *(f"p_{label}" for label in labels)]]
-    for row, identifier in enumerate(found.ids):
-        gold, predicted = labels[found.gold[row]], labels[found.predicted[row]]
-        rows.append([identifier, gold, predicted, *map(float, found.probabilities[row])])
+    for row, identifier in enumerate(predictions.ids):
+        gold, predicted = labels[predictions.gold[row]], labels[predictions.predicted[row]]
+        rows.append([identifier, gold, predicted, *map(float, predictions.probabilities[row])])
     return rows
 
 
@@ -95,12 +90,7 @@ def without_mark(text: str) -> str:
 
 
 def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predictions:
-    """The predictions on one split, from a run's `predictions.csv`.
-
-    Args:
-        path: the file.
-        split: the split.
-        marked: whether its cells are to be read by `without_mark`.
+    """The predictions on one split, from a run's `predictions.csv`; `marked` cells are read by `without_mark`.
 
     Raises:
         DataError: the file is missing, cannot be read or is damaged, or has no such split.
@@ -160,28 +150,22 @@ def classification_metrics(predictions: Predictions) -> dict[str, float]:
 
 def per_class(predictions: Predictions) -> list[ClassRow]:
     """Precision, recall, F1 and support of each label, in the model's order."""
-    columns = precision_recall_fscore_support(
-        predictions.gold, predictions.predicted, labels=range(len(predictions.labels)), zero_division=0
-    )
-    return [
-        ClassRow(label, float(precision), float(recall), float(f1), int(support))
-        for label, precision, recall, f1, support in zip(predictions.labels, *columns, strict=True)
-    ]
+    counts = confusion(predictions)
+    of_label = {name: values.tolist() for name, values in _label_rates(counts).items()}
+    columns = of_label["precision"], of_label["recall"], of_label["f1"], counts.sum(axis=1).tolist()
+    return [ClassRow(*row) for row in zip(predictions.labels, *columns, strict=True)]
 
 
 def confusion(predictions: Predictions) -> Ints:
     """Counts of gold label (rows) by predicted label (columns). Shape (num_labels, num_labels)."""
-    labels = range(len(predictions.labels))
-    return np.asarray(confusion_matrix(predictions.gold, predictions.predicted, labels=labels), dtype=np.int64)
+    return _confusion(predictions.gold, predictions.predicted, len(predictions.labels))
 
 
 def majority_baseline(train_gold: Ints, gold: Ints, labels: Sequence[str]) -> dict[str, float | str]:
     """Metrics of always predicting the most frequent label of the training split.
 
-    Args:
-        train_gold: label indices of the training split. Shape (n_train,).
-        gold: label indices of the split to judge. Shape (n,).
-        labels: label names.
+    Shape:
+        train_gold (n_train,) and gold (n,): label indices of the training split and of the one to evaluate.
 
     Returns:
         `label` (its name; the first one on ties), accuracy, the macro metrics and `n`. No calibration: a
@@ -197,10 +181,8 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], b
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
 
-    Args:
-        confidence: probability of the predicted label. Shape (n,).
-        correct: whether the prediction was right. Shape (n,).
-        bins: number of bins over [0, 1].
+    Shape:
+        confidence (n,), the probability of the predicted label; correct (n,).
     """
     gaps = np.bincount(calibration_bin(confidence, bins), weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
@@ -248,12 +230,9 @@ def example_sums(predictions: Predictions) -> Floats:
 def scores(sums: Floats, num_labels: int) -> dict[str, Floats]:
     """All metrics from summed `example_sums`, over any leading axes.
 
-    Args:
-        sums: shape (..., 3 * num_labels + bins + 1).
-        num_labels: number of labels.
-
-    Returns:
-        The names of `METRICS`, shape (...); `precision`, `recall`, `f1` per label, shape (..., num_labels).
+    Shape:
+        sums (..., 3 * num_labels + bins + 1). Returns the names of `METRICS`, shape (...); `precision`, `recall`,
+        `f1` per label, shape (..., num_labels).
     """
     hits, predicted, gold = (sums[..., k * num_labels : (k + 1) * num_labels] for k in range(3))
     total = gold.sum(axis=-1)
@@ -271,25 +250,22 @@ def scores(sums: Floats, num_labels: int) -> dict[str, Floats]:
 def rates(hits: Floats, predicted: Floats, gold: Floats) -> dict[str, Floats]:
     """Precision, recall and F1 per label from counts of hits, predictions and gold examples; 0 for 0 / 0."""
     return {
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, gold),
-        "f1": _ratio(2 * hits, predicted + gold),
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(gold, 1),
+        "f1": 2 * hits / np.maximum(predicted + gold, 1),
     }
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """`part / whole`, and 0 where `whole` is 0 (every part is then 0 too)."""
-    quotient: Floats = part / np.maximum(whole, 1)
-    return quotient
+def _confusion(gold: Ints, predicted: Ints, num_labels: int) -> Ints:
+    return np.asarray(confusion_matrix(gold, predicted, labels=range(num_labels)), dtype=np.int64)
+
+
+def _label_rates(counts: Ints) -> dict[str, Floats]:
+    """`rates` of a confusion matrix."""
+    return rates(np.diag(counts).astype(np.float64), counts.sum(axis=0), counts.sum(axis=1))
 
 
 def _label_scores(gold: Ints, predicted: Ints, num_labels: int) -> dict[str, float]:
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        gold, predicted, labels=range(num_labels), average="macro", zero_division=0
-    )
-    return {
-        "accuracy": float(accuracy_score(gold, predicted)),
-        "precision_macro": float(precision),
-        "recall_macro": float(recall),
-        "f1_macro": float(f1),
-    }
+    by_label = _label_rates(_confusion(gold, predicted, num_labels))
+    macro = {f"{name}_macro": float(values.mean()) for name, values in by_label.items()}
+    return {"accuracy": float(np.mean(gold == predicted)), **macro}
