@@ -33,11 +33,9 @@ def finetune(
 
     With no option at all: model minilm on the shipped sample, both guides at their defaults.
     """
-    from agcli.training.placement import config_of_unfinished, require_run
+    from agcli.training.placement import config_of_unfinished
 
-    if resume and config is None and set(given) == {"output"}:
-        require_run(given["output"])
-    chosen = resolve(given, config or config_of_unfinished(given.get("output"), resume))
+    chosen = resolve(given, config or config_of_unfinished(given, resume))
     place = _place(chosen, resume, overwrite)
     if dry_run:
         _show_plan(chosen, place.path, json)

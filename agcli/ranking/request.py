@@ -16,7 +16,7 @@ from agcli.data.ranking.prepared import RankingDataset
 from agcli.errors import UsageError, cells_hidden
 from agcli.ranking.ranker import Claim, Ranker
 from agcli.runs.atomic import write_bytes
-from agcli.training.trained_on import Overlap, overlap_warning, training_overlap
+from agcli.training.trained_on import Overlap, overlap_warning, training_overlaps
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
@@ -136,7 +136,7 @@ class RankJob:
     @cached_property
     def trained_on(self) -> Overlap | None:
         """How many of the claims the run was trained on; None where that is not known."""
-        return training_overlap(self.ranker.folder, [(claim.text,) for claim in self.claims(self.rows)])
+        return training_overlaps([self.ranker.folder], [(claim.text,) for claim in self.claims(self.rows)])[0]
 
     @property
     def warning(self) -> str:

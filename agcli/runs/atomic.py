@@ -35,15 +35,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: the disk refuses.
     """
-    aside = _beside(path, "tmp")
-    try:
-        with writing(path):
-            aside.write_bytes(content)
-            sync(aside)
-            aside.replace(path)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+    with _replacing(path) as aside:
+        aside.write_bytes(content)
 
 
 @contextmanager
@@ -53,11 +46,17 @@ def open_whole(path: Path) -> Iterator[TextIO]:
     Raises:
         RunError: the disk refuses.
     """
+    with _replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when the block ends well."""
     aside = _beside(path, "tmp")
     try:
         with writing(path):
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                yield file
+            yield aside
             sync(aside)
             aside.replace(path)
     finally:
@@ -66,11 +65,9 @@ def open_whole(path: Path) -> Iterator[TextIO]:
 
 
 def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
-    """Remove what killed processes left half-written in a folder; what cannot be removed stays.
+    """Remove what killed processes left half-written in a folder, by a pattern of names; what cannot be removed stays.
 
     Args:
-        folder: where to look.
-        names: a pattern of names.
         age: seconds for which it has not changed; 0 also takes what is being written: right under a lock only.
     """
     for kind in ("tmp", "old"):
@@ -89,8 +86,8 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
 
     Args:
         target: the folder to make; replaced if it exists, where it lies if this is a link to it.
-        write: fills the folder it is given, a temporary one beside the target.
-        hint: what to do when the disk refuses.
+        write: fills the folder that it is given, a temporary one beside the target.
+        hint: of the error when the disk refuses.
 
     Raises:
         RunError: the disk refuses; what was there before is there again.

@@ -1,6 +1,6 @@
-"""Child processes: told what to do over a pipe, ended with their parent, their failures told to it.
+"""Child processes: a body that answers over a pipe, ends with its parent, and reports its failure to it.
 
-A child ends when its pipe closes or its parent is no more, in the middle of a step if need be.
+A child ends when its pipe closes or its parent has ended, in the middle of a step if need be.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import torch
 from agcli.errors import AgError, InterruptedRunError
 from agcli.runs.signals import StopRequest
 
-_LOOK_SECONDS = 0.2
-"""How often a waiting parent looks whether it has been asked to stop."""
-_FAREWELL_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+"""Interval at which a waiting parent checks whether it is to stop."""
+_END_SECONDS = 5.0
 _SAVING_SECONDS = 60.0
-"""How long a process that is told to end may take to finish its step and save its state."""
-_DIE_FIRST = Path("/proc/self/oom_score_adj")
+"""Time for a process that is told to end to finish its step and save its state."""
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Failure:
     """A child could not go on.
 
     Attributes:
-        reason: in words.
-        exit_code: of an `AgError`, which concerns the parent too; None for what befell the child alone.
-        hint: what to do next.
+        exit_code: of an `AgError`, which concerns the parent too; None for a failure of the child alone.
     """
 
     reason: str
@@ -48,7 +46,7 @@ class Failure:
         """Raise the child's error in the parent.
 
         Raises:
-            AgError: the child met one.
+            AgError: the child raised one.
         """
         if self.exit_code is not None:
             error = AgError(self.reason, hint=self.hint)
@@ -58,7 +56,7 @@ class Failure:
 
 @contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
-    """Compute with so many threads in here; what follows in this process must not feel it."""
+    """Compute with so many threads in the block only."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -68,15 +66,14 @@ def pinned_threads(threads: int) -> Iterator[None]:
 
 
 def settle(threads: int) -> None:
-    """Compute with as many threads as the parent, end with it, and be the first to go where memory runs out."""
+    """Compute with as many threads as the parent, end with it, and be killed before it where memory runs out."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     with suppress(OSError):
-        _DIE_FIRST.write_text("700", encoding="ascii")
+        _OOM_SCORE.write_text("700", encoding="ascii")
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's end, however it comes, and follow."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -84,7 +81,7 @@ def _end_with_parent() -> None:
 
 
 def failure_of(error: Exception) -> Failure:
-    """An error as the parent can be told of it."""
+    """An error in a form that can be sent to the parent."""
     if isinstance(error, AgError):
         return Failure(str(error), error.exit_code, error.hint)
     if isinstance(error, torch.OutOfMemoryError):
@@ -98,18 +95,18 @@ class Child:
     """A process and the parent's end of its pipe.
 
     Args:
-        body: what it runs, with the pipe's other end and the parent's thread count first.
-        given: the rest of its arguments; sent to it.
-        stop: asked while waiting.
+        body: runs in the process, with the pipe's other end and the parent's thread count as first arguments.
+        arguments: further ones; sent to it.
+        stop: is checked while waiting.
     """
 
-    def __init__(self, body: Callable[..., None], *given: object, stop: StopRequest) -> None:
+    def __init__(self, body: Callable[..., None], *arguments: object, stop: StopRequest) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit memory, threads and a GPU's context
         self._stop = stop
         self._pipe, other = spawn.Pipe()
-        self.process = spawn.Process(target=body, args=(other, torch.get_num_threads(), *given), daemon=True)
+        self.process = spawn.Process(target=body, args=(other, torch.get_num_threads(), *arguments), daemon=True)
         try:
-            with _deaf_to_ctrl_c(), suppress(BrokenPipeError):  # it died while it was being told what to do
+            with _sigint_blocked(), suppress(BrokenPipeError):  # it ended while its arguments were sent
                 self.process.start()
         finally:
             other.close()
@@ -121,7 +118,7 @@ class Child:
 
     def send(self, question: object) -> None:
         """Send a question whose answer is waited for later."""
-        with suppress(OSError):  # it has died; the answer will say so
+        with suppress(OSError):  # it has ended; the answer is a `Failure`
             self._pipe.send(question)
 
     @property
@@ -139,21 +136,21 @@ class Child:
         Raises:
             InterruptedRunError: SIGINT or SIGTERM while waiting.
         """
-        answered = False
-        while not answered:
+        while True:
             if self._stop.signal is not None:
                 raise InterruptedRunError(f"interrupted by {self._stop.signal.name}.")
-            answered = bool(wait(self.waited_for, _LOOK_SECONDS))
+            if wait(self.waited_for, _POLL_SECONDS):
+                break
         try:
             if self._pipe.poll():
                 return self._pipe.recv()
         except (EOFError, ConnectionResetError):
             pass
-        self.process.join(_FAREWELL_SECONDS)
-        return Failure(_last_words(self.process.exitcode))
+        self.process.join(_END_SECONDS)
+        return Failure(_end_in_words(self.process.exitcode))
 
     def hang_up(self) -> None:
-        """Let the process go: it ends by itself unless it is in the middle of something."""
+        """Close the pipe: the process ends by itself unless it is in the middle of something."""
         self._pipe.close()
 
     def close(self) -> None:
@@ -162,14 +159,14 @@ class Child:
         if self.process.pid is None:
             return
         if self._stop.signal is None:
-            self.process.join(_FAREWELL_SECONDS)
-        for end, seconds in ((self.process.terminate, _SAVING_SECONDS), (self.process.kill, _FAREWELL_SECONDS)):
+            self.process.join(_END_SECONDS)
+        for end, seconds in ((self.process.terminate, _SAVING_SECONDS), (self.process.kill, _END_SECONDS)):
             if self.process.is_alive():
                 end()
                 self.process.join(seconds)
 
 
-def _last_words(exit_code: int | None) -> str:
+def _end_in_words(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return f"ended by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")
@@ -177,10 +174,10 @@ def _last_words(exit_code: int | None) -> str:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Block SIGINT while a process starts: it inherits that for life, and the parent hears what came meanwhile.
+def _sigint_blocked() -> Iterator[None]:
+    """Block SIGINT while a process starts: the child inherits that, and the parent handles what came meanwhile.
 
-    Ctrl-C reaches the whole group of processes; the parent alone decides what becomes of it.
+    Ctrl-C reaches the whole group of processes; the parent alone decides about it.
     """
     resource_tracker.ensure_running()  # its own start would unblock SIGINT again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

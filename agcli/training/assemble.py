@@ -1,4 +1,4 @@
-"""A run put together from its settings: data, encoder, seam, guides and engine, and the plan that they make."""
+"""A run assembled from its settings: task, encoder, guides and engine, and the plan that they make."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class Assembly:
 
 
 def checkpoint_activations(model: Any, options: ModelOptions) -> None:
-    """Recompute activations in the backward, where that is asked for."""
+    """Recompute activations in the backward pass, under `--activation-checkpointing`."""
     if options.activation_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -139,25 +138,24 @@ def _check_same_settings(folder: RunFolder, config: RunConfig) -> None:
         )
 
 
-def require_run(output: str) -> None:
-    """`--output FOLDER --resume` and nothing else means a run that is there; defaults are not what is wanted.
+def config_of_unfinished(given: Mapping[str, Any], resume: bool) -> Path | None:
+    """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated.
 
     Raises:
-        UsageError: no run there.
+        UsageError: nothing else is given, and no run is there: the defaults are not what is wanted.
     """
-    folder = RunFolder(expanded(output))
-    if folder.state is None:
-        raise UsageError(f"--resume: there is no run in {folder.path.resolve()}.", hint="check the folder")
-
-
-def config_of_unfinished(output: Any, resume: bool) -> Path | None:
-    """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated."""
-    if not resume or output is None:
+    if not resume or "output" not in given:
         return None
-    with suppress(UsageError):  # `~nobody`: the check of all options reports it
-        path = expanded(output) / "config.json"
-        return path if path.is_file() else None
-    return None
+    try:
+        folder = RunFolder(expanded(given["output"]))
+    except UsageError:  # `~nobody`
+        if set(given) == {"output"}:
+            raise
+        return None  # the check of all options reports it
+    if set(given) == {"output"} and folder.state is None:
+        raise UsageError(f"--resume: there is no run in {folder.path.resolve()}.", hint="check the folder")
+    path = folder.path / "config.json"
+    return path if path.is_file() else None
 
 
 def check_same_data(environment: Mapping[str, Any], dataset: Dataset) -> None:

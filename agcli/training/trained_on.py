@@ -26,7 +26,6 @@ from agcli.tasks.base import make_task
 FILE = "trained_on.npy"
 Hashes = NDArray[np.uint64]
 Texts = tuple[str, ...]
-"""The text or the pair of texts of a row."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,17 @@ def write_trained_on(folder: RunFolder, rows: Iterable[Texts]) -> None:
     write_bytes(folder.path / FILE, content.getvalue())
 
 
-def training_overlap(folder: RunFolder, rows: Iterable[Texts]) -> Overlap | None:
-    """Count the rows that a run was trained on; case, white space and the order of a pair's texts do not count.
+def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> list[Overlap | None]:
+    """Count the rows that each run was trained on; case, white space and the order of a pair's texts do not count.
 
     Runs of earlier versions did not record their rows: theirs are read from the data set, where it is as it was.
 
     Returns:
-        The count, or None where it is not known what the run was trained on.
+        A count for each run, or None where it is not known what the run was trained on.
 
     Raises:
-        DataError: the record cannot be read, or is damaged.
+        DataError: a record cannot be read, or is damaged.
     """
-    return training_overlaps([folder], rows)[0]
-
-
-def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> list[Overlap | None]:
-    """`training_overlap` of several runs with the same rows, which are hashed once."""
     hashes = _hashes(rows)
     overlaps: list[Overlap | None] = []
     for folder in folders:
@@ -76,14 +70,8 @@ def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> li
 def overlap_warning(overlap: Overlap | None, run: str, rows: str, strict: bool = False) -> str:
     """A warning of rows that a run was trained on; empty where no row is shared.
 
-    Args:
-        overlap: as of `training_overlap`.
-        run: the run's name.
-        rows: the rows in words.
-        strict: whether such rows, or not knowing of them, are an error.
-
     Raises:
-        DataError: where there would be a warning, and `strict`.
+        DataError: there would be a warning, but `strict` forbids such rows, or not knowing of them.
     """
     if overlap is None:
         warning = f"{run} has no {FILE}, and its data are gone or changed: it may have been trained on {rows}"
@@ -92,7 +80,7 @@ def overlap_warning(overlap: Overlap | None, run: str, rows: str, strict: bool =
     else:
         return ""
     if strict:
-        raise DataError(f"{warning}: --strict-splits forbids that", hint="judge it on other data")
+        raise DataError(f"{warning}: --strict-splits forbids that", hint="evaluate it on other data")
     return warning
 
 

@@ -22,7 +22,7 @@ Make = Callable[..., TimingRequest]
 
 def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """One test for three processes that start together, as each takes its time."""
-    for name in ("_FAREWELL_SECONDS", "_SAVING_SECONDS"):
+    for name in ("_END_SECONDS", "_SAVING_SECONDS"):
         monkeypatch.setattr(processes, name, 0.3)
     stop = StopRequest()
     echoing, falling, hanging = Child(echo, "hello", stop=stop), Child(fall, stop=stop), Child(hang, stop=stop)
@@ -47,7 +47,7 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_one_that_is_told_to_end_twice_saves_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`timeout` sends SIGTERM to all processes of a group, and the parent sends it to its children once more."""
-    monkeypatch.setattr(processes, "_FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "_END_SECONDS", 0.1)
     stop = StopRequest()
     child = Child(save_slowly, tmp_path / "state", stop=stop)
     assert child.answer() == "here"

@@ -156,19 +156,21 @@ def test_nothing_to_resume_is_said() -> None:
 
 def test_the_settings_of_an_unfinished_run_are_read_from_its_folder() -> None:
     run("mine", "interrupted", epochs=4)
-    assert config_of_unfinished("mine", resume=True) == Path("mine/config.json")
-    assert config_of_unfinished("mine", resume=False) is None
-    assert config_of_unfinished(None, resume=True) is None
-    assert config_of_unfinished("nothing", resume=True) is None
+    assert config_of_unfinished({"output": "mine"}, resume=True) == Path("mine/config.json")
+    assert config_of_unfinished({"output": "mine"}, resume=False) is None
+    assert config_of_unfinished({"epochs": 2}, resume=True) is None
+    assert config_of_unfinished({"output": "nothing", "epochs": 2}, resume=True) is None
+    with pytest.raises(UsageError, match=r"--resume: there is no run in .*nothing"):
+        config_of_unfinished({"output": "nothing"}, resume=True)
 
 
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shells leave the one in `--output=~/run` to us, and config files have no shell."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     run(tmp_path / "home" / "mine", "interrupted")
-    assert config_of_unfinished("~/mine", resume=True) == tmp_path / "home" / "mine" / "config.json"
+    assert config_of_unfinished({"output": "~/mine"}, resume=True) == tmp_path / "home" / "mine" / "config.json"
     assert place(config("~/mine"), resume=True).path == tmp_path / "home" / "mine"
-    assert config_of_unfinished("~nobody-here/mine", resume=True) is None
+    assert config_of_unfinished({"output": "~nobody-here/mine", "epochs": 2}, resume=True) is None
 
 
 def test_a_broken_config_of_an_earlier_run_is_named() -> None:

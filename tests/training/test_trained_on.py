@@ -22,7 +22,7 @@ from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
 from agcli.tasks.base import make_task
 from agcli.training.run import finetune
-from agcli.training.trained_on import FILE, Overlap, overlap_warning, training_overlap, write_trained_on
+from agcli.training.trained_on import FILE, Overlap, overlap_warning, training_overlaps, write_trained_on
 
 Ag = Callable[..., Result]
 TRAIN = 20
@@ -111,14 +111,14 @@ def test_data_that_were_prepared_anew_are_not_what_it_was_trained_on(run: Path, 
     folder = RunFolder(run)
     changed = folder.environment["data"] | {"digest": "another"}
     folder.write_json("environment.json", folder.environment | {"data": changed})
-    assert training_overlap(folder, [("a", "b")]) is None
+    assert training_overlaps([folder], [("a", "b")])[0] is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
 def test_a_damaged_record_is_named(run: Path, content: bytes) -> None:
     (run / FILE).write_bytes(content)
     with pytest.raises(DataError, match="damaged") as caught:
-        training_overlap(RunFolder(run), [("a", "b")])
+        training_overlaps([RunFolder(run)], [("a", "b")])
     assert str(run / FILE) in str(caught.value)
 
 
@@ -132,8 +132,8 @@ def test_a_record_is_sorted_numbers_without_text_and_the_same_each_time(tmp_path
     assert numbers[0] < numbers[1]
     write_trained_on(folder, reversed(rows))
     assert (tmp_path / FILE).read_bytes() == first
-    assert training_overlap(folder, [("c", "B"), ("c", "d"), ("b c", "")]) == Overlap(1, 3)
-    assert training_overlap(folder, []) == Overlap(0, 0)
+    assert training_overlaps([folder], [("c", "B"), ("c", "d"), ("b c", "")])[0] == Overlap(1, 3)
+    assert training_overlaps([folder], [])[0] == Overlap(0, 0)
 
 
 def test_large_counts_are_readable() -> None:
@@ -195,7 +195,7 @@ def test_a_ranker_without_the_record_is_judged_by_its_data(
     recorded = (run.path / FILE).read_bytes()
     (run.path / FILE).unlink()
     texts = [(text,) for text in claims.queries["text"]]
-    assert training_overlap(run, texts) == Overlap(3, len(texts))
+    assert training_overlaps([run], texts)[0] == Overlap(3, len(texts))
     options = make_config(run.config | {"output": None})
     task = make_task(claims, options.data, options.ranking, options.subset_seed)
     write_trained_on(run, task.training_texts())
@@ -207,5 +207,5 @@ def test_a_record_that_may_not_be_read_is_not_called_damaged(
 ) -> None:
     close(run / FILE, monkeypatch)
     with pytest.raises(DataError, match=r"trained_on\.npy: cannot be read \(Permission denied\)") as caught:
-        training_overlap(RunFolder(run), [("a", "b")])
+        training_overlaps([RunFolder(run)], [("a", "b")])
     assert "chmod u+rX" in str(caught.value.hint)
