@@ -83,7 +83,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     def kept(figure: Figure, folder: Path, stem: str) -> list[Path]:
         figures.append(figure)
-        return [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
+        return [folder / f"{stem}.{kind}" for kind in style.KINDS]
 
     monkeypatch.setattr(style, "save", kept)
     return figures

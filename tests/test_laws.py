@@ -20,11 +20,11 @@ STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "guides", "options"}),
     frozenset({"attention", "measures"}),
     frozenset({"runs"}),
-    frozenset({"data", "figures", "models"}),
+    frozenset({"data", "models"}),
     frozenset({"config", "paper", "tasks"}),
     frozenset({"training"}),
     frozenset({"evaluate", "ranking", "timing"}),
-    frozenset({"sweep"}),
+    frozenset({"figures", "sweep"}),
     frozenset({"cli", "__main__"}),
 )
 """The rooms (files and folders of `agcli/`) by height. A room imports from storeys below its own, and from rooms beside

@@ -121,9 +121,10 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
 
 def show_report(folder: Path, json: bool) -> None:
     """The tables of a sweep, written to `report/` as well; pictures beside them."""
+    from agcli.figures.sweep_figures import sweep_figures
     from agcli.sweep.report import write_report
 
-    report = write_report(folder)
+    report = write_report(folder, sweep_figures)
     if json:
         display.show_json(report.as_json())
         return

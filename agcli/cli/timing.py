@@ -172,11 +172,12 @@ def _show(groups: list[list[TimingRow]], *, paper: bool) -> None:
 
 def _draw(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Bars of step times; time and memory against length where there are two lengths."""
-    from agcli import figures
+    from agcli.figures.scaling import scaling
+    from agcli.figures.step_time import step_time_bars
 
-    figures.step_time_bars(rows, folder)
+    step_time_bars(rows, folder)
     if len({row["length"] for row in rows if row["step_seconds"] is not None}) > 1:
-        figures.scaling(rows, folder)
+        scaling(rows, folder)
 
 
 WITHHELD = tuple(name for name in OPTIONS if name not in RUN_OPTIONS)

@@ -115,6 +115,9 @@ register(
     )
 )
 
+_LOOKS = {"none": ("#777777", "o"), "both": ("#0072B2", "D")}
+"""Colour and marker of the variants that are no guide's."""
+
 PAPER_VARIANTS = ("none", "mdg", "pdg", "both")
 """What Wang et al. 2022 compare: without guides, with one, with both."""
 
@@ -135,6 +138,16 @@ def variant_weights(variant: str) -> dict[str, float]:
 def variant_title(variant: str) -> str:
     """`no guide`, `MDG`, `MDG + PDG`."""
     return " + ".join(GUIDES[name].title for name in variants()[variant]) or "no guide"
+
+
+def variant_colour(variant: str) -> str | None:
+    """A variant's colour in figures; None for what is no variant."""
+    return GUIDES[variant].colour if variant in GUIDES else _LOOKS.get(variant, (None, None))[0]
+
+
+def variant_marker(variant: str) -> str | None:
+    """A variant's marker in figures; None for what is no variant."""
+    return GUIDES[variant].marker if variant in GUIDES else _LOOKS.get(variant, (None, None))[1]
 
 
 def weights_text(weights: Mapping[str, float], form: Literal["name", "symbol"] = "name") -> tuple[str, ...]:

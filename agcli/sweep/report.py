@@ -7,7 +7,7 @@ pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Mar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import pandas as pd
 
 from agcli.errors import DataError
 from agcli.evaluate.saved_rankings import open_ranking
-from agcli.figures import PaperPoints
 from agcli.measures.classification import Floats
 from agcli.measures.crossed import crossed_bootstrap, power, power_line
 from agcli.measures.ranking import MEASURES
@@ -25,9 +24,7 @@ from agcli.measures.resampling import Interval
 from agcli.measures.seeds import FEWEST_SEEDS, Contrast
 from agcli.paper.files import write_files
 from agcli.paper.layout import LaidOutTable, paper_table
-from agcli.paper.names import row_name
 from agcli.paper.notes import given_beside
-from agcli.paper.printed import printed
 from agcli.paper.rendering import markdown, records
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder, csv_text
@@ -37,6 +34,9 @@ from agcli.sweep.plan import read_plan
 from agcli.sweep.report_tables import ReportTable, report_tables
 from agcli.sweep.selection import winners
 from agcli.sweep.table import checked, read_results
+
+Draw = Callable[[Path, pd.DataFrame, Sequence[Mapping[str, Any]], str], Sequence[Path]]
+"""(folder, results, flat comparisons, name of the recipe or "") -> the pictures written there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,12 @@ class Report:
         }
 
 
-def write_report(folder: Path) -> Report:
+def write_report(folder: Path, draw: Draw | None = None) -> Report:
     """Read a sweep's results, compare, draw, and write it all to `report/`; nothing is trained.
+
+    Args:
+        folder: of the sweep.
+        draw: draws the pictures, which are above this room; None: there are none.
 
     Raises:
         DataError: no sweep there, or results that cannot be read.
@@ -85,15 +89,16 @@ def write_report(folder: Path) -> Report:
     place = folder / "report"
     with writing(place):
         place.mkdir(exist_ok=True)
-    tables = list(report_tables(means, comparisons, chosen, results))
     asked = plan.get("recipe")
+    pictures = draw(place, results, flat(comparisons), asked["name"] if asked else "") if draw else ()
+    tables = list(report_tables(means, comparisons, chosen, results))
     laid_out = _paper_table(plan, results, comparisons) if asked else None
     report = Report(
         tables=tuple(tables),
         lines=tuple(dict.fromkeys([*lines, *(laid_out.notes if laid_out else ())])),
         contrasts=tuple(flat(comparisons)),
         means=tuple(means),
-        pictures=tuple(_draw(place, results, comparisons, asked["name"] if asked else "")),
+        pictures=tuple(path.name for path in pictures),
         paper_table=laid_out,
     )
     _write(place, report)
@@ -173,28 +178,6 @@ def _paper_table(plan: Mapping[str, Any], results: pd.DataFrame, found: Sequence
     asked = plan["recipe"]
     notes = [*map(str, asked.get("notes", ())), *given_beside(asked["name"], asked["scale"], plan["grids"])]
     return paper_table(asked["name"], results, flat(found), title=asked["title"], notes=notes)
-
-
-def _paper_points(recipe: str, results: pd.DataFrame) -> PaperPoints:
-    """What the paper prints of a figure, and which models and data of ours are the paper's."""
-    form = printed(recipe)
-    where = form.groups[0].where
-    models = frozenset(model for model in results["model"].unique() if row_name(model) == where["model"])
-    datasets = frozenset(name for name in results["dataset"].unique() if Path(name).name == where["dataset"])
-    return PaperPoints(form.of, models, datasets, form.points)
-
-
-def _draw(place: Path, results: pd.DataFrame, comparisons: Sequence[ContrastRow], recipe: str) -> Iterator[str]:
-    """The pictures that the sweep's axes call for; of a figure's recipe with the paper's numbers."""
-    from agcli import figures
-
-    rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
-    drawn = figures.forest(flat(comparisons), place) if comparisons else []
-    drawn += figures.layer_curve(rows, place, _paper_points(recipe, results) if recipe == "figure3" else None)
-    drawn += figures.size_curve(rows, place, _paper_points(recipe, results) if recipe == "figure6" else None)
-    if (results["role"] == "select").any():
-        drawn += figures.weight_heatmap(rows, place)
-    yield from (path.name for path in drawn)
 
 
 def _write(place: Path, report: Report) -> None:

@@ -22,8 +22,8 @@ import torch
 from made_up_times import made_up
 from random_batches import RandomWorkload
 
-from agcli import figures
 from agcli.data import PrepareRequest, prepare
+from agcli.figures.step_time import step_time_bars
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.runs.environment import describe
 from agcli.timing.measure import GroupTimes, TimingCallback, measure
@@ -175,7 +175,7 @@ def report(name: str, request: TimingRequest, group: Group, goals: Sequence[Goal
         print(f"{each.text}, {each.what}: {each.ratio:.3f}{interval}, hoped for: {each.hoped}")
     if folder is not None:
         write_record(folder, request, [times], rows)
-        figures.step_time_bars([asdict(row) for row in rows], folder)
+        step_time_bars([asdict(row) for row in rows], folder)
         write_goals(folder / "goals.csv", found)
 
 

@@ -37,7 +37,7 @@ def test_a_grid_is_run_reported_and_reported_again(ag: Ag, flags: list[str], tmp
     with (folder / "results.csv").open(newline="") as file:
         assert [row["state"] for row in csv.DictReader(file)] == ["finished"] * 4
     left = {path.name for path in (folder / "report").iterdir()}
-    assert {"means.csv", "contrasts.csv", "report.json", "report.md", "forest.png", "forest.svg"} <= left
+    assert {"means.csv", "contrasts.csv", "report.json", "report.md", "forest.png", "forest.svg", "forest.pdf"} <= left
     assert_narrows("ablate", "--report", folder)
     again = ag("ablate", "--report", folder, "--json")
     assert [row["variant"] for row in json.loads(again.stdout)["contrasts"]] == ["both"]

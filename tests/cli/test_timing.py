@@ -108,6 +108,7 @@ def test_a_table_bars_and_every_file(ag: Ag, words: list[object], tmp_path: Path
         "environment.json",
         "step_time.png",
         "step_time.svg",
+        "step_time.pdf",
     }
     assert list(folder.glob("scaling*")), "two lengths make a scaling picture"
     with (folder / "timing.csv").open(newline="") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import pandas as pd
 import pytest
 from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
-from test_figures import said
+from pictures import said
 
 from agcli.evaluate.saved_rankings import HEADER
+from agcli.figures.sweep_figures import sweep_figures
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.measures.ranking import MEASURES
 from agcli.paper.recipes import recipe
 from agcli.paper.settings import weights_tried
 from agcli.runs.folder import RunFolder, csv_text
-from agcli.sweep.report import Report, _scores, write_report
+from agcli.sweep import report as reports
+from agcli.sweep.report import Report, _scores
 
+write_report = partial(reports.write_report, draw=sweep_figures)
 BERT = "google-bert/bert-base-uncased"
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from matplotlib.text import Text
+from pictures import NASTY, points_of, said, texts
 
 from agcli.errors import RunError
-from agcli.figures import scaling, step_time_bars, style
-from agcli.figures.bars import MOST_LINES
-from agcli.figures.rows import three_digits
-
-SVG = "{http://www.w3.org/2000/svg}"
+from agcli.figures import style
+from agcli.figures.row_chart import MOST_LINES
+from agcli.figures.scaling import scaling
+from agcli.figures.step_time import step_time_bars
+from agcli.figures.timing_rows import three_digits
+from agcli.guides.registry import variants
 
 
 def row(model: str = "bert", variant: str = "none", length: int = 128, **changes: Any) -> dict[str, Any]:
@@ -51,29 +51,11 @@ def failed(reason: str, **changes: Any) -> dict[str, Any]:
     return row(**changes) | missing | {"notes": reason}
 
 
-def texts(written: list[Path]) -> list[str]:
-    """The text elements of the only SVG among the files."""
-    (file,) = (path for path in written if path.suffix == ".svg")
-    return ["".join(element.itertext()) for element in ET.parse(file).iter(f"{SVG}text")]
-
-
-def points_of(written: list[Path]) -> list[float]:
-    """The type sizes of the only SVG among the files."""
-    (file,) = (path for path in written if path.suffix == ".svg")
-    styles = [element.get("style", "") for element in ET.parse(file).iter(f"{SVG}text")]
-    return [float(size) for each in styles for size in re.findall(r"([\d.]+)px", each)]
-
-
-def said(figure: Figure) -> list[str]:
-    """All text of a figure."""
-    return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
-
-
 class TestBars:
     def test_both_files_are_whole_pictures_with_every_label(self, tmp_path: Path) -> None:
         rows = [row(), row(variant="both"), row("albert", "mdg", notes="x")]
         written = step_time_bars(rows, tmp_path / "new")
-        assert [path.name for path in written] == ["step_time.png", "step_time.svg"]
+        assert [path.name for path in written] == ["step_time.png", "step_time.svg", "step_time.pdf"]
         assert sorted(tmp_path.rglob("*.*")) == sorted(written), "no temporary file is left"
         pixels = imread(written[0])
         assert pixels.shape[1] == style.PAGE_WIDTH * 200
@@ -147,7 +129,7 @@ class TestBars:
     def test_many_rows_fill_pages_and_none_is_lost(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [row(f"m{n}", variant) for n in range(20) for variant in ("none", "mdg", "pdg", "both")]
         names = {path.name for path in step_time_bars(rows, tmp_path)}
-        assert names == {f"step_time_{page}.{kind}" for page in (1, 2, 3) for kind in ("png", "svg")}
+        assert names == {f"step_time_{page}.{kind}" for page in (1, 2, 3) for kind in style.KINDS}
         assert sum(len(figure.axes[0].patches) for figure in drawn) == len(rows)
         assert max(figure.get_figheight() for figure in drawn) < 10.2
 
@@ -180,7 +162,7 @@ class TestScaling:
         written = scaling(self.rows() + self.rows("bert"), tmp_path)
         found = said(drawn[0])
         stems = ("scaling_minilm", "scaling_bert")
-        assert [path.name for path in written] == [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+        assert [path.name for path in written] == [f"{stem}.{kind}" for stem in stems for kind in style.KINDS]
         for label in ("minilm", "none, sdpa", "both, cpu", "Length (tokens, log scale)", "64", "512"):
             assert label in found, label
         assert "Step time (ms, log scale)" in found
@@ -247,12 +229,9 @@ class TestScaling:
     def test_names_become_safe_and_different_file_names(self, tmp_path: Path, drawn: list[Figure]) -> None:
         models = ("a/b", "a_b", "A b", "../../etc/x$", "…")
         written = scaling([row(model, length=length) for model in models for length in (64, 128)], tmp_path)
-        assert len({path.name.lower() for path in written}) == 2 * len(models)
+        assert len({path.name.lower() for path in written}) == 3 * len(models)
         assert {path.parent for path in written} == {tmp_path}
-        assert all(re.fullmatch(r"scaling_[A-Za-z0-9._-]+\.(png|svg)", path.name) for path in written)
-
-
-NASTY = r"my_model$x^2$\frac{a}{b} <b>&amp; % #1"
+        assert all(re.fullmatch(r"scaling_[A-Za-z0-9._-]+\.(png|svg|pdf)", path.name) for path in written)
 
 
 @pytest.mark.parametrize("draw", [step_time_bars, scaling])
@@ -263,6 +242,7 @@ class TestBoth:
         first, second = (draw(self.ROWS, tmp_path / name) for name in ("one", "two"))
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
         assert b"<dc:date>" not in first[1].read_bytes()
+        assert b"Date" not in first[2].read_bytes()
 
     def test_markup_in_names_is_drawn_as_it_is(self, draw: Any, tmp_path: Path) -> None:
         rows = [row(NASTY, length=length, attention="a_$b$<c>", notes="50 $ & <more>") for length in (64, 128)]
@@ -328,7 +308,8 @@ import sys
 import agcli.figures
 assert not [name for name in sys.modules if name.split(".")[0] == "matplotlib"]
 from pathlib import Path
-agcli.figures.step_time_bars([{row()!r}], Path({str(tmp_path)!r}))
+from agcli.figures.step_time import step_time_bars
+step_time_bars([{row()!r}], Path({str(tmp_path)!r}))
 assert "matplotlib.pyplot" not in sys.modules
 import matplotlib
 assert matplotlib.get_backend(auto_select=False) is None
@@ -356,8 +337,9 @@ def test_three_digits(value: float, text: str) -> None:
 
 
 def test_every_variant_has_a_colour_of_its_own() -> None:
-    assert len(set(style.COLOURS.values())) == len(style.COLOURS)
-    unknown = ["mine", "none", "yours"]
-    assert style.colour_of("none", unknown) == style.COLOURS["none"]
-    assert style.colour_of("mine", unknown) != style.colour_of("yours", unknown)
-    assert {style.colour_of(name, unknown) for name in ("mine", "yours")}.isdisjoint(style.COLOURS.values())
+    own = style.colours_of([*variants(), *style.METHOD_COLOURS])
+    assert len(set(own.values())) == len(own)
+    found = style.colours_of(["mine", "none", "yours"])
+    assert found["none"] == own["none"]
+    assert found["mine"] != found["yours"]
+    assert {found["mine"], found["yours"]}.isdisjoint(own.values())

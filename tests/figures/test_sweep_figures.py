@@ -22,11 +22,16 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
-from test_figures import NASTY, points_of, said, texts
+from pictures import NASTY, points_of, said, texts
 
 from agcli.errors import DataError, RunError
-from agcli.figures import PaperPoints, forest, layer_curve, size_curve, style, weight_heatmap
-from agcli.figures.forest import MOST_LINES
+from agcli.figures import style
+from agcli.figures.curves import layer_curve, size_curve
+from agcli.figures.forest import forest
+from agcli.figures.paper_points import PaperPoints
+from agcli.figures.row_chart import MOST_LINES
+from agcli.figures.weight_heatmap import weight_heatmap
+from agcli.guides.registry import GUIDES
 from agcli.sweep.contrasts import family, flat
 
 FEW = (1, 2)
@@ -66,7 +71,7 @@ class TestLayerCurve:
 
     def test_a_panel_a_variant_with_means_and_t_intervals(self, tmp_path: Path, drawn: list[Figure]) -> None:
         written = layer_curve(self.rows(), tmp_path)
-        assert [path.name for path in written] == [f"layer_curve_minilm_mnli_20k.{kind}" for kind in ("png", "svg")]
+        assert [path.name for path in written] == [f"layer_curve_minilm_mnli_20k.{kind}" for kind in style.KINDS]
         mdg, pdg = drawn[0].axes
         line = labelled(mdg, "guided")
         assert list(line.get_xdata()) == [0, 1]
@@ -166,7 +171,7 @@ class TestLayerCurve:
         rows = [row | {"set:dropout": dropout} for row in self.rows() for dropout in (0.0, "0.10")]
         rows += [row | {"set:dropout": 0.0, "model": "bert"} for row in self.rows()]
         written = layer_curve(rows, tmp_path)
-        assert [path.stem for path in written[::2]] == [
+        assert [path.stem for path in written[::3]] == [
             "layer_curve_minilm_mnli_20k",
             "layer_curve_minilm_mnli_20k_2",
             "layer_curve_bert_mnli_20k",
@@ -227,7 +232,7 @@ class TestSizeCurve:
 
     def test_guided_and_unguided_lines_with_bands(self, tmp_path: Path, drawn: list[Figure]) -> None:
         written = size_curve(self.rows(), tmp_path)
-        assert [path.name for path in written] == [f"size_curve_minilm_mnli_20k.{kind}" for kind in ("png", "svg")]
+        assert [path.name for path in written] == [f"size_curve_minilm_mnli_20k.{kind}" for kind in style.KINDS]
         (axes,) = drawn[0].axes
         none, mdg = labelled(axes, "none: mean, 5 seeds"), labelled(axes, "guided")
         assert list(none.get_xdata()) == list(mdg.get_xdata()) == pytest.approx([20, 100])
@@ -268,7 +273,7 @@ class TestSizeCurve:
     def test_each_guided_layer_has_the_unguided_line_beside_it(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = self.rows()
         rows += [row | {"layers": "7"} for row in rows if row["variant"] == "mdg"]
-        assert len(size_curve(rows, tmp_path)) == 4
+        assert len(size_curve(rows, tmp_path)) == 2 * 3
         assert all(labelled(figure.axes[0], "none") for figure in drawn)
         assert "minilm on mnli_20k, layer 7" in said(drawn[1])
 
@@ -368,7 +373,7 @@ class TestWeightHeatmap:
             for seed in (1, 2, 3)
         ]
         written = weight_heatmap(rows, tmp_path)
-        assert [path.name for path in written] == [f"weight_heatmap_minilm_mnli_20k.{kind}" for kind in ("png", "svg")]
+        assert [path.name for path in written] == [f"weight_heatmap_minilm_mnli_20k.{kind}" for kind in style.KINDS]
         assert self.squares(drawn[0]) == {
             (0, 0): "61.00\n± 1.00",
             (0, 1): "62.00\n± 1.00",
@@ -451,11 +456,11 @@ class TestWeightHeatmap:
 class TestForest:
     def test_markers_whiskers_and_figures_in_points(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [
-            contrast("mdg", 0.0123, low=0.0045, high=0.0201, p=0.0004, corrected_p=0.0012, stars="**"),
+            contrast("mdg", 0.0123, low=0.0045, high=0.0201, t_p=0.0004, holm_p=0.0012, stars="**"),
             contrast("pdg", -0.002, low=-0.01, high=0.006),
         ]
         written = forest(rows, tmp_path)
-        assert [path.name for path in written] == ["forest.png", "forest.svg"]
+        assert [path.name for path in written] == ["forest.png", "forest.svg", "forest.pdf"]
         axes = drawn[0].axes[0]
         found = said(drawn[0])
         for text in (
@@ -484,7 +489,7 @@ class TestForest:
 
     def test_seeds_that_differ_by_one_amount_are_no_certainty(self, tmp_path: Path, drawn: list[Figure]) -> None:
         """And their interval of no width does not cut off those of the others."""
-        equal = [contrast(variant, 0.0, low=0.0, high=0.0, p=1.0, n=2) for variant in ("mdg", "pdg")]
+        equal = [contrast(variant, 0.0, low=0.0, high=0.0, t_p=1.0, n=2) for variant in ("mdg", "pdg")]
         forest([contrast("both", 0.0, low=-0.05, high=0.05), *equal], tmp_path)
         found = said(drawn[0])
         assert found.count("+0.00 [not estimable]") == 2
@@ -495,9 +500,9 @@ class TestForest:
         assert ends == pytest.approx([-5, 5])
 
     def test_filled_markers_are_significant_after_correction(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        forest([contrast("mdg", stars="*"), contrast("both", p=0.01)], tmp_path)
+        forest([contrast("mdg", stars="*"), contrast("both", t_p=0.01)], tmp_path)
         faces = {line.get_marker(): to_hex(line.get_markerfacecolor()) for line in drawn[0].axes[0].get_lines()}
-        assert faces["s"] == style.COLOURS["mdg"].lower()
+        assert faces["s"] == GUIDES["mdg"].colour.lower()
         assert faces["D"] == "#ffffff"
 
     def test_data_sets_have_a_heading_each_with_their_metric(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -511,7 +516,7 @@ class TestForest:
         assert list(drawn[0].axes[0].get_yticks()) == [1, 2, 4]
 
     def test_one_seed_and_none_at_all(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        forest([contrast("pdg", low=None, high=None, p=None, corrected_p=None, n=1), contrast("mdg", None)], tmp_path)
+        forest([contrast("pdg", low=None, high=None, t_p=None, holm_p=None, n=1), contrast("mdg", None)], tmp_path)
         found = said(drawn[0])
         assert "+0.40, no interval" in found
         assert "no figure" in found
@@ -519,7 +524,7 @@ class TestForest:
         assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in said_lines(drawn[0])
 
     def test_an_endless_interval_does_not_squash_the_others(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        rows = [contrast(label=str(n)) for n in range(4)]
+        rows = [contrast(layers=str(n)) for n in range(4)]
         forest([*rows, contrast(low=-0.5, high=0.508, n=2)], tmp_path)
         axes = drawn[0].axes[0]
         assert axes.get_xlim()[1] < 10
@@ -535,16 +540,16 @@ class TestForest:
         assert "no claim" not in caption(drawn[0])
 
     def test_many_contrasts_fill_pages_and_none_is_lost(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        rows = [contrast(dataset=f"d{n % 3}", label=f"number {n}") for n in range(100)]
+        rows = [contrast(dataset=f"d{n % 3}", size=n) for n in range(100)]
         names = [path.name for path in forest(rows, tmp_path)]
-        assert names == [f"forest_{page}.{kind}" for page in (1, 2, 3) for kind in ("png", "svg")]
+        assert names == [f"forest_{page}.{kind}" for page in (1, 2, 3) for kind in style.KINDS]
         found = [text for figure in drawn for text in said(figure)]
-        assert all(f"minilm, number {n}" in found for n in range(100))
+        assert all(f"minilm, both, size {n}" in found for n in range(100))
         assert max(figure.get_figheight() for figure in drawn) < 10.5
 
     def test_one_data_set_longer_than_a_page_is_cut_and_headed_again(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        forest([contrast(label=str(n)) for n in range(MOST_LINES)], tmp_path)
-        assert [len(figure.axes[0].get_yticks()) for figure in drawn] == [MOST_LINES - 2, 2]
+        forest([contrast(layers=str(n)) for n in range(MOST_LINES)], tmp_path)
+        assert [len(figure.axes[0].get_yticks()) for figure in drawn] == [MOST_LINES - 1, 1]
         assert all("mnli_20k" in said(figure) for figure in drawn)
 
     def test_contrasts_of_a_sweep_are_drawn_as_they_are(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -587,9 +592,9 @@ DRAWN = {
 
 @pytest.mark.parametrize(("draw", "rows"), DRAWN.items())
 class TestAll:
-    def test_both_files_are_whole_pictures(self, draw: Any, rows: Any, tmp_path: Path) -> None:
+    def test_all_files_are_whole_pictures(self, draw: Any, rows: Any, tmp_path: Path) -> None:
         written = draw(rows, tmp_path / "new")
-        assert [path.suffix for path in written] == [".png", ".svg"]
+        assert [path.suffix for path in written] == [".png", ".svg", ".pdf"]
         assert sorted(tmp_path.rglob("*.*")) == sorted(written), "no temporary file is left"
         pixels = imread(written[0])
         assert pixels.shape[1] == style.PAGE_WIDTH * 200
@@ -608,6 +613,7 @@ class TestAll:
             assert dict(matplotlib.rcParams) == before
         assert found == expected
         assert b"<dc:date>" not in expected[1]
+        assert b"Date" not in expected[2]
 
     def test_rows_of_a_csv_file_draw_the_same(self, draw: Any, rows: Any, tmp_path: Path) -> None:
         cells = [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
@@ -680,7 +686,8 @@ import sys
 import agcli.figures
 assert not {{"matplotlib", "scipy", "numpy"}} & set(sys.modules)
 from pathlib import Path
-agcli.figures.layer_curve({over_layers(range(2), FEW)!r}, Path({str(tmp_path)!r}))
+from agcli.figures.curves import layer_curve
+layer_curve({over_layers(range(2), FEW)!r}, Path({str(tmp_path)!r}))
 assert "matplotlib.pyplot" not in sys.modules
 import matplotlib
 assert matplotlib.get_backend(auto_select=False) is None

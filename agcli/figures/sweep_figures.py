@@ -1,0 +1,52 @@
+"""All pictures of a sweep's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agcli.figures.curves import layer_curve, size_curve
+from agcli.figures.forest import forest
+from agcli.figures.paper_points import PaperPoints
+from agcli.figures.weight_heatmap import weight_heatmap
+from agcli.paper.names import row_name
+from agcli.paper.printed import printed
+
+
+def sweep_figures(
+    folder: Path, results: pd.DataFrame, contrasts: Sequence[Mapping[str, Any]], recipe: str
+) -> list[Path]:
+    """Draw the pictures that a sweep's axes call for; of a figure's recipe with the paper's numbers.
+
+    Args:
+        folder: where they go.
+        results: the rows of `results.csv`.
+        contrasts: those of `contrasts.csv`.
+        recipe: name of the recipe; empty for a sweep of one's own.
+
+    Returns:
+        The files written.
+
+    Raises:
+        DataError: results that differ in more than what a picture tells apart.
+        RunError: the disk refuses.
+    """
+    rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
+    drawn = forest(contrasts, folder)
+    drawn += layer_curve(rows, folder, _paper_points(recipe, results) if recipe == "figure3" else None)
+    drawn += size_curve(rows, folder, _paper_points(recipe, results) if recipe == "figure6" else None)
+    if (results["role"] == "select").any():
+        drawn += weight_heatmap(rows, folder)
+    return drawn
+
+
+def _paper_points(recipe: str, results: pd.DataFrame) -> PaperPoints:
+    """What the paper prints of a figure, and which models and data of ours are the paper's."""
+    form = printed(recipe)
+    where = form.groups[0].where
+    models = frozenset(model for model in results["model"].unique() if row_name(model) == where["model"])
+    datasets = frozenset(name for name in results["dataset"].unique() if Path(name).name == where["dataset"])
+    return PaperPoints(form.of, models, datasets, form.points)
