@@ -39,19 +39,17 @@ def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = N
     """
     pictures = []
     for runs in _groups(rows, "size"):
-        guided = runs["variant"] != "none"
-        runs = runs[~guided | runs["layers"].str.isdecimal() | (runs["layers"] == ALL)]
-        labels = set(runs["layers"][guided])
-        layers = sorted(int(label) for label in labels - {ALL})
+        unguided = runs[runs["variant"] == "none"]
+        guided = runs[(runs["variant"] != "none") & (runs["layers"].str.isdecimal() | (runs["layers"] == ALL))]
+        layers = sorted(int(label) for label in set(guided["layers"]) - {ALL})
         if len(layers) > 1:
             ticks = {float(layer): str(layer) for layer in layers}
-            ends = [layers[0] - 0.5, layers[-1] + 0.5]
-            if ALL in labels:
+            if (guided["layers"] == ALL).any():
                 ticks[layers[-1] + _APART] = ALL
-                ends[1] += _APART
             place_of = {label: place for place, label in ticks.items()}
-            axis = PanelAxis("layer", "Guided layer (0 = first)", ticks, place_of, ends)
-            pictures.append((runs.assign(place=runs["layers"].map(place_of)), axis))
+            axis = PanelAxis("layer", "Guided layer (0 = first)", ticks, place_of, (min(ticks) - 0.5, max(ticks) + 0.5))
+            placed = [guided.assign(place=guided["layers"].map(place_of))]
+            pictures.append((pd.concat([*placed, *(unguided.assign(place=end) for end in axis.ends)]), axis))
     return _draw_all("layer_curve", pictures, folder, paper)
 
 

@@ -106,8 +106,8 @@ def _draw(page: Page, folder: Path, stem: str) -> list[Path]:
     is_cut = any(max(abs(effect.low), abs(effect.high)) > reach for effect in effects)
     caption = [_EXPLANATION, *([_CUT] if is_cut else [])]
     caption += [_EQUAL] if any(effect.equal for effect in effects) else []
-    caption += no_claim(int(effect.n) for effect in effects)
-    caption += at_most(f"{effect.name}, seeds: {effect.lost}" for effect in effects if effect.lost)
+    caption += no_claim(effect.n for effect in effects)
+    caption += at_most([f"{effect.name}, seeds: {effect.lost}" for effect in effects if effect.lost])
     with style.picture(height_of(page) + 0.8, caption) as figure:
         axes, lines = draw_frame(figure, page, _COLUMNS)
         for line, effect in lines.items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import pandas as pd
 
-from agcli.errors import DataError
+from agcli.errors import DataError, counted
 from agcli.figures.style import plain
 from agcli.guides.registry import guide_columns, weights_text
 from agcli.measures.seeds import FEWEST_SEEDS, claim_line, summary
@@ -17,32 +17,9 @@ from agcli.sweep.table import axes, checked
 
 Row = Mapping[str, Any]
 
+_NUMBERS = ("mean", "sd", "low", "high")
 _MOST_LINES = 8
 """Lines on missing seeds under one picture; the rest is counted."""
-
-
-@dataclass(frozen=True)
-class SeedMean:
-    """Runs of one setting that differ in their seed only, as one number in percent.
-
-    Attributes:
-        n: seeds with a number.
-        value: their mean; None where n is 0.
-        sd: standard deviation over them; None where n is 0 or 1.
-        low: lower end of the mean's 95 % t-interval over seeds; None where n is 0 or 1, and where all seeds are equal,
-            so that nothing can be estimated.
-        high: its upper end.
-        collapsed: seeds that give one class and yet have a number, which counts.
-        missing: why seeds have no number, one text a seed.
-    """
-
-    n: int
-    value: float | None
-    sd: float | None
-    low: float | None
-    high: float | None
-    collapsed: int
-    missing: tuple[str, ...]
 
 
 def read_runs(rows: Sequence[Row]) -> pd.DataFrame:
@@ -87,32 +64,37 @@ def size_text(runs: pd.DataFrame) -> str:
     return f"training size {100 * size:g} %" if size <= 1 else f"training size {size:,.0f}"
 
 
-def seed_mean(runs: pd.DataFrame, split: Literal["dev", "test"]) -> SeedMean:
-    """Mean and t-interval over the seeds of one setting.
+def seed_means(runs: pd.DataFrame, by: Sequence[str], split: Literal["dev", "test"]) -> pd.DataFrame:
+    """The mean over seeds for every group of runs that agree in the columns `by`, in order of appearance, in percent.
+
+    The columns beside these: `n`, seeds with a number; `mean`; `sd`; `low` and `high`, the mean's 95 %
+    t-interval over seeds, NaN where all seeds are equal, so that nothing can be estimated; `collapsed`, seeds that give
+    one class and yet have a number, which counts; `missing`, why other seeds have none, a text each.
 
     Raises:
         DataError: a seed has two different numbers, so that the runs differ in more than the seed.
     """
+    rows = [part[[*by]].iloc[0].to_dict() | _seed_mean(part, split) for _, part in runs.groupby([*by], sort=False)]
+    means = pd.DataFrame(rows, columns=[*by, "n", *_NUMBERS, "collapsed", "missing"])
+    return means.astype(dict.fromkeys(_NUMBERS, float))
+
+
+def _seed_mean(runs: pd.DataFrame, split: str) -> dict[str, Any]:
     known = runs.dropna(subset=[split]).drop_duplicates(["seed", split])
-    if known["seed"].duplicated().any():
-        row = known[known["seed"].duplicated()].iloc[0]
-        setting = f"{row['model']} on {row['dataset']}, variant {row['variant']}, seed {row['seed']:g}"
+    twice = known[known["seed"].duplicated()]
+    if len(twice):
+        first = twice.iloc[0]
+        setting = f"{first['model']} on {first['dataset']}, variant {first['variant']}, seed {first['seed']:g}"
         raise DataError(
             f"{setting}: two cells that differ in no column which a picture shows have different figures",
             hint="draw the parts of the table that differ in other columns one at a time",
         )
+    row: dict[str, Any] = asdict(summary(known[split].tolist())) if len(known) else {"n": 0}
+    if row.get("sd") == 0:
+        row |= {"low": None, "high": None}
     missing = runs[~runs["seed"].isin(known["seed"])].drop_duplicates("seed")
-    over_seeds = summary(known[split].tolist()) if len(known) else None
-    has_interval = over_seeds is not None and bool(over_seeds.sd)
-    return SeedMean(
-        n=len(known),
-        value=over_seeds.mean if over_seeds else None,
-        sd=over_seeds.sd if over_seeds else None,
-        low=over_seeds.low if over_seeds and has_interval else None,
-        high=over_seeds.high if over_seeds and has_interval else None,
-        collapsed=int((known["collapsed"] == 1).sum()),
-        missing=tuple(_why(state, reason) for state, reason in zip(missing["state"], missing["reason"], strict=True)),
-    )
+    reasons = [_why(state, reason) for state, reason in zip(missing["state"], missing["reason"], strict=True)]
+    return row | {"collapsed": int((known["collapsed"] == 1).sum()), "missing": reasons}
 
 
 def _why(state: str, reason: str) -> str:
@@ -133,49 +115,49 @@ def weights_of(runs: pd.DataFrame) -> str:
     return ", ".join(weights_text({str(name): float(weight) for name, weight in weights.iloc[0].items()}, "symbol"))
 
 
-def count(means: Iterable[SeedMean]) -> str:
+def count(means: pd.DataFrame) -> str:
     """`5 seeds`, or `3 to 5 seeds`."""
-    known = sorted({mean.n for mean in means}) or [0]
-    if known == [1]:
-        return "1 seed"
-    return f"{known[0]} seeds" if len(known) == 1 else f"{known[0]} to {known[-1]} seeds"
+    fewest, most = int(means["n"].min()), int(means["n"].max())
+    return f"{fewest} to {most} seeds" if fewest != most else counted(most, "seed")
 
 
-def count_and_interval(means: Sequence[SeedMean]) -> str:
+def count_and_interval(means: pd.DataFrame) -> str:
     """As `count`, and that one seed, or equal ones, give no interval."""
-    known = [mean for mean in means if mean.n]
-    without = {"1 seed" if mean.n == 1 else "equal seeds" for mean in known if mean.low is None}
-    if all(mean.low is None for mean in known):
-        return count(means) + (", no interval" if without else "")
-    return count(means) + (f"; {' and '.join(sorted(without))}: no interval" if without else "")
+    known = means[means["n"] > 0]
+    without = known["n"][known["low"].isna()]
+    kinds = sorted({"1 seed" if n == 1 else "equal seeds" for n in without})
+    if not kinds:
+        return count(means)
+    return count(means) + (", no interval" if len(without) == len(known) else f"; {' and '.join(kinds)}: no interval")
 
 
-def shortfalls(means: Mapping[str, SeedMean]) -> list[str]:
-    """Lines on means, by their names in the picture, that lack seeds or an interval, or hold collapsed ones."""
-    return at_most(f"{name}: {text}" for name, mean in means.items() if (text := _shortfall(mean)))
+def shortfalls(means: pd.DataFrame) -> list[str]:
+    """Lines on means, each with a `name`, that lack seeds or an interval, or hold collapsed ones."""
+    rows: list[Any] = list(means.itertuples())
+    lines = []
+    for mean in rows:
+        parts = []
+        if mean.sd == 0:
+            parts.append(f"{mean.n} seeds are equal, so that an interval is not estimable")
+        if mean.missing:
+            seeds = f"{len(mean.missing)} of {mean.n + len(mean.missing)} seeds without a figure"
+            parts.append(f"{seeds} ({'; '.join(dict.fromkeys(mean.missing))})")
+        if mean.collapsed:
+            parts.append(f"{mean.collapsed} of {counted(mean.n, 'seed')} collapsed to one class, and counted")
+        lines += [f"{mean.name}: {', '.join(parts)}"] if parts else []
+    return at_most(lines)
 
 
-def _shortfall(mean: SeedMean) -> str:
-    parts = []
-    if mean.sd == 0:
-        parts.append(f"{mean.n} seeds are equal, so that an interval is not estimable")
-    if mean.missing:
-        seeds = f"{len(mean.missing)} of {mean.n + len(mean.missing)} seeds without a figure"
-        parts.append(f"{seeds} ({'; '.join(dict.fromkeys(mean.missing))})")
-    if mean.collapsed:
-        parts.append(f"{mean.collapsed} of {count([mean])} collapsed to one class, and counted")
-    return ", ".join(parts)
-
-
-def at_most(lines: Iterable[str]) -> list[str]:
+def at_most(lines: Sequence[str]) -> list[str]:
     """Lines for under a picture; where they are many, how many more there are in place of the last ones."""
-    kept = list(lines)
-    return kept if len(kept) <= _MOST_LINES else [*kept[: _MOST_LINES - 1], f"and {len(kept) - _MOST_LINES + 1} more"]
+    if len(lines) <= _MOST_LINES:
+        return list(lines)
+    return [*lines[: _MOST_LINES - 1], f"and {len(lines) - _MOST_LINES + 1} more"]
 
 
 def no_claim(seeds: Iterable[int]) -> list[str]:
     """The line that so few seeds allow no claim, where a mean has too few; means without any do not count."""
-    known = {n for n in seeds if n}
+    known = {int(n) for n in seeds if n}
     if len(known) == 1:
         return [line for line in map(claim_line, known) if line]
     few = f"Where seeds are fewer than {FEWEST_SEEDS}, no claim can be made; those numbers only describe."

@@ -6,7 +6,7 @@ Four variants with their intervals in one panel would hide each other, in grey-s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,11 @@ from matplotlib.ticker import NullLocator
 
 from agcli.figures import style
 from agcli.figures.means import (
-    SeedMean,
     count_and_interval,
     heading,
     metric_of,
     no_claim,
-    seed_mean,
+    seed_means,
     shortfalls,
     size_text,
     weights_of,
@@ -42,9 +41,6 @@ _READ_WITH = (
     "Intervals are those of each mean over seeds. Whether two of them overlap is no test: differences over paired "
     "seeds are in the forest plot."
 )
-
-Line = dict[float, SeedMean]
-"""Place on the horizontal axis -> mean over seeds."""
 
 
 @dataclass(frozen=True)
@@ -89,28 +85,29 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
         DataError: runs that differ in more than what the picture tells apart.
         RunError: the disk refuses.
     """
-    guided = runs[runs["variant"] != "none"]
-    by_variant = {str(variant): part for variant, part in guided.groupby("variant", sort=False)}
-    lines = {variant: _line(part) for variant, part in by_variant.items()}
-    unguided = _unguided(runs[runs["variant"] == "none"], axis)
-    means = _by_name(unguided, lines, axis)
-    chance, chance_below = _chance(runs, axis, means.values())
+    means = seed_means(runs, ["variant", "place"], "test").sort_values("place")
+    labels = means["place"].map(lambda place: f", {axis.name} {axis.ticks[place]}" if place in axis.ticks else "")
+    means["name"] = means["variant"] + labels
+    variants = [variant for variant in runs["variant"].unique() if variant != "none"]
+    lines = {variant: means[means["variant"] == variant] for variant in ["none", *variants]}
+    means = pd.concat(lines.values())
+    chance, chance_below = _chance(runs, axis, means)
     points = paper.placed(axis.places, axis.ends) if paper and paper.match(runs) else {}
     caption = [paper.words(runs, axis.place_text)] if paper else []
-    caption += [*chance_below, *_caution(means), *shortfalls(means)]
-    colours = style.colours_of(["none", *lines])
+    caption += [*chance_below, *_caution(means), *shortfalls(means.drop_duplicates("name"))]
+    colours = style.colours_of(["none", *variants])
     with style.picture(_HEIGHT, caption, heading(runs, _apart(runs, axis))) as figure:
-        panels = figure.subplots(1, max(len(lines), 1), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, variant in zip(panels, lines or ["none"], strict=True):
-            _draw_unguided(axes, unguided, colours["none"], has_points=not axis.ends)
+        panels = figure.subplots(1, max(len(variants), 1), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, variant in zip(panels, variants or ["none"], strict=True):
+            _draw_unguided(axes, lines["none"], colours["none"], has_points=not axis.ends)
             if chance:
                 look: dict[str, Any] = {"color": style.QUIET, "linestyle": _CHANCE, "label": _baseline(runs)}
                 axes.plot(list(chance), list(chance.values()), **look)
             draw_points(axes, variant, colours[variant], points, unguided_is_line=bool(axis.ends))
-            if variant in lines:
+            if variant in variants:
                 _draw_line(axes, lines[variant], colours[variant], axis)
-                title = ", ".join(filter(None, (variant, weights_of(by_variant[variant]))))
-                axes.set_title(f"{title}\n{count_and_interval(list(lines[variant].values()))}", size=style.SMALL)
+                title = ", ".join(filter(None, (variant, weights_of(runs[runs["variant"] == variant]))))
+                axes.set_title(f"{title}\n{count_and_interval(lines[variant])}", size=style.SMALL)
         _scale(panels[0], axis, len(panels))
         panels[0].set_ylabel(f"Test {metric_of(runs)} (%)")
         style.legend_below(figure, panels[0])
@@ -126,95 +123,65 @@ def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:
     return f"layer {layers}" if layers.isdecimal() else ""
 
 
-def _line(runs: pd.DataFrame) -> Line:
-    return {float(str(place)): seed_mean(part, "test") for place, part in runs.groupby("place")}
-
-
-def _unguided(runs: pd.DataFrame, axis: PanelAxis) -> Line:
-    if axis.ends and len(runs):
-        return dict.fromkeys(axis.ends, seed_mean(runs, "test"))
-    return _line(runs)
-
-
-def _by_name(unguided: Line, lines: Mapping[str, Line], axis: PanelAxis) -> dict[str, SeedMean]:
-    """Every mean by what it is called in a sentence."""
-    means = {}
-    for variant, line in {"none": unguided, **lines}.items():
-        for place, mean in line.items():
-            # Of a line across both ends are the same mean.
-            name = f"{variant}, {axis.name} {axis.ticks[place]}" if place in axis.ticks else variant
-            means[name] = mean
-    return means
-
-
 def _baseline(runs: pd.DataFrame) -> str:
     """`majority class` or `first stage`, which only finished runs name."""
     return next((str(name) for name in runs["baseline"] if name), "")
 
 
-def _chance(runs: pd.DataFrame, axis: PanelAxis, means: Iterable[SeedMean]) -> tuple[dict[float, float], list[str]]:
+def _chance(runs: pd.DataFrame, axis: PanelAxis, means: pd.DataFrame) -> tuple[dict[float, float], list[str]]:
     """Place -> what costs no training, in percent; where it would press the means into one line, a text instead."""
     known = runs.dropna(subset=["baseline_test"])
-    by_place = {float(str(place)): mean for place, mean in known.groupby("place")["baseline_test"].mean().items()}
-    if axis.ends and len(known):
-        by_place = dict.fromkeys(axis.ends, float(known["baseline_test"].mean()))
-    covered = [end for mean in means for end in (mean.value, mean.low, mean.high) if end is not None]
-    height = max(covered) - min(covered) if covered else 0.0
-    if not height or not by_place or max(by_place.values()) >= min(covered) - _FARTHEST * height:
+    if not len(known):
+        return {}, []
+    by_place = dict.fromkeys(axis.ends, float(known["baseline_test"].mean()))
+    if not axis.ends:
+        by_place = {float(str(place)): part["baseline_test"].mean() for place, part in known.groupby("place")}
+    covered = means[["mean", "low", "high"]]
+    lowest, highest = covered.min().min(), covered.max().max()
+    is_far = max(by_place.values()) < lowest - _FARTHEST * (highest - lowest)
+    if highest == lowest or not is_far:
         return by_place, []
     values = dict.fromkeys(f"{value:.2f}" for value in (min(by_place.values()), max(by_place.values())))
     return {}, [f"Below the picture: {_baseline(runs)}, {' to '.join(values)}."]
 
 
-def _caution(means: Mapping[str, SeedMean]) -> list[str]:
+def _caution(means: pd.DataFrame) -> list[str]:
     """What the intervals are, and what cannot be concluded."""
-    lines = [_READ_WITH] if any(mean.low is not None for mean in means.values()) else []
-    lines += no_claim(mean.n for mean in means.values())
-    has_unguided = any(name.split(",")[0] == "none" for name in means)
-    return lines if has_unguided else [*lines, "There is no unguided cell: nothing to compare with."]
+    lines = [_READ_WITH] if means["low"].notna().any() else []
+    lines += no_claim(means["n"])
+    return lines if "none" in set(means["variant"]) else [*lines, "There is no unguided cell: nothing to compare with."]
 
 
-def _draw_unguided(axes: Axes, line: Line, colour: str, *, has_points: bool) -> None:
+def _draw_unguided(axes: Axes, line: pd.DataFrame, colour: str, *, has_points: bool) -> None:
     """The unguided mean, dashed, with its interval as a grey band; a place without a number breaks both."""
-    if not any(mean.n for mean in line.values()):
+    if not line["n"].any():
         return
-    places, middle, low, high = _columns(line)
-    label = f"none: mean, {count_and_interval(list(line.values()))}"
-    (drawn,) = axes.plot(places, middle, color=colour, linestyle=(0, (4, 1.5)), label=label)
+    label = f"none: mean, {count_and_interval(line)}"
+    (drawn,) = axes.plot(line["place"], line["mean"], color=colour, linestyle=(0, (4, 1.5)), label=label)
     drawn.set(marker="o" if has_points else "", markerfacecolor="white")
-    if any(mean.low is not None for mean in line.values()):
+    if line["low"].notna().any():
         look: dict[str, Any] = {"color": colour, "alpha": 0.22, "linewidth": 0, "label": "none: 95 % t-interval"}
-        axes.fill_between(places, low, high, **look)
+        axes.fill_between(line["place"], line["low"], line["high"], **look)
 
 
-def _draw_line(axes: Axes, line: Line, colour: str, axis: PanelAxis) -> None:
+def _draw_line(axes: Axes, line: pd.DataFrame, colour: str, axis: PanelAxis) -> None:
     """A variant's means with their intervals; the place `all` stands apart, so that no line leads there."""
-    places, middle, low, high = _columns(line)
-    for place, mean in line.items():
-        if mean.value is None:
-            across = axes.get_xaxis_transform()
-            axes.plot([place], [_GAP], "x", color=style.INK, markeredgewidth=1.3, transform=across)
+    place, mean, low, high = (line[column] for column in ("place", "mean", "low", "high"))
+    for gap in place[mean.isna()]:
+        across = axes.get_xaxis_transform()
+        axes.plot([gap], [_GAP], "x", color=style.INK, markeredgewidth=1.3, transform=across)
     if axis.ends:
-        ends = [[value - low[at], high[at] - value] for at, value in enumerate(middle)]
-        look: dict[str, Any] = {"fmt": "none", "ecolor": style.INK, "elinewidth": 0.8, "capsize": 2}
-        axes.errorbar(places, middle, yerr=list(zip(*ends, strict=True)), **look)
+        whiskers: dict[str, Any] = {"fmt": "none", "ecolor": style.INK, "elinewidth": 0.8, "capsize": 2}
+        axes.errorbar(place, mean, yerr=[mean - low, high - mean], **whiskers)
     else:
-        axes.fill_between(places, low, high, facecolor=colour, alpha=0.4, linewidth=0)
+        axes.fill_between(place, low, high, facecolor=colour, alpha=0.4, linewidth=0)
         for edge in (low, high):
-            axes.plot(places, edge, color=style.INK, linewidth=0.6)
-    joined = len(places) - 1 if axis.ticks[places[-1]] == ALL else len(places)
-    look = {"color": colour, "marker": "s", "markeredgecolor": style.INK, "markeredgewidth": 0.7, "zorder": 3}
-    has_interval = any(mean.low is not None for mean in line.values())
-    label = "guided: mean, 95 % t-interval" if has_interval else "guided: mean"
-    axes.plot(places[:joined], middle[:joined], label=label, **look)
-    axes.plot(places[joined:], middle[joined:], **look)
-
-
-def _columns(line: Line) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Places, means and ends of intervals for drawing; what there is none of is nan, which is not drawn."""
-    means = pd.DataFrame([(mean.value, mean.low, mean.high) for mean in line.values()], dtype=float)
-    middle, low, high = (means[column].tolist() for column in means)
-    return list(line), middle, low, high
+            axes.plot(place, edge, color=style.INK, linewidth=0.6)
+    look: dict[str, Any] = {"color": colour, "marker": "s", "markeredgecolor": style.INK, "markeredgewidth": 0.7}
+    label = "guided: mean, 95 % t-interval" if low.notna().any() else "guided: mean"
+    apart = place.map(axis.ticks) == ALL
+    axes.plot(place[~apart], mean[~apart], label=label, zorder=3, **look)
+    axes.plot(place[apart], mean[apart], zorder=3, **look)
 
 
 def _scale(axes: Axes, axis: PanelAxis, panels: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from agcli.figures import style
-from agcli.figures.means import Row, SeedMean, count, heading, metric_of, read_runs, seed_mean, shortfalls, size_text
+from agcli.figures.means import Row, count, heading, metric_of, read_runs, seed_means, shortfalls, size_text
 from agcli.guides.registry import GUIDES, guide_columns, variant_colour
 
 _LINE = 0.42
@@ -22,10 +22,6 @@ _SHADES = ("#F3F8FC", "#56B4E9")
 """Worst to best: one hue that grows darker, on which dark type stays readable, in print too."""
 _FRAMED = "Framed: each variant's winner, which other seeds report on test."
 _NONE_CHOSEN = "No winner is chosen yet."
-
-Weights = tuple[float, float]
-"""Of the guides on the vertical and on the horizontal axis; 0 is off."""
-_OFF = (0.0, 0.0)
 
 
 def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -76,24 +72,23 @@ def _tried(weights: Iterable[float]) -> list[float]:
 
 def _draw(runs: pd.DataFrame, guides: Sequence[str], folder: Path, stem: str) -> list[Path]:
     runs = runs.assign(row=runs[guides[0]], column=runs[guides[1]] if len(guides) > 1 else 0.0)
-    reporting = runs[runs["role"] == "report"]
-    choosing = runs[runs["role"] != "report"]
+    choosing, reporting = runs[runs["role"] != "report"], runs[runs["role"] == "report"]
     corner, unguided = _unguided(choosing[choosing["variant"] == "none"], reporting)
-    means = _by_weights(choosing[choosing["variant"] != "none"]) | {_OFF: unguided}
+    means = seed_means(choosing[choosing["variant"] != "none"], ["row", "column"], "dev")
+    means = pd.concat([means, unguided], ignore_index=True)
+    means["name"] = [_name(guides, weights) for weights in zip(means["row"], means["column"], strict=True)]
     chosen = set(zip(reporting["row"], reporting["column"], strict=True))
-    framed = (
-        "Framed: each variant's winner, which other seeds report on test." if chosen else "No winner is chosen yet."
-    )
-    caption = " ".join(["Mean and standard deviation over the seeds that choose.", framed, corner])
-    lacking = shortfalls({_name(guides, weights): mean for weights, mean in means.items()})
-    rows, columns = (_tried(weights[place] for weights in means) for place in (0, 1))
-    with style.picture(_LINE * len(rows) + 1.0, [caption, *lacking], heading(runs, size_text(runs))) as figure:
+    caption = f"Mean and standard deviation over the seeds that choose. {_FRAMED if chosen else _NONE_CHOSEN} {corner}"
+    grid = means.pivot(index="row", columns="column", values="mean")
+    height = _LINE * len(grid) + 1.0
+    with style.picture(height, [caption, *shortfalls(means)], heading(runs, size_text(runs))) as figure:
         axes = figure.add_subplot()
-        grid = [[means.get((row, column)) for column in columns] for row in rows]
-        _draw_shades(axes, grid, f"Dev {metric_of(choosing)} (%), {count(means.values())}")
-        for weights in sorted(means):
-            place = columns.index(weights[1]), rows.index(weights[0])
-            _write_mean(axes, place, means[weights], is_chosen=weights in chosen)
+        _draw_shades(axes, grid, f"Dev {metric_of(choosing)} (%), {count(means)}")
+        rows, columns = list(grid.index), list(grid.columns)
+        squares: list[Any] = list(means.sort_values(["row", "column"]).itertuples())
+        for mean in squares:
+            place = columns.index(mean.column), rows.index(mean.row)
+            _write_mean(axes, place, mean, is_chosen=(mean.row, mean.column) in chosen)
         axes.set_yticks(range(len(rows)), [f"{weight:g}" if weight else "off" for weight in rows])
         axes.set_xticks(range(len(columns)), [f"{weight:g}" if weight else "off" for weight in columns])
         axes.tick_params(length=0)
@@ -107,55 +102,51 @@ def _draw(runs: pd.DataFrame, guides: Sequence[str], folder: Path, stem: str) ->
         return style.save(figure, folder, stem)
 
 
-def _by_weights(runs: pd.DataFrame) -> dict[Weights, SeedMean]:
-    means = {}
-    for _, part in runs.groupby(["row", "column"], sort=False):
-        means[float(part["row"].iloc[0]), float(part["column"].iloc[0])] = seed_mean(part, "dev")
-    return means
-
-
 def _label(guide: str) -> str:
     return f"{GUIDES[guide].symbol}, weight of {GUIDES[guide].title}"
 
 
-def _name(guides: Sequence[str], weights: Weights) -> str:
+def _name(guides: Sequence[str], weights: tuple[float, float]) -> str:
     """`α 0.01, β 0`, or `none`."""
-    if weights == _OFF:
+    if not any(weights):
         return "none"
     return ", ".join(f"{GUIDES[guide].symbol} {weight:g}" for guide, weight in zip(guides, weights, strict=False))
 
 
-def _unguided(choosing: pd.DataFrame, reporting: pd.DataFrame) -> tuple[str, SeedMean]:
+def _unguided(choosing: pd.DataFrame, reporting: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """The unguided corner and how it came about: at the learning rate that was chosen, before that at the best so far.
 
     Args:
         choosing: the unguided runs that choose.
         reporting: all runs that report.
     """
-    means = {float(str(rate)): seed_mean(part, "dev") for rate, part in choosing.groupby("learning_rate")}
-    if not means:
-        return "No unguided cell: nothing to compare with.", seed_mean(choosing, "dev")
-    chosen = list(reporting["learning_rate"][reporting["variant"] == "none"])[:1]
-    best = max(means, key=lambda rate: (means[rate].n, means[rate].value or 0.0))
-    rate = chosen[0] if chosen and chosen[0] in means else best
+    means = seed_means(choosing, ["learning_rate"], "dev").assign(row=0.0, column=0.0)
+    if not len(means):
+        nothing = pd.DataFrame({"row": [0.0], "column": 0.0, "n": 0, "collapsed": 0, "missing": [[]]})
+        return "No unguided cell: nothing to compare with.", nothing
+    best_first = means.sort_values(["n", "mean", "learning_rate"], ascending=[False, False, True])
+    chosen = set(reporting["learning_rate"][reporting["variant"] == "none"])
+    is_chosen = best_first["learning_rate"].isin(chosen)
+    corner = (best_first[is_chosen] if is_chosen.any() else best_first).head(1)
+    rate = f"none: learning rate {corner['learning_rate'].iloc[0]:g}"
     if len(means) == 1:
-        return f"none: learning rate {rate:g}.", means[rate]
-    how = "chosen among" if [rate] == chosen else "the best so far of"
-    return f"none: learning rate {rate:g}, {how} {len(means)} from {min(means):g} to {max(means):g}.", means[rate]
+        return f"{rate}.", corner
+    how = "chosen among" if is_chosen.any() else "the best so far of"
+    rates = f"{means['learning_rate'].min():g} to {means['learning_rate'].max():g}"
+    return f"{rate}, {how} {len(means)} from {rates}.", corner
 
 
-def _draw_shades(axes: Axes, grid: Sequence[Sequence[SeedMean | None]], label: str) -> None:
+def _draw_shades(axes: Axes, grid: pd.DataFrame, label: str) -> None:
     """The means as shades with their scale; white where nothing was to be run."""
-    values = [[math.nan if mean is None or mean.value is None else mean.value for mean in row] for row in grid]
     shades = LinearSegmentedColormap.from_list("agcli", _SHADES)
-    image = axes.imshow(values, cmap=shades, origin="lower", aspect="auto", interpolation="nearest")
-    if not all(math.isnan(value) for row in values for value in row):
+    image = axes.imshow(grid.to_numpy(), cmap=shades, origin="lower", aspect="auto", interpolation="nearest")
+    if grid.notna().any(axis=None):
         bar = axes.figure.colorbar(image, ax=axes, pad=0.02, aspect=14)
         bar.outline.set_visible(False)
         bar.set_label(label, size=style.SMALL)
 
 
-def _write_mean(axes: Axes, place: tuple[int, int], mean: SeedMean, *, is_chosen: bool) -> None:
+def _write_mean(axes: Axes, place: tuple[int, int], mean: Any, *, is_chosen: bool) -> None:
     """Mean and spread in a square (column, row), framed where it was chosen; hatched where there is no number."""
     column, row = place
     edge = {"edgecolor": style.GRID} if mean.n else {"edgecolor": variant_colour("none"), "hatch": "////"}
@@ -163,7 +154,6 @@ def _write_mean(axes: Axes, place: tuple[int, int], mean: SeedMean, *, is_chosen
     if is_chosen:
         frame = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, facecolor="none", edgecolor=style.INK, linewidth=1.8)
         axes.add_patch(frame)
-    spread = "1 seed" if mean.sd is None else f"± {mean.sd:.2f}"
-    text = "no figure" if mean.value is None else f"{mean.value:.2f}\n{spread}"
+    text = f"{mean.mean:.2f}\n{'1 seed' if mean.n == 1 else f'± {mean.sd:.2f}'}" if mean.n else "no figure"
     behind = None if mean.n else {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(column, row, text, ha="center", va="center", weight="bold" if is_chosen else "normal", bbox=behind)
