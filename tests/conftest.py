@@ -83,7 +83,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     def kept(figure: Figure, folder: Path, stem: str) -> list[Path]:
         figures.append(figure)
-        return [folder / f"{stem}.{kind}" for kind in style.KINDS]
+        return [folder / f"{stem}.{kind}" for kind in style.METADATA]
 
     monkeypatch.setattr(style, "save", kept)
     return figures
+
+
+@pytest.fixture
+def only_svg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are saved as SVG alone, for tests that read its text."""
+    monkeypatch.setattr(style, "METADATA", {"svg": style.METADATA["svg"]})

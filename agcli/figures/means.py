@@ -34,6 +34,8 @@ def read_runs(rows: Sequence[Row]) -> pd.DataFrame:
     table = checked(pd.DataFrame(rows))
     for name in axes(table):
         table[name] = [_one_spelling(value) for value in table[name]]
+    for guide in guide_columns(map(str, table)):
+        table[guide] = pd.to_numeric(table[guide]).fillna(0.0)
     records = table.to_dict("records")
     for split in ("dev", "test"):
         table[split] = [100 * float(row.get(f"{split}:{row['metric']}", math.nan)) for row in records]

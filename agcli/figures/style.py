@@ -80,13 +80,12 @@ _SETTINGS: dict[str, Any] = {
     "ytick.labelcolor": INK,
     "ytick.labelsize": SMALL,
 }
-_METADATA: dict[str, dict[str, Any]] = {
+METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": "agcli"},
     "svg": {"Date": None, "Creator": "agcli"},
     "pdf": {"CreationDate": None, "Creator": "agcli", "Producer": None},
 }
 """Format -> what is written about a file; no date in it."""
-KINDS = tuple(_METADATA)
 
 
 @contextmanager
@@ -169,7 +168,7 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
     with atomic.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for kind, metadata in _METADATA.items():
+    for kind, metadata in METADATA.items():
         content = io.BytesIO()
         figure.savefig(content, format=kind, dpi=200, metadata=metadata)
         figure.set_layout_engine("none")  # the other files keep the places that were computed for the first

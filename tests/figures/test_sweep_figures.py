@@ -71,7 +71,7 @@ class TestLayerCurve:
 
     def test_a_panel_a_variant_with_means_and_t_intervals(self, tmp_path: Path, drawn: list[Figure]) -> None:
         written = layer_curve(self.rows(), tmp_path)
-        assert [path.name for path in written] == [f"layer_curve_minilm_mnli_20k.{kind}" for kind in style.KINDS]
+        assert [path.name for path in written] == [f"layer_curve_minilm_mnli_20k.{kind}" for kind in style.METADATA]
         mdg, pdg = drawn[0].axes
         line = labelled(mdg, "guided")
         assert list(line.get_xdata()) == [0, 1]
@@ -232,7 +232,7 @@ class TestSizeCurve:
 
     def test_guided_and_unguided_lines_with_bands(self, tmp_path: Path, drawn: list[Figure]) -> None:
         written = size_curve(self.rows(), tmp_path)
-        assert [path.name for path in written] == [f"size_curve_minilm_mnli_20k.{kind}" for kind in style.KINDS]
+        assert [path.name for path in written] == [f"size_curve_minilm_mnli_20k.{kind}" for kind in style.METADATA]
         (axes,) = drawn[0].axes
         none, mdg = labelled(axes, "none: mean, 5 seeds"), labelled(axes, "guided")
         assert list(none.get_xdata()) == list(mdg.get_xdata()) == pytest.approx([20, 100])
@@ -373,7 +373,7 @@ class TestWeightHeatmap:
             for seed in (1, 2, 3)
         ]
         written = weight_heatmap(rows, tmp_path)
-        assert [path.name for path in written] == [f"weight_heatmap_minilm_mnli_20k.{kind}" for kind in style.KINDS]
+        assert [path.name for path in written] == [f"weight_heatmap_minilm_mnli_20k.{kind}" for kind in style.METADATA]
         assert self.squares(drawn[0]) == {
             (0, 0): "61.00\n± 1.00",
             (0, 1): "62.00\n± 1.00",
@@ -450,6 +450,8 @@ class TestWeightHeatmap:
     def test_all_failed_is_a_picture_too(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap([cell("mdg", 1, None, mdg=alpha, role="select") for alpha in (0.1, 0.01)], tmp_path)
         assert said(drawn[0]).count("no figure") == 3
+        assert drawn[0].axes[0].get_ylabel() == "α, weight of MDG"
+        assert drawn[0].axes[0].get_xlabel() == "", "one guide has one axis"
         assert "No unguided cell: nothing to compare with." in caption(drawn[0])
 
 
@@ -542,7 +544,7 @@ class TestForest:
     def test_many_contrasts_fill_pages_and_none_is_lost(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [contrast(dataset=f"d{n % 3}", size=n) for n in range(100)]
         names = [path.name for path in forest(rows, tmp_path)]
-        assert names == [f"forest_{page}.{kind}" for page in (1, 2, 3) for kind in style.KINDS]
+        assert names == [f"forest_{page}.{kind}" for page in (1, 2, 3) for kind in style.METADATA]
         found = [text for figure in drawn for text in said(figure)]
         assert all(f"minilm, both, size {n}" in found for n in range(100))
         assert max(figure.get_figheight() for figure in drawn) < 10.5
@@ -575,6 +577,50 @@ class TestForest:
     def test_no_rows_no_picture(self, tmp_path: Path) -> None:
         assert forest([], tmp_path) == []
         assert list(tmp_path.iterdir()) == []
+
+
+class TestAThirdGuide:
+    """One that is registered, and in no list of this package."""
+
+    @pytest.fixture(autouse=True)
+    def _registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        entry = replace(GUIDES["mdg"], name="next", title="NXT", symbol="ν", colour="#AA3377", marker="P")
+        monkeypatch.setitem(GUIDES, "next", entry)
+
+    def rows(self, variant: str, weight: float, **changes: Any) -> list[dict[str, Any]]:
+        return five(variant, next=weight, **{"pdg": 0.0, **changes})
+
+    def test_it_has_a_panel_with_its_weight_and_colour(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        guided = [row for layer in "01" for row in self.rows("next", 0.5, layers=layer)]
+        layer_curve([*five("none"), *guided, *(row for layer in "01" for row in five("mdg", layers=layer))], tmp_path)
+        panel, mdg = drawn[0].axes
+        assert panel.get_title(loc="left") == "next, ν = 0.5\n5 seeds"
+        assert mdg.get_title(loc="left") == "mdg, α = 0.01\n5 seeds"
+        assert labelled(panel, "guided").get_color() == "#AA3377"
+        assert labelled(mdg, "guided").get_color() == GUIDES["mdg"].colour
+
+    def test_its_weights_have_an_axis_beside_those_of_another(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        pairs = [(alpha, nu) for alpha in (0.0, 0.1) for nu in (0.0, 0.5, 0.7)][1:]
+        rows = [row for alpha, nu in pairs for row in self.rows("next" if nu else "mdg", nu, mdg=alpha, role="select")]
+        weight_heatmap([*five("none", role="select"), *rows], tmp_path)
+        (axes,) = (figure.axes[0] for figure in drawn)
+        assert (axes.get_ylabel(), axes.get_xlabel()) == ("α, weight of MDG", "ν, weight of NXT")
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["off", "0.5", "0.7"]
+        assert len(axes.texts) == 6
+
+    def test_three_guides_are_compared_two_at_a_time(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        rows = [row for nu in (0.5, 0.7) for row in self.rows("next", nu, role="select")]
+        rows += [row for beta in (0.1, 0.2) for row in five("pdg", pdg=beta, role="select")]
+        rows += five("mdg", mdg=0.1, role="select")
+        assert len(weight_heatmap([*five("none", role="select"), *rows], tmp_path)) == 3 * len(style.METADATA)
+        labels = [(figure.axes[0].get_ylabel()[0], figure.axes[0].get_xlabel()[0]) for figure in drawn]
+        assert labels == [("α", "β"), ("α", "ν"), ("β", "ν")]
+        assert [len(figure.axes[0].texts) for figure in drawn] == [4, 4, 5]
+
+    def test_its_effects_have_its_marker_and_colour(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        forest([contrast("next", stars="*")], tmp_path)
+        (point,) = (line for line in drawn[0].axes[0].get_lines() if line.get_marker() == "P")
+        assert to_hex(point.get_markerfacecolor()) == "#aa3377"
 
 
 def named(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -615,11 +661,12 @@ class TestAll:
         assert b"<dc:date>" not in expected[1]
         assert b"Date" not in expected[2]
 
+    @pytest.mark.usefixtures("only_svg")
     def test_rows_of_a_csv_file_draw_the_same(self, draw: Any, rows: Any, tmp_path: Path) -> None:
         cells = [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
         numbers = [{key: math.nan if value is None else value for key, value in row.items()} for row in rows]
         first, second, third = (
-            draw(each, tmp_path / str(place))[1].read_bytes() for place, each in enumerate((rows, cells, numbers))
+            draw(each, tmp_path / str(place))[0].read_bytes() for place, each in enumerate((rows, cells, numbers))
         )
         assert first == second == third
 
@@ -643,11 +690,13 @@ class TestAll:
             assert box.x1 <= page.x1 + 1
             assert box.y1 <= page.y1 + 1
 
+    @pytest.mark.usefixtures("only_svg")
     def test_type_is_8_points_or_more(self, draw: Any, rows: Any, tmp_path: Path) -> None:
         sizes = points_of(draw(rows, tmp_path))
         assert sizes
         assert min(sizes) >= 8
 
+    @pytest.mark.usefixtures("only_svg")
     def test_names_are_drawn_as_they_are_and_make_safe_file_names(self, draw: Any, rows: Any, tmp_path: Path) -> None:
         written = draw(named(rows, NASTY), tmp_path)
         assert any(NASTY in text for text in texts(written))
@@ -671,12 +720,13 @@ def test_every_picture_cuts_names_alike(name: str) -> None:
     assert style.stem_of("scaling", (name,), (first.upper(),)) == f"{first}_2"
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_the_order_of_seeds_does_not_matter(tmp_path: Path) -> None:
     rows = over_sizes((0.5, 1.0), SEEDS)
     by_seed = sorted(rows, key=lambda row: -int(row["seed"]))
     random.Random(0).shuffle(rows)
     rows.sort(key=lambda row: ("none", "mdg", "pdg", "both").index(row["variant"]))
-    first, second = (size_curve(each, tmp_path / name)[1].read_bytes() for each, name in ((rows, "a"), (by_seed, "b")))
+    first, second = (size_curve(each, tmp_path / name)[0].read_bytes() for each, name in ((rows, "a"), (by_seed, "b")))
     assert first == second
 
 
