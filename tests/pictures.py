@@ -27,6 +27,6 @@ def points_of(written: list[Path]) -> list[float]:
     return [float(size) for each in styles for size in re.findall(r"([\d.]+)px", each)]
 
 
-def said(figure: Figure) -> list[str]:
+def all_text(figure: Figure) -> list[str]:
     """All text of a figure."""
     return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]

@@ -30,9 +30,6 @@ def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = N
         folder: where `layer_curve_MODEL_DATASET.png`, `.svg` and `.pdf` go; numbered where settings make several.
         paper: numbers of a paper, drawn where the picture is of the same model and data, else in words under it.
 
-    Returns:
-        The files written.
-
     Raises:
         DataError: rows that differ in more than what the picture tells apart.
         RunError: the disk refuses.
@@ -57,15 +54,7 @@ def size_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = No
     """Draw the test metric against the number of training examples, guided beside unguided and the chance line.
 
     The paper's Figure 6. One picture for every model, data set, setting and choice of guided layers with two sizes or
-    more.
-
-    Args:
-        rows: a sweep's saved rows; a size without a number is shown as a layer is in `layer_curve`.
-        folder: where `size_curve_MODEL_DATASET.png`, `.svg` and `.pdf` go; numbered where settings make several.
-        paper: as in `layer_curve`.
-
-    Returns:
-        The files written.
+    more, `size_curve_MODEL_DATASET` in the folder. Rows and the paper's numbers are as in `layer_curve`.
 
     Raises:
         DataError: rows that differ in more than what the picture tells apart.
@@ -104,9 +93,7 @@ def _draw_all(
     kind: str, pictures: Sequence[tuple[pd.DataFrame, PanelAxis]], folder: Path, paper: PaperPoints | None
 ) -> list[Path]:
     written: list[Path] = []
-    stems: list[str] = []
     for runs, axis in pictures:
-        first = runs.iloc[0]
-        stems.append(style.stem_of(kind, (first["model"], first["dataset"]), stems))
-        written += draw_panels(runs, axis, paper, folder, stems[-1])
+        stem = style.stem_of(kind, (runs["model"].iloc[0], runs["dataset"].iloc[0]), written)
+        written += draw_panels(runs, axis, paper, folder, stem)
     return written

@@ -42,9 +42,6 @@ def forest(contrast_rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Pat
             One without a difference keeps its line and says so.
         folder: where `forest.png`, `.svg` and `.pdf` go; `forest_1` and on, where the lines fill several pages.
 
-    Returns:
-        The files written; none for no rows.
-
     Raises:
         RunError: the disk refuses.
     """

@@ -73,13 +73,10 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
 
     Args:
         runs: all of the picture, with their `place` on the axis.
-        axis: see there.
-        paper: numbers of a paper to draw or to say.
-        folder: where the files go.
+        axis: of that place.
+        paper: numbers of a paper to draw or to put into words.
+        folder: where `STEM.png`, `.svg` and `.pdf` go.
         stem: their name.
-
-    Returns:
-        The files written.
 
     Raises:
         DataError: runs that differ in more than what the picture tells apart.

@@ -11,12 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from agcli.figures import style
-from agcli.figures.timing_rows import Row, add_reasons, read_timing, shared_notes, time_unit, whiskers
+from agcli.figures.timing_rows import Row, add_reasons, read_timing, shared_notes, time_unit
 
 LOG_FROM = 4.0
 """Largest over smallest value from which on a vertical axis is logarithmic; below, it starts at 0."""
-_NAME = 80
-"""Most characters of a model's name."""
 _GAP_STEP = 0.045
 """Of the axes' height, between the crosses of two methods that failed at one length."""
 
@@ -29,33 +27,26 @@ def scaling(rows: Sequence[Row], folder: Path) -> list[Path]:
             under the picture.
         folder: where `scaling_MODEL.png`, `.svg` and `.pdf` go.
 
-    Returns:
-        The files written.
-
     Raises:
         RunError: the disk refuses.
     """
     written: list[Path] = []
-    stems: list[str] = []
     for model, table in read_timing(rows).groupby("model", sort=False):
         if table["length"].nunique() > 1:
-            stems.append(style.stem_of("scaling", (str(model),), stems))
-            written += _draw(table, folder, stems[-1])
+            written += _draw(table, folder, style.stem_of("scaling", (str(model),), written))
     return written
 
 
 def _draw(table: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
     table = add_reasons(table)
-    colours = style.colours_of(table["variant"])
-    table = table.assign(label=_labels(table), colour=table["variant"].map(colours))
+    table = table.assign(label=_labels(table), colour=table["variant"].map(style.colours_of(table["variant"])))
     lines = [part.drop_duplicates("length", keep="last") for _, part in table.groupby("label", sort=False)]
     lines = [line.sort_values("length") for line in lines]
     factor, unit = time_unit(table)
     missing = [row for line in lines for row in line[line["step_seconds"].isna()].itertuples()]
     gaps = [f"× {row.label}, length {row.length}: {row.reason}" for row in missing]
     lengths = sorted(set(table["length"]))
-    heading = style.plain(table["model"].iloc[0], _NAME)
-    with style.picture(3.4 + 0.17 * len(lines) / 3, [shared_notes(table), *gaps], heading) as figure:
+    with style.picture(3.4 + 0.17 * len(lines) / 3, [shared_notes(table), *gaps], table["model"].iloc[0]) as figure:
         time, memory = figure.subplots(1, 2)
         _draw_lines(time, lines, "step_seconds", factor, list(table["arm"]))
         _draw_whiskers(time, table, factor)
@@ -107,22 +98,16 @@ def _draw_lines(axes: Axes, lines: Sequence[pd.DataFrame], column: str, factor: 
 
 
 def _draw_whiskers(axes: Axes, table: pd.DataFrame, factor: float) -> None:
-    rows: list[Any] = list(table.itertuples())
-    for row in rows:
-        ends = whiskers(row, factor)
-        if ends is not None:
-            time = row.step_seconds * factor
-            axes.errorbar(row.length, time, yerr=ends, color=row.colour, capsize=2, linewidth=0.8)
+    for colour, part in table.dropna(subset=["below", "above"]).groupby("colour", sort=False):
+        look: dict[str, Any] = {"fmt": "none", "color": colour, "capsize": 2, "linewidth": 0.8}
+        ends = [part["below"] * factor, part["above"] * factor]
+        axes.errorbar(part["length"], part["step_seconds"] * factor, yerr=ends, **look)
 
 
 def _scale(axes: Axes, lengths: list[int], label: str, values: pd.Series[float]) -> None:
     """Both axes, after all is drawn: lengths by powers of two; values from 0, or by powers of ten.
 
-    Args:
-        axes: of one panel.
-        lengths: the ticks.
-        label: of the vertical axis, its bracket still open.
-        values: what is drawn.
+    The label is of the vertical axis, its bracket still open.
     """
     axes.set_xscale("log", base=2)
     axes.set_xticks(lengths, [str(length) for length in lengths])

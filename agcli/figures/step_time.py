@@ -12,15 +12,7 @@ from matplotlib.axes import Axes
 
 from agcli.figures import style
 from agcli.figures.row_chart import Page, draw_frame, draw_pages, height_of, write_columns
-from agcli.figures.timing_rows import (
-    Row,
-    add_reasons,
-    read_timing,
-    shared_notes,
-    three_digits,
-    time_unit,
-    whiskers,
-)
+from agcli.figures.timing_rows import Row, add_reasons, read_timing, shared_notes, three_digits, time_unit
 
 _NAME, _REASON = 64, 84
 """Most characters of a model's name and of a reason: what 8 pt leaves room for."""
@@ -37,9 +29,6 @@ def step_time_bars(rows: Sequence[Row], folder: Path) -> list[Path]:
     Args:
         rows: a timing's saved rows; one without a time leaves a gap that says why.
         folder: where `step_time.png`, `.svg` and `.pdf` go; `step_time_1` and on, where the rows fill several pages.
-
-    Returns:
-        The files written; none for no rows.
 
     Raises:
         RunError: the disk refuses.
@@ -78,8 +67,8 @@ def _draw(page: Page, folder: Path, stem: str) -> list[Path]:
 
 def _draw_bar(axes: Axes, line: int, row: Any, factor: float, look: dict[str, Any]) -> None:
     axes.barh(line, row.step_seconds * factor, height=0.72, edgecolor="white", linewidth=0, **look)
-    ends = whiskers(row, factor)
-    if ends is not None:
+    if not math.isnan(row.below + row.above):
+        ends = [[row.below * factor], [row.above * factor]]
         axes.errorbar(row.step_seconds * factor, line, xerr=ends, color=style.INK, capsize=2, linewidth=0.9)
 
 

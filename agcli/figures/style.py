@@ -34,7 +34,7 @@ _LEGEND_ROW, _LABEL_ROW = 0.175, 0.2
 """Inches."""
 _CAPTION_WIDTH = 118
 """Characters of a line of SMALL type across the page."""
-_HEADING = 100
+_HEADING = 96
 """Most characters of a heading."""
 _LONGEST_NAME = 40
 """Characters of a name that go into a file's name, counted from its end: a path's end tells most."""
@@ -141,20 +141,16 @@ def _keep_below(figure: Figure, inches: float) -> float:
     return float(bottom)
 
 
-def stem_of(kind: str, names: Sequence[str], taken: Sequence[str]) -> str:
-    """`KIND_NAME_NAME` in characters that every file system takes; numbered where that is taken.
+def stem_of(kind: str, names: Sequence[str], written: Iterable[Path]) -> str:
+    """`KIND_NAME_NAME` in characters that every file system takes; numbered where a file that was written has it.
 
-    A name that has no such character becomes `unnamed`.
-
-    Args:
-        kind: of picture, in such characters already.
-        names: what the picture is of, in anybody's characters.
-        taken: stems of other pictures in the same folder.
+    A name without any such character becomes `unnamed`.
     """
+    taken = {path.stem.lower() for path in written}
     safe = (re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[-_LONGEST_NAME:] for name in names)
     stem = "_".join([kind, *(name or "unnamed" for name in safe)])
     number = 1
-    while (numbered := stem if number == 1 else f"{stem}_{number}").lower() in (other.lower() for other in taken):
+    while (numbered := stem if number == 1 else f"{stem}_{number}").lower() in taken:
         number += 1
     return numbered
 

@@ -22,13 +22,10 @@ def sweep_figures(
     """Draw the pictures that a sweep's axes call for; of a figure's recipe with the paper's numbers.
 
     Args:
-        folder: where they go.
+        folder: where the pictures go.
         results: the rows of `results.csv`.
         contrasts: those of `contrasts.csv`.
-        recipe: name of the recipe; empty for a sweep of one's own.
-
-    Returns:
-        The files written.
+        recipe: its name; empty for a sweep without one.
 
     Raises:
         DataError: results that differ in more than what a picture tells apart.

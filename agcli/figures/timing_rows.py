@@ -12,23 +12,21 @@ from agcli.figures.style import plain
 
 Row = Mapping[str, Any]
 
-_NUMBERS = (
-    *("step_seconds", "step_seconds_low", "step_seconds_high"),
-    *("ratio", "ratio_low", "ratio_high"),
-    "peak_memory_bytes",
-)
+_NUMBERS = [f"{name}{end}" for name in ("step_seconds", "ratio") for end in ("", "_low", "_high")]
 _MILLISECONDS_BELOW = 1.0
 """Seconds; a picture whose longest step is shorter counts in milliseconds."""
 
 
 def read_timing(rows: Sequence[Row]) -> pd.DataFrame:
-    """Numbers as numbers (NaN where empty), text as text; `name` is the variant with its attention.
+    """Numbers as numbers (NaN where empty), text as text, notes as tuples; rows of a CSV file read the same.
 
-    An empty cell of a CSV file and pandas' NaN count as missing. `notes` are tuples.
+    `name` is the variant with its attention; `below` and `above` are seconds from the median to the quartiles.
     """
     table = pd.DataFrame(rows)
-    for column in _NUMBERS:
+    for column in (*_NUMBERS, "peak_memory_bytes"):
         table[column] = pd.to_numeric(table[column])
+    table["below"] = (table["step_seconds"] - table["step_seconds_low"]).clip(lower=0)
+    table["above"] = (table["step_seconds_high"] - table["step_seconds"]).clip(lower=0)
     table = table.astype({"length": int, "batch_size": int}).fillna({"attention": "", "notes": ""})
     table["arm"] = [plain(method, 30) for method in table["arm"]]
     names = table["variant"] + (", " + table["attention"]).where(table["attention"] != "", "")
@@ -54,12 +52,6 @@ def time_unit(table: pd.DataFrame) -> tuple[float, str]:
     """What seconds are multiplied by for a picture of these rows, and the unit that makes."""
     longest = table[["step_seconds", "step_seconds_high"]][table["step_seconds"].notna()].max().max()
     return (1e3, "ms") if longest < _MILLISECONDS_BELOW else (1.0, "s")
-
-
-def whiskers(row: Any, factor: float) -> list[list[float]] | None:
-    """Time from the median down and up to the quartiles, as `errorbar` takes them; None where one is missing."""
-    ends = [row.step_seconds - row.step_seconds_low, row.step_seconds_high - row.step_seconds]
-    return None if any(map(math.isnan, ends)) else [[max(end * factor, 0.0)] for end in ends]
 
 
 def three_digits(value: float) -> str:

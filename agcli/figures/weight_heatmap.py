@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
         rows: a sweep's saved rows. Means are over the seeds that choose; those that report name what was chosen.
         folder: where `weight_heatmap_MODEL_DATASET.png`, `.svg` and `.pdf` go; numbered where settings make several.
 
-    Returns:
-        The files written.
-
     Raises:
         DataError: rows that differ in more than what the picture tells apart.
         RunError: the disk refuses.
@@ -44,11 +41,10 @@ def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
     if not rows:
         return []
     written: list[Path] = []
-    stems: list[str] = []
     for _, runs in read_runs(rows).groupby(["model", "dataset", "size", "setting"], sort=False):
         for guides, part in _pairs(runs):
-            stems.append(style.stem_of("weight_heatmap", (part["model"].iloc[0], part["dataset"].iloc[0]), stems))
-            written += _draw(part, guides, folder, stems[-1])
+            names = part["model"].iloc[0], part["dataset"].iloc[0]
+            written += _draw(part, guides, folder, style.stem_of("weight_heatmap", names, written))
     return written
 
 
@@ -60,14 +56,9 @@ def _pairs(runs: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
         others = [name for name in used if name not in guides]
         part = runs[(runs[others] == 0).all(axis="columns")]
         choosing = part[part["role"] != "report"]
-        if any(len(_tried(choosing[name])) > 2 for name in guides):
+        if any(choosing[name][choosing[name] != 0].nunique() > 1 for name in guides):
             pairs.append((guides, part))
     return pairs
-
-
-def _tried(weights: Iterable[float]) -> list[float]:
-    """The weights that were tried, in order, and 0 before them."""
-    return sorted({0.0, *weights})
 
 
 def _draw(runs: pd.DataFrame, guides: Sequence[str], folder: Path, stem: str) -> list[Path]:
@@ -116,9 +107,7 @@ def _name(guides: Sequence[str], weights: tuple[float, float]) -> str:
 def _unguided(choosing: pd.DataFrame, reporting: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """The unguided corner and how it came about: at the learning rate that was chosen, before that at the best so far.
 
-    Args:
-        choosing: the unguided runs that choose.
-        reporting: all runs that report.
+    It is of the unguided runs that choose; the rate that was chosen is that of the ones that report.
     """
     means = seed_means(choosing, ["learning_rate"], "dev").assign(row=0.0, column=0.0)
     if not len(means):

@@ -22,7 +22,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
-from pictures import NASTY, points_of, said, texts
+from pictures import NASTY, all_text, points_of, texts
 
 from agcli.errors import DataError, RunError
 from agcli.figures import style
@@ -61,7 +61,7 @@ def whiskers(axes: Axes) -> list[tuple[float, float]]:
 
 def caption(figure: Figure) -> str:
     """All that is written, on one line."""
-    return " ".join(" ".join(said(figure)).split())
+    return " ".join(" ".join(all_text(figure)).split())
 
 
 class TestLayerCurve:
@@ -93,7 +93,7 @@ class TestLayerCurve:
 
     def test_labels_name_units_weights_and_seeds(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve(self.rows(), tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         for label in (
             "minilm on mnli_20k, training size 4,000",
             "mdg, α = 0.01\n5 seeds",
@@ -120,23 +120,23 @@ class TestLayerCurve:
         (axes,) = drawn[0].axes
         assert [math.isnan(value) for value in labelled(axes, "guided").get_ydata()] == [False, False, True, False]
         assert [list(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "x"] == [[2.0]]
-        assert "mdg, layer 2: 5 of 5 seeds without a figure (failed: the loss is nan)" in said_lines(drawn[0])
+        assert "mdg, layer 2: 5 of 5 seeds without a figure (failed: the loss is nan)" in text_lines(drawn[0])
 
     def test_lost_and_diverged_seeds_are_counted(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [*five("none", [*FIVE[:4], None]), *five("mdg", layers="0"), *five("mdg", layers="1")]
         rows[5]["diverged"] = 1
         rows[10] |= {"state": "pending", "reason": "", "test:accuracy": None}
         layer_curve(rows, tmp_path)
-        found = said_lines(drawn[0])
+        found = text_lines(drawn[0])
         assert "none: 1 of 5 seeds without a figure (failed: the loss is nan)" in found
         assert "mdg, layer 0: 1 of 5 seeds collapsed to one class, and counted" in found
         assert "mdg, layer 1: 1 of 5 seeds without a figure (not run yet)" in found
-        assert "mdg, α = 0.01\n4 to 5 seeds" in said(drawn[0])
+        assert "mdg, α = 0.01\n4 to 5 seeds" in all_text(drawn[0])
         assert "Where seeds are fewer than 5, no claim can be made; those numbers only describe." in found
 
     def test_a_seed_that_diverged_and_failed_is_said_once(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([*self.rows(), cell("mdg", 6, None, layers="0", diverged=1)], tmp_path)
-        assert "mdg, layer 0: 1 of 6 seeds without a figure (failed: the loss is nan)" in said_lines(drawn[0])
+        assert "mdg, layer 0: 1 of 6 seeds without a figure (failed: the loss is nan)" in text_lines(drawn[0])
 
     def test_an_interval_may_go_on_beyond_100_percent_but_the_axis_does_not(
         self, tmp_path: Path, drawn: list[Figure]
@@ -147,21 +147,21 @@ class TestLayerCurve:
     def test_many_lost_layers_are_counted_not_listed(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [row for layer in range(20) for row in five("mdg", [0.6, None], layers=str(layer))]
         layer_curve(rows, tmp_path)
-        found = said_lines(drawn[0])
+        found = text_lines(drawn[0])
         assert sum("seeds without a figure" in line for line in found) == 7
         assert "and 13 more" in found
 
     def test_one_seed_has_no_interval_and_says_so(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([row for row in self.rows() if row["seed"] == 1], tmp_path)
-        assert "mdg, α = 0.01\n1 seed, no interval" in said(drawn[0])
-        assert "none: mean, 1 seed, no interval" in said(drawn[0])
-        assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in said_lines(drawn[0])
+        assert "mdg, α = 0.01\n1 seed, no interval" in all_text(drawn[0])
+        assert "none: mean, 1 seed, no interval" in all_text(drawn[0])
+        assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in text_lines(drawn[0])
         assert "t-interval" not in caption(drawn[0])
         assert drawn[0].axes[0].get_ylim()[0] > 0
 
     def test_without_an_unguided_cell_that_is_said(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([row for row in self.rows() if row["variant"] != "none"], tmp_path)
-        assert "There is no unguided cell: nothing to compare with." in said_lines(drawn[0])
+        assert "There is no unguided cell: nothing to compare with." in text_lines(drawn[0])
 
     def test_cells_that_choose_stay_out(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([*self.rows(), *five("mdg", [0.9] * 5, layers="0", role="select")], tmp_path)
@@ -176,7 +176,7 @@ class TestLayerCurve:
             "layer_curve_minilm_mnli_20k_2",
             "layer_curve_bert_mnli_20k",
         ]
-        assert "minilm on mnli_20k, training size 4,000, dropout 0.1" in said(drawn[1])
+        assert "minilm on mnli_20k, training size 4,000, dropout 0.1" in all_text(drawn[1])
 
     def test_the_majority_class_is_a_line_across(self, tmp_path: Path, drawn: list[Figure]) -> None:
         chance = {"baseline": "majority class", "test:baseline": 0.61}
@@ -190,15 +190,15 @@ class TestLayerCurve:
         self, tmp_path: Path, drawn: list[Figure]
     ) -> None:
         layer_curve([row | {"baseline": "majority class", "test:baseline": 1 / 3} for row in self.rows()], tmp_path)
-        assert "Below the picture: majority class, 33.33." in said_lines(drawn[0])
+        assert "Below the picture: majority class, 33.33." in text_lines(drawn[0])
         assert drawn[0].axes[0].get_ylim()[0] > 50
 
     def test_equal_seeds_have_no_interval_and_say_so(self, tmp_path: Path, drawn: list[Figure]) -> None:
         equal = five("mdg", [0.62] * 5, layers="2")
         layer_curve([*self.rows(), *equal], tmp_path)
         assert len(whiskers(drawn[0].axes[0])) == 2
-        assert "mdg, layer 2: 5 seeds are equal, so that an interval is not estimable" in said_lines(drawn[0])
-        assert "mdg, α = 0.01\n5 seeds; equal seeds: no interval" in said(drawn[0])
+        assert "mdg, layer 2: 5 seeds are equal, so that an interval is not estimable" in text_lines(drawn[0])
+        assert "mdg, α = 0.01\n5 seeds; equal seeds: no interval" in all_text(drawn[0])
 
     def test_fewer_than_two_layers_are_no_curve(self, tmp_path: Path) -> None:
         assert layer_curve([*five("none"), *five("mdg", layers="3"), *five("both")], tmp_path) == []
@@ -211,13 +211,13 @@ class TestLayerCurve:
 
     def test_a_ranking_is_drawn_on_its_own_metric(self, tmp_path: Path, drawn: list[Figure]) -> None:
         layer_curve([cell("mdg", 1, 0.3, layers=layer, metric="RR") for layer in "01"], tmp_path)
-        assert "Test RR (%)" in said(drawn[0])
+        assert "Test RR (%)" in all_text(drawn[0])
         assert list(labelled(drawn[0].axes[0], "guided").get_ydata()) == pytest.approx([30, 30])
 
 
-def said_lines(figure: Figure) -> list[str]:
+def text_lines(figure: Figure) -> list[str]:
     """What is written, a text for each line."""
-    return [line for text in said(figure) for line in text.splitlines()]
+    return [line for text in all_text(figure) for line in text.splitlines()]
 
 
 class TestSizeCurve:
@@ -240,7 +240,7 @@ class TestSizeCurve:
         assert list(mdg.get_ydata()) == pytest.approx([MEAN + 1, MEAN + 11])
         lows = [band.get_paths()[0].vertices[:, 1].min() for band in axes.collections]
         assert lows == pytest.approx([MEAN - HALF, MEAN + 1 - HALF])
-        assert "Training size (% of the training set)" in said(drawn[0])
+        assert "Training size (% of the training set)" in all_text(drawn[0])
 
     def test_lines_and_bands_differ_in_more_than_colour(self, tmp_path: Path, drawn: list[Figure]) -> None:
         size_curve(self.rows(), tmp_path)
@@ -256,10 +256,10 @@ class TestSizeCurve:
     ) -> None:
         size_curve(self.rows((500, 4000)), tmp_path)
         size_curve(self.rows((1000, 2000)), tmp_path)
-        assert "Training size (examples, log scale)" in said(drawn[0])
+        assert "Training size (examples, log scale)" in all_text(drawn[0])
         assert drawn[0].axes[0].get_xscale() == "log"
-        assert "4,000" in said(drawn[0])
-        assert "Training size (examples)" in said(drawn[1])
+        assert "4,000" in all_text(drawn[0])
+        assert "Training size (examples)" in all_text(drawn[1])
         assert drawn[1].axes[0].get_xscale() == "linear"
 
     def test_chosen_weights_may_differ_from_size_to_size(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -268,14 +268,14 @@ class TestSizeCurve:
             if row["variant"] == "mdg" and row["size"] == 1.0:
                 row |= {"mdg": 0.1, "learning_rate": 1e-5}
         size_curve(rows, tmp_path)
-        assert "mdg, weights chosen on dev\n5 seeds" in said(drawn[0])
+        assert "mdg, weights chosen on dev\n5 seeds" in all_text(drawn[0])
 
     def test_each_guided_layer_has_the_unguided_line_beside_it(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = self.rows()
         rows += [row | {"layers": "7"} for row in rows if row["variant"] == "mdg"]
         assert len(size_curve(rows, tmp_path)) == 2 * 3
         assert all(labelled(figure.axes[0], "none") for figure in drawn)
-        assert "minilm on mnli_20k, layer 7" in said(drawn[1])
+        assert "minilm on mnli_20k, layer 7" in all_text(drawn[1])
 
     def test_the_first_stage_of_each_size_is_a_line(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [row | {"baseline": "first stage", "test:baseline": 0.6 + row["size"] / 100} for row in self.rows()]
@@ -389,7 +389,7 @@ class TestWeightHeatmap:
         assert shades is not None
         assert list(shades[:, 0]) == pytest.approx([61, 62, 71])
         assert math.isnan(float(shades.filled(math.nan)[1, 1])), "nothing was to be run there"
-        assert "Dev accuracy (%), 3 seeds" in said(drawn[0])
+        assert "Dev accuracy (%), 3 seeds" in all_text(drawn[0])
 
     def test_what_was_reported_is_framed_and_its_figures_stay_out(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap([*over_weights((0.001, 0.01, 0.1)), *self.chosen()], tmp_path)
@@ -433,8 +433,8 @@ class TestWeightHeatmap:
         assert found[2, 1].endswith("\n1 seed")
         hatched = [patch for patch in drawn[0].axes[0].patches if patch.get_hatch()]
         assert [(patch.get_x(), patch.get_y()) for patch in hatched] == [(1.5, 1.5)]
-        assert "α 0.001, β 0.01: 1 of 2 seeds without a figure (failed: the loss is nan)" in said_lines(drawn[0])
-        assert "Dev accuracy (%), 0 to 2 seeds" in said(drawn[0])
+        assert "α 0.001, β 0.01: 1 of 2 seeds without a figure (failed: the loss is nan)" in text_lines(drawn[0])
+        assert "Dev accuracy (%), 0 to 2 seeds" in all_text(drawn[0])
 
     def test_shades_grow_darker_so_that_grey_print_keeps_their_order(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap(over_weights((0.001, 0.01)), tmp_path)
@@ -449,7 +449,7 @@ class TestWeightHeatmap:
 
     def test_all_failed_is_a_picture_too(self, tmp_path: Path, drawn: list[Figure]) -> None:
         weight_heatmap([cell("mdg", 1, None, mdg=alpha, role="select") for alpha in (0.1, 0.01)], tmp_path)
-        assert said(drawn[0]).count("no figure") == 3
+        assert all_text(drawn[0]).count("no figure") == 3
         assert drawn[0].axes[0].get_ylabel() == "α, weight of MDG"
         assert drawn[0].axes[0].get_xlabel() == "", "one guide has one axis"
         assert "No unguided cell: nothing to compare with." in caption(drawn[0])
@@ -464,7 +464,7 @@ class TestForest:
         written = forest(rows, tmp_path)
         assert [path.name for path in written] == ["forest.png", "forest.svg", "forest.pdf"]
         axes = drawn[0].axes[0]
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         for text in (
             "mnli_20k",
             "minilm, mdg",
@@ -493,7 +493,7 @@ class TestForest:
         """And their interval of no width does not cut off those of the others."""
         equal = [contrast(variant, 0.0, low=0.0, high=0.0, t_p=1.0, n=2) for variant in ("mdg", "pdg")]
         forest([contrast("both", 0.0, low=-0.05, high=0.05), *equal], tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         assert found.count("+0.00 [not estimable]") == 2
         assert "seeds" in found
         assert "not estimable: all seeds differ by the same amount" in caption(drawn[0])
@@ -519,11 +519,11 @@ class TestForest:
 
     def test_one_seed_and_none_at_all(self, tmp_path: Path, drawn: list[Figure]) -> None:
         forest([contrast("pdg", low=None, high=None, t_p=None, holm_p=None, n=1), contrast("mdg", None)], tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         assert "+0.40, no interval" in found
         assert "no figure" in found
         assert found.count("-") == 4
-        assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in said_lines(drawn[0])
+        assert "1 seed: fewer than 5, so no claim can be made; the numbers only describe." in text_lines(drawn[0])
 
     def test_an_endless_interval_does_not_squash_the_others(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [contrast(layers=str(n)) for n in range(4)]
@@ -533,7 +533,7 @@ class TestForest:
         arrows = [line for line in axes.get_lines() if line.get_marker() in ("<", ">")]
         assert [line.get_marker() for line in arrows] == ["<", ">"]
         assert all(abs(float(line.get_xdata()[0])) < axes.get_xlim()[1] for line in arrows)
-        assert "+0.40 [−50.00, +50.80]" in said(drawn[0])
+        assert "+0.40 [−50.00, +50.80]" in all_text(drawn[0])
         assert "An arrow: the interval goes on" in caption(drawn[0])
 
     def test_no_arrow_is_explained_where_there_is_none(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -545,14 +545,14 @@ class TestForest:
         rows = [contrast(dataset=f"d{n % 3}", size=n) for n in range(100)]
         names = [path.name for path in forest(rows, tmp_path)]
         assert names == [f"forest_{page}.{kind}" for page in (1, 2, 3) for kind in style.METADATA]
-        found = [text for figure in drawn for text in said(figure)]
+        found = [text for figure in drawn for text in all_text(figure)]
         assert all(f"minilm, both, size {n}" in found for n in range(100))
         assert max(figure.get_figheight() for figure in drawn) < 10.5
 
     def test_one_data_set_longer_than_a_page_is_cut_and_headed_again(self, tmp_path: Path, drawn: list[Figure]) -> None:
         forest([contrast(layers=str(n)) for n in range(MOST_LINES)], tmp_path)
         assert [len(figure.axes[0].get_yticks()) for figure in drawn] == [MOST_LINES - 1, 1]
-        assert all("mnli_20k" in said(figure) for figure in drawn)
+        assert all("mnli_20k" in all_text(figure) for figure in drawn)
 
     def test_contrasts_of_a_sweep_are_drawn_as_they_are(self, tmp_path: Path, drawn: list[Figure]) -> None:
         """Settings that differ become labels; failed seeds are counted."""
@@ -567,10 +567,10 @@ class TestForest:
         }
         contrasts = flat(family(pd.DataFrame(rows)))
         forest(contrasts, tmp_path)
-        assert "mnli_20k (accuracy)" in said(drawn[0])
+        assert "mnli_20k (accuracy)" in all_text(drawn[0])
         names = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
         assert names == [f"minilm, {variant}, layer {layer}" for variant in ("mdg", "pdg", "both") for layer in (0, 1)]
-        assert "minilm, pdg, layer 1, seeds: guided 1 failed" in said_lines(drawn[0])
+        assert "minilm, pdg, layer 1, seeds: guided 1 failed" in text_lines(drawn[0])
         points = [line.get_xdata()[0] for line in drawn[0].axes[0].get_lines() if line.get_marker() in ("s", "^", "D")]
         assert points == pytest.approx([100 * each["difference"] for each in contrasts])  # type: ignore[operator]
 
@@ -717,7 +717,7 @@ def test_every_picture_cuts_names_alike(name: str) -> None:
     first = style.stem_of("scaling", (name,), ())
     assert re.fullmatch(r"scaling_[A-Za-z0-9._-]+", first)
     assert first == {"…": "scaling_unnamed", "a/b": "scaling_a_b"}.get(name, first)
-    assert style.stem_of("scaling", (name,), (first.upper(),)) == f"{first}_2"
+    assert style.stem_of("scaling", (name,), [Path(f"{first.upper()}.png")]) == f"{first}_2"
 
 
 @pytest.mark.usefixtures("only_svg")

@@ -13,7 +13,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from pictures import NASTY, points_of, said, texts
+from pictures import NASTY, all_text, points_of, texts
 
 from agcli.errors import RunError
 from agcli.figures import style
@@ -88,7 +88,7 @@ class TestBars:
     def test_what_the_ratio_is_and_is_not(self, tmp_path: Path, drawn: list[Figure]) -> None:
         step_time_bars([row(), row(variant="mdg", step_seconds=0.3, ratio=1.1)], tmp_path)
         step_time_bars([row()], tmp_path)
-        with_ratio, alone = (" ".join(" ".join(said(figure)).split()) for figure in drawn)
+        with_ratio, alone = (" ".join(" ".join(all_text(figure)).split()) for figure in drawn)
         words = "geometric mean, over rounds, of the times on the same batches"
         assert words in with_ratio
         assert "not the quotient of the bars" in with_ratio
@@ -98,7 +98,7 @@ class TestBars:
         common = "random weights; synthetic ids"
         rows = [row(notes=common), failed(f"{common}; out of memory", variant="both")]
         step_time_bars(rows, tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         assert "both, cpu" in found
         assert "no figure: out of memory" in found
         assert common in found, "what holds for all is said under the picture"
@@ -107,14 +107,14 @@ class TestBars:
     def test_missing_quartiles_intervals_and_attention_are_left_out(self, tmp_path: Path, drawn: list[Figure]) -> None:
         bare = {"step_seconds_low": None, "step_seconds_high": None, "ratio_low": None, "ratio_high": None}
         step_time_bars([row(variant="pdg", attention=None, **bare)], tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         assert "pdg" in found
         assert "1.06" in found
         assert not drawn[0].axes[0].collections
 
     def test_all_failed_is_a_picture_too(self, tmp_path: Path, drawn: list[Figure]) -> None:
         step_time_bars([failed("no compiler", length=64), failed("no compiler", length=128)], tmp_path)
-        assert said(drawn[0]).count("no figure: no compiler") == 2
+        assert all_text(drawn[0]).count("no figure: no compiler") == 2
 
     @pytest.mark.usefixtures("only_svg")
     def test_rows_of_a_csv_file_draw_the_same(self, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ class TestScaling:
 
     def test_one_picture_a_model_with_both_panels(self, tmp_path: Path, drawn: list[Figure]) -> None:
         written = scaling(self.rows() + self.rows("bert"), tmp_path)
-        found = said(drawn[0])
+        found = all_text(drawn[0])
         stems = ("scaling_minilm", "scaling_bert")
         assert [path.name for path in written] == [f"{stem}.{kind}" for stem in stems for kind in style.METADATA]
         for label in ("minilm", "none, sdpa", "both, cpu", "Length (tokens, log scale)", "64", "512"):
@@ -193,14 +193,14 @@ class TestScaling:
         ]
         scaling(rows, tmp_path)
         time = drawn[0].axes[0]
-        lines = {line.get_label(): list(line.get_xdata()) for line in time.lines if len(line.get_xdata()) > 1}
+        lines = {line.get_label(): list(line.get_xdata()) for line in time.lines if line.get_marker() in style.MARKERS}
         assert lines == {"both, auto": [32, 64], "both, reference": [32, 64]}
 
     def test_a_missing_point_breaks_the_line_and_is_explained(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = self.rows()
         rows[-1] = failed("out of memory", model="minilm", variant="both", length=512)
         scaling(rows, tmp_path)
-        assert "× both, cpu, length 512: no figure: out of memory" in said(drawn[0])
+        assert "× both, cpu, length 512: no figure: out of memory" in all_text(drawn[0])
         for axes in drawn[0].axes:
             both = next(line for line in axes.get_lines() if line.get_label() == "both, cpu")
             assert [value == value for value in both.get_ydata()] == [True, True, True, False]  # nan is not itself
@@ -210,7 +210,7 @@ class TestScaling:
     def test_memory_alone_may_be_missing(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [each | {"peak_memory_bytes": None} for each in self.rows()]
         scaling(rows, tmp_path)
-        assert "no figures" in said(drawn[0])
+        assert "no figures" in all_text(drawn[0])
         assert drawn[0].axes[0].get_yscale() == "log"
 
     def test_small_spreads_start_at_nought_with_whiskers_in_sight(self, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -225,7 +225,7 @@ class TestScaling:
     def test_two_batch_sizes_are_two_lines(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [row(length=length, batch_size=size) for length in (64, 128) for size in (8, 16)]
         scaling(rows, tmp_path)
-        assert {"none, sdpa, batch 8", "none, sdpa, batch 16"} <= set(said(drawn[0]))
+        assert {"none, sdpa, batch 8", "none, sdpa, batch 16"} <= set(all_text(drawn[0]))
 
     def test_names_become_safe_and_different_file_names(self, tmp_path: Path, drawn: list[Figure]) -> None:
         models = ("a/b", "a_b", "A b", "../../etc/x$", "…")

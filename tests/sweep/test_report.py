@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
-from pictures import said
+from pictures import all_text
 
 from agcli.evaluate.saved_rankings import HEADER
 from agcli.figures.sweep_figures import sweep_figures
@@ -82,7 +82,7 @@ def test_figure_3_ends_in_its_picture_and_its_table(tmp_path: Path, drawn: list[
         if line.get_label() == "paper: guided"
     ]
     assert printed == [[(5, 75.39), (6, 76.23), (7, 77.36)], [(6, 77.53), (9, 77.43), (11, 75.81)], [(6, 77.78)]]
-    words = " ".join(" ".join(said(curve)).split())
+    words = " ".join(" ".join(all_text(curve)).split())
     assert "Paper: none 76.02; mdg 75.39 at layer 5, 76.23 at layer 6, 77.36 at layer 7; pdg" in words
     assert beside(report, "layer 9", "PDG") == (77.0, 77.43)
     assert beside(report, "all layers", "no guide") == (76.0, 76.02)
@@ -103,7 +103,7 @@ def test_a_sweep_of_ones_own_has_no_number_of_the_paper(tmp_path: Path, drawn: l
     report = write_report(sweep(tmp_path / "sweep", None, layered()))
     assert report.as_json()["paper_table"] == []
     assert "layer_curve_google-bert_bert-base-uncased_mednli.svg" in report.pictures
-    assert not any("Paper:" in text for figure in drawn for text in said(figure))
+    assert not any("Paper:" in text for figure in drawn for text in all_text(figure))
     assert not list((tmp_path / "sweep" / "report").glob("paper_table.*"))
 
 
