@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from agcli.figures import style
-from agcli.figures.means import Row, read_runs
+from agcli.figures.means import Rows
 from agcli.figures.panels import PanelAxis, draw_panels
 from agcli.figures.paper_points import ALL, PaperPoints
+from agcli.sweep.results import axes, groups, reported, results_of
 
 LOG_FROM = 8.0
 """Largest over smallest number of training examples from which on their axis is logarithmic."""
@@ -18,7 +19,7 @@ _APART = 1.5
 """Layers between the last one and the place of `all`."""
 
 
-def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
+def layer_curve(rows: Rows, folder: Path, paper: PaperPoints | None = None) -> list[Path]:
     """Draw the test metric against the guided layer, the unguided mean and the chance line across (paper's Figure 3).
 
     One picture for every model, data set and setting in which two layers or more were guided one at a time; a variant
@@ -34,8 +35,10 @@ def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = N
         DataError: rows that differ in more than what the picture tells apart.
         RunError: the disk refuses.
     """
+    if not len(rows):
+        return []
     pictures = []
-    for runs in _groups(rows, "size"):
+    for runs in groups(reported(results_of(rows))):
         unguided = runs[runs["variant"] == "none"]
         guided = runs[(runs["variant"] != "none") & (runs["layers"].str.isdecimal() | (runs["layers"] == ALL))]
         layers = sorted(int(label) for label in set(guided["layers"]) - {ALL})
@@ -50,7 +53,7 @@ def layer_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = N
     return _draw_all("layer_curve", pictures, folder, paper)
 
 
-def size_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = None) -> list[Path]:
+def size_curve(rows: Rows, folder: Path, paper: PaperPoints | None = None) -> list[Path]:
     """Draw the test metric against the number of training examples, guided beside unguided and the chance line.
 
     The paper's Figure 6. One picture for every model, data set, setting and choice of guided layers with two sizes or
@@ -60,14 +63,20 @@ def size_curve(rows: Sequence[Row], folder: Path, paper: PaperPoints | None = No
         DataError: rows that differ in more than what the picture tells apart.
         RunError: the disk refuses.
     """
+    if not len(rows):
+        return []
     pictures = []
-    for group in _groups(rows, "is_share"):
+    table = reported(results_of(rows))
+    table = table.assign(size=table["size"].astype(float))
+    keys = ["model", "dataset", *axes(table), table["size"] <= 1]
+    for _, group in table.groupby(keys, sort=False):
+        scale = 100.0 if group["size"].iloc[0] <= 1 else 1.0
+        group = group.assign(place=group["size"] * scale)
         unguided = group[group["variant"] == "none"]
         by_layers = group[group["variant"] != "none"].groupby("layers", sort=False)
         for runs in [pd.concat([guided, unguided]) for _, guided in by_layers] or [unguided]:
             if runs["size"].nunique() > 1:
-                scale = 100.0 if runs["is_share"].iloc[0] else 1.0
-                pictures.append((runs.assign(place=runs["size"] * scale), _size_axis(sorted(set(runs["size"])), scale)))
+                pictures.append((runs, _size_axis(sorted(set(runs["size"])), scale)))
     return _draw_all("size_curve", pictures, folder, paper)
 
 
@@ -78,15 +87,6 @@ def _size_axis(sizes: Sequence[float], scale: float) -> PanelAxis:
     label = f"Training size ({unit}{', log scale' if is_log else ''})"
     ticks = {size * scale: f"{size * scale:,.10g}" for size in sizes}
     return PanelAxis("size", label, ticks, {f"{size:g}": size * scale for size in sizes}, is_log=is_log)
-
-
-def _groups(rows: Sequence[Row], column: str) -> list[pd.DataFrame]:
-    """The runs of one model, data set and setting that report, and that agree in one more column."""
-    if not rows:
-        return []
-    runs = read_runs(rows)
-    runs = runs[runs["role"] != "select"].assign(is_share=runs["size"] <= 1)
-    return [group for _, group in runs.groupby(["model", "dataset", "setting", column], sort=False)]
 
 
 def _draw_all(

@@ -16,17 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from agcli.figures import style
-from agcli.figures.means import (
-    count_and_interval,
-    heading,
-    metric_of,
-    no_claim,
-    seed_means,
-    shortfalls,
-    size_text,
-    weights_of,
-)
+from agcli.figures.means import count_and_interval, heading, no_claim, seed_means, shortfalls, size_text
 from agcli.figures.paper_points import ALL, PaperPoints, draw_points
+from agcli.guides.registry import weights_text
+from agcli.sweep.results import first_name, weights_of
 
 _HEIGHT = 2.9
 """Inches, without legend and caption."""
@@ -98,18 +91,28 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
         for axes, variant in zip(panels, variants or ["none"], strict=True):
             _draw_unguided(axes, lines["none"], colours["none"], has_points=not axis.ends)
             if chance:
-                look: dict[str, Any] = {"color": style.QUIET, "linestyle": _CHANCE, "label": _baseline(runs)}
+                look: dict[str, Any] = {
+                    "color": style.QUIET,
+                    "linestyle": _CHANCE,
+                    "label": first_name(runs, "baseline"),
+                }
                 axes.plot(list(chance), list(chance.values()), **look)
             draw_points(axes, variant, colours[variant], points, unguided_is_line=bool(axis.ends))
             if variant in variants:
                 _draw_line(axes, lines[variant], colours[variant], axis)
-                title = ", ".join(filter(None, (variant, weights_of(runs[runs["variant"] == variant]))))
-                axes.set_title(f"{title}\n{count_and_interval(lines[variant])}", size=style.SMALL)
+                axes.set_title(_title(runs[runs["variant"] == variant], lines[variant]), size=style.SMALL)
         _scale(panels[0], axis, len(panels))
-        panels[0].set_ylabel(f"Test {metric_of(runs)} (%)")
+        panels[0].set_ylabel(f"Test {first_name(runs, 'metric') or 'metric'} (%)")
         style.legend_below(figure, panels[0])
         style.label_below(figure, axis.label)
         return style.save(figure, folder, stem)
+
+
+def _title(runs: pd.DataFrame, line: pd.DataFrame) -> str:
+    """A panel's variant with its weights, and how many seeds it has."""
+    weights = weights_of(runs)
+    texts = ["weights chosen on dev"] if weights is None else weights_text(weights, "symbol")
+    return f"{', '.join([runs['variant'].iloc[0], *texts])}\n{count_and_interval(line)}"
 
 
 def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:
@@ -120,26 +123,21 @@ def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:
     return f"layer {layers}" if layers.isdecimal() else ""
 
 
-def _baseline(runs: pd.DataFrame) -> str:
-    """`majority class` or `first stage`, which only finished runs name."""
-    return next((str(name) for name in runs["baseline"] if name), "")
-
-
 def _chance(runs: pd.DataFrame, axis: PanelAxis, means: pd.DataFrame) -> tuple[dict[float, float], list[str]]:
     """Place -> what costs no training, in percent; where it would press the means into one line, a text instead."""
-    known = runs.dropna(subset=["baseline_test"])
+    known = runs[runs["test:baseline"].notna()] if "test:baseline" in runs else runs.head(0)
     if not len(known):
         return {}, []
-    by_place = dict.fromkeys(axis.ends, float(known["baseline_test"].mean()))
+    by_place = dict.fromkeys(axis.ends, 100 * float(known["test:baseline"].mean()))
     if not axis.ends:
-        by_place = {float(str(place)): part["baseline_test"].mean() for place, part in known.groupby("place")}
+        by_place = {float(str(place)): 100 * part["test:baseline"].mean() for place, part in known.groupby("place")}
     covered = means[["mean", "low", "high"]]
     lowest, highest = covered.min().min(), covered.max().max()
     is_far = max(by_place.values()) < lowest - _FARTHEST * (highest - lowest)
     if highest == lowest or not is_far:
         return by_place, []
     values = dict.fromkeys(f"{value:.2f}" for value in (min(by_place.values()), max(by_place.values())))
-    return {}, [f"Below the picture: {_baseline(runs)}, {' to '.join(values)}."]
+    return {}, [f"Below the picture: {first_name(runs, 'baseline')}, {' to '.join(values)}."]
 
 
 def _caution(means: pd.DataFrame) -> list[str]:

@@ -31,12 +31,11 @@ def sweep_figures(
         DataError: results that differ in more than what a picture tells apart.
         RunError: the disk refuses.
     """
-    rows: list[dict[str, Any]] = [dict(row) for _, row in results.iterrows()]
     drawn = forest(contrasts, folder)
-    drawn += layer_curve(rows, folder, _paper_points(recipe, results) if recipe == "figure3" else None)
-    drawn += size_curve(rows, folder, _paper_points(recipe, results) if recipe == "figure6" else None)
+    drawn += layer_curve(results, folder, _paper_points(recipe, results) if recipe == "figure3" else None)
+    drawn += size_curve(results, folder, _paper_points(recipe, results) if recipe == "figure6" else None)
     if (results["role"] == "select").any():
-        drawn += weight_heatmap(rows, folder)
+        drawn += weight_heatmap(results, folder)
     return drawn
 
 

@@ -13,8 +13,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from agcli.figures import style
-from agcli.figures.means import Row, count, heading, metric_of, read_runs, seed_means, shortfalls, size_text
-from agcli.guides.registry import GUIDES, guide_columns, variant_colour
+from agcli.figures.means import Rows, count, heading, seed_means, shortfalls, size_text
+from agcli.guides.registry import GUIDES, variant_colour
+from agcli.sweep.results import first_name, groups, results_of
 
 _LINE = 0.42
 """Inches of a row of the grid: two lines of 8 pt type."""
@@ -24,7 +25,7 @@ _FRAMED = "Framed: each variant's winner, which other seeds report on test."
 _NONE_CHOSEN = "No winner is chosen yet."
 
 
-def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
+def weight_heatmap(rows: Rows, folder: Path) -> list[Path]:
     """Draw the mean dev metric over the grid of two guides' weights, or of one guide's, and frame each winner.
 
     One picture for every model, data set and setting in which two weights or more of a guide were tried; of more than
@@ -38,10 +39,10 @@ def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
         DataError: rows that differ in more than what the picture tells apart.
         RunError: the disk refuses.
     """
-    if not rows:
+    if not len(rows):
         return []
     written: list[Path] = []
-    for _, runs in read_runs(rows).groupby(["model", "dataset", "size", "setting"], sort=False):
+    for runs in groups(results_of(rows)):
         for guides, part in _pairs(runs):
             names = part["model"].iloc[0], part["dataset"].iloc[0]
             written += _draw(part, guides, folder, style.stem_of("weight_heatmap", names, written))
@@ -50,7 +51,7 @@ def weight_heatmap(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 def _pairs(runs: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
     """Two guides at a time, or the only one, with their runs, where several weights of one of them were tried."""
-    used = [name for name in guide_columns(map(str, runs)) if (runs[name] != 0).any()]
+    used = [name for name in GUIDES if (runs[name] != 0).any()]
     pairs = []
     for guides in [list(pair) for pair in combinations(used, 2)] or [used]:
         others = [name for name in used if name not in guides]
@@ -74,7 +75,7 @@ def _draw(runs: pd.DataFrame, guides: Sequence[str], folder: Path, stem: str) ->
     height = _LINE * len(grid) + 1.0
     with style.picture(height, [caption, *shortfalls(means)], heading(runs, size_text(runs))) as figure:
         axes = figure.add_subplot()
-        _draw_shades(axes, grid, f"Dev {metric_of(choosing)} (%), {count(means)}")
+        _draw_shades(axes, grid, f"Dev {first_name(choosing, 'metric') or 'metric'} (%), {count(means)}")
         rows, columns = list(grid.index), list(grid.columns)
         squares: list[Any] = list(means.sort_values(["row", "column"]).itertuples())
         for mean in squares:

@@ -141,8 +141,7 @@ def _each_seed_once(part: pd.DataFrame, where: str) -> pd.DataFrame:
     values = part.groupby("seed")["value"].nunique()
     for seed in values.index[values > 1]:
         raise DataError(
-            f"{where}, seed {seed:g}: two cells that differ in no column which a picture shows have "
-            "different figures",
+            f"{where}, seed {seed:g}: two cells that differ in no column which a picture shows have different figures",
             hint="draw the parts of the table that differ in other columns one at a time",
         )
     chosen = part.sort_values("value", key=lambda value: value.isna(), kind="stable").drop_duplicates("seed")
