@@ -6,6 +6,7 @@ Four variants with their intervals in one panel would hide each other, in grey-s
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ _HEIGHT = 2.9
 """Inches, without legend and caption."""
 _TICK_CHARACTERS = 90
 """Of tick labels across the page, which the panels share; between two labels there is room for two more."""
+_TITLE_CHARACTERS = 105
+"""Of titles across the page, likewise."""
 _CHANCE = (0, (5, 1.5, 1, 1.5))
 _GAP = 0.05
 """Of a panel's height: where the cross of a gap is."""
@@ -91,16 +94,13 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
         for axes, variant in zip(panels, variants or ["none"], strict=True):
             _draw_unguided(axes, lines["none"], colours["none"], has_points=not axis.ends)
             if chance:
-                look: dict[str, Any] = {
-                    "color": style.QUIET,
-                    "linestyle": _CHANCE,
-                    "label": first_name(runs, "baseline"),
-                }
-                axes.plot(list(chance), list(chance.values()), **look)
+                places, values = list(chance), list(chance.values())
+                axes.plot(places, values, color=style.QUIET, linestyle=_CHANCE, label=first_name(runs, "baseline"))
             draw_points(axes, variant, colours[variant], points, unguided_is_line=bool(axis.ends))
             if variant in variants:
                 _draw_line(axes, lines[variant], colours[variant], axis)
-                axes.set_title(_title(runs[runs["variant"] == variant], lines[variant]), size=style.SMALL)
+                title = _title(runs[runs["variant"] == variant], lines[variant], _TITLE_CHARACTERS // len(panels))
+                axes.set_title(title, size=style.SMALL)
         _scale(panels[0], axis, len(panels))
         panels[0].set_ylabel(f"Test {first_name(runs, 'metric') or 'metric'} (%)")
         style.legend_below(figure, panels[0])
@@ -108,11 +108,12 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
         return style.save(figure, folder, stem)
 
 
-def _title(runs: pd.DataFrame, line: pd.DataFrame) -> str:
-    """A panel's variant with its weights, and how many seeds it has."""
+def _title(runs: pd.DataFrame, line: pd.DataFrame, width: int) -> str:
+    """A panel's variant with its weights, and how many seeds it has, in lines of so many characters."""
     weights = weights_of(runs)
     texts = ["weights chosen on dev"] if weights is None else weights_text(weights, "symbol")
-    return f"{', '.join([runs['variant'].iloc[0], *texts])}\n{count_and_interval(line)}"
+    parts = ", ".join([runs["variant"].iloc[0], *texts]), count_and_interval(line)
+    return "\n".join(textwrap.fill(part, width) for part in parts)
 
 
 def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:

@@ -22,6 +22,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from pictures import NASTY, all_text, points_of, texts
 
 from agcli.errors import DataError, RunError
@@ -598,6 +599,19 @@ class TestAThirdGuide:
         assert mdg.get_title(loc="left") == "mdg, α = 0.01\n5 seeds"
         assert labelled(panel, "guided").get_color() == "#AA3377"
         assert labelled(mdg, "guided").get_color() == GUIDES["mdg"].colour
+
+    def test_titles_of_four_panels_keep_to_them(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        rows = [row for layer in "01" for row in self.rows("next", 0.5, layers=layer, values=[0.6] * 5)]
+        rows += over_layers(range(2), FEW)
+        layer_curve(rows, tmp_path)
+        (figure,) = drawn
+        figure.draw_without_rendering()
+        titles = {axes.get_title(loc="left") for axes in figure.axes}
+        boxes = [text.get_window_extent() for text in figure.findobj(Text) if text.get_text() in titles]
+        boxes.sort(key=lambda box: float(box.x0))
+        assert len(boxes) == 4
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        assert boxes[-1].x1 <= figure.bbox.x1
 
     def test_its_weights_have_an_axis_beside_those_of_another(self, tmp_path: Path, drawn: list[Figure]) -> None:
         pairs = [(alpha, nu) for alpha in (0.0, 0.1) for nu in (0.0, 0.5, 0.7)][1:]
