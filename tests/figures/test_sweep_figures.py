@@ -601,7 +601,7 @@ class TestAThirdGuide:
         assert labelled(mdg, "guided").get_color() == GUIDES["mdg"].colour
 
     def test_titles_of_four_panels_keep_to_them(self, tmp_path: Path, drawn: list[Figure]) -> None:
-        rows = [row for layer in "01" for row in self.rows("next", 0.5, layers=layer, values=[0.6] * 5)]
+        rows = [*self.rows("next", 0.5, layers="0", values=[0.6] * 5), *self.rows("next", 0.5, layers="1")]
         rows += over_layers(range(2), FEW)
         layer_curve(rows, tmp_path)
         (figure,) = drawn
