@@ -65,14 +65,7 @@ class PanelAxis:
 
 
 def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, folder: Path, stem: str) -> list[Path]:
-    """Draw one picture, a panel a guided variant.
-
-    Args:
-        runs: all of the picture, with their `place` on the axis.
-        axis: of that place.
-        paper: numbers of a paper to draw or to put into words.
-        folder: where `STEM.png`, `.svg` and `.pdf` go.
-        stem: their name.
+    """Draw one picture of runs that have their `place` on the axis, a panel a guided variant.
 
     Raises:
         DataError: runs that differ in more than what the picture tells apart.

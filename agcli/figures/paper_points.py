@@ -38,12 +38,7 @@ class PaperPoints:
         return runs["model"].iloc[0] in self.models and runs["dataset"].iloc[0] in self.datasets
 
     def words(self, runs: pd.DataFrame, place: Callable[[str], str]) -> str:
-        """All numbers as a sentence, and whether they can be compared with a picture of these runs.
-
-        Args:
-            runs: all of the picture.
-            place: from a layer or share to how it reads.
-        """
+        """All numbers as a sentence, and whether a picture of these runs has them; `place` words a layer or share."""
         texts: dict[str, list[str]] = {}
         for variant, where, number in self.numbers:
             at = "" if where == ALL else f" at {place(where)}"
@@ -72,8 +67,7 @@ def draw_points(axes: Axes, variant: str, colour: str, points: Points, *, unguid
     """Draw a variant's printed numbers into its panel, and the unguided ones; without any nothing is drawn."""
     if not points:
         return
-    look: dict[str, Any] = {"linestyle": "none", "marker": "*", "markersize": 10.0, "markeredgewidth": 0.8}
-    look |= {"zorder": 4.0}
+    look: dict[str, Any] = {"ls": "none", "marker": "*", "markersize": 10.0, "markeredgewidth": 0.8, "zorder": 4.0}
     unguided = points.get("none", {})
     if unguided and unguided_is_line:
         dots: dict[str, Any] = {"linestyle": (0, (1, 1.5)), "linewidth": 1.1}

@@ -21,11 +21,7 @@ def sweep_figures(
 ) -> list[Path]:
     """Draw the pictures that a sweep's axes call for; of a figure's recipe with the paper's numbers.
 
-    Args:
-        folder: where the pictures go.
-        results: the rows of `results.csv`.
-        contrasts: those of `contrasts.csv`.
-        recipe: its name; empty for a sweep without one.
+    Results and contrasts are the rows of `results.csv` and `contrasts.csv`; `recipe` is empty for a sweep without one.
 
     Raises:
         DataError: results that differ in more than what a picture tells apart.
