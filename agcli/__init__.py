@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from agcli.guides import MDG as MDG
-    from agcli.guides import PDG as PDG
+    from agcli.guides.mdg import MDG as MDG
+    from agcli.guides.pdg import PDG as PDG
     from agcli.training.mixin import GuidedTrainerMixin as GuidedTrainerMixin
 
-_HOMES = {"MDG": "agcli.guides", "PDG": "agcli.guides", "GuidedTrainerMixin": "agcli.training.mixin"}
+_HOMES = {"MDG": "agcli.guides.mdg", "PDG": "agcli.guides.pdg", "GuidedTrainerMixin": "agcli.training.mixin"}
 
 __all__ = ["MDG", "PDG", "GuidedTrainerMixin", "__version__"]
 

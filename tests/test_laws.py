@@ -39,7 +39,7 @@ KNOWS_NOTHING_OF = {
 }
 """Rooms further down that a room must do without all the same."""
 
-ENGINE_KNOWS_NOTHING_OF = {"models", "measures", "tasks", "config", "runs.folder"}
+ENGINE_KNOWS_NOTHING_OF = {"guides", "models", "measures", "tasks", "config", "runs.folder"}
 """The loop trains whatever it is handed."""
 
 SEES_THE_WHOLE_CONFIG = {"sweep", "training", "cli"}

@@ -1,18 +1,20 @@
 """What an encoder must give to the guides: received attention, by our own attention function or from full maps."""
 
-from agcli.attention.interface import Seam, attach, register
-from agcli.attention.reference import Capture, received_attention, reference_attention
+from agcli.attention.capture import Capture
+from agcli.attention.interface import EncoderAttention, attach
+from agcli.attention.masks import AttentionMask
+from agcli.attention.reference import received_attention, reference_attention
 from agcli.attention.selection import IMPLEMENTATIONS, Implementation, guided_attention, why_maps_are_kept
 
 __all__ = [
     "IMPLEMENTATIONS",
+    "AttentionMask",
     "Capture",
+    "EncoderAttention",
     "Implementation",
-    "Seam",
     "attach",
     "guided_attention",
     "received_attention",
     "reference_attention",
-    "register",
     "why_maps_are_kept",
 ]

@@ -1,10 +1,10 @@
-"""The CPU path: attention and what each token received, a block of maps at a time, in plain torch.
+"""The CPU path: attention and received attention, a block of maps at a time, in plain torch.
 
 One autograd function a layer keeps queries, keys and values, and makes the maps of a block anew in the backward pass.
 The guides send `w_i g_j` into the gradient of map cell (i, j), where w is 1 for real rows and g the gradient of
 received attention; all else is the ordinary backward pass of attention.
 
-Dropout is a bitwise AND with a mask that any block can make again (agcli/dropout.py).
+Dropout is a bitwise AND with a mask that the backward pass makes anew (`agcli.attention.dropout`).
 """
 
 from __future__ import annotations
@@ -47,14 +47,11 @@ def blockwise_attention(
             0 beyond a sample's length.
 
     Args:
-        query: queries.
-        key: keys.
-        value: values.
         lengths: real tokens of each sample; they come first.
         scaling: factor on the dot products.
         dropout: attention dropout rate, met to 1/32768. Its seed comes from torch's generator, so that a forward that
             is recomputed under activation checkpointing drops the same cells.
-        capture: whether received attention is wanted.
+        capture: whether received attention is computed; None takes its place otherwise.
     """
     seed = int(torch.randint(2**62, ())) if dropout else 0
     outputs: tuple[Tensor, Tensor | None] = _Blockwise.apply(  # type: ignore[no-untyped-call]
@@ -138,11 +135,8 @@ class _Block:
     """Cells of the maps that are made together.
 
     Attributes:
-        samples: of these samples.
-        heads: of these heads.
-        rows: these rows.
         lengths: real tokens of each of the samples.
-        length: the greatest of them; so many columns.
+        length: the greatest of them, which is the number of columns.
     """
 
     samples: slice
@@ -196,7 +190,7 @@ def _blocks(lengths: Sequence[int], query: Tensor) -> Iterator[_Block]:
 def _maps(q: Tensor, k: Tensor, block: _Block) -> Tensor:
     """Clean maps in float32 at least, shape (samples * heads, rows, columns); padded columns and rows are exactly 0.
 
-    A padded row of zeros votes for nothing, gives no output and passes no gradient on, so nobody else need know of it.
+    A padded row of zeros adds nothing to column sums, output and gradients.
     """
     scores = q @ k.mT
     scores = scores.to(_wide(scores.dtype))
@@ -211,13 +205,7 @@ def _maps(q: Tensor, k: Tensor, block: _Block) -> Tensor:
 
 
 class _Drops:
-    """Which cells of a layer's maps attention dropout drops; any block can ask again.
-
-    Args:
-        query: gives shape and dtype.
-        rate: probability that a cell is dropped.
-        seed: of this layer's forward.
-    """
+    """Which cells of a layer's maps attention dropout drops; the same in forward and backward for one seed."""
 
     def __init__(self, query: Tensor, rate: float, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)

@@ -1,9 +1,9 @@
-"""The seam between Hugging Face encoders and the guides.
+"""How Hugging Face encoders hand out what guides need.
 
 transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
-beside its output to `outputs.attentions`. Ours returns received attention there, so no hooks or globals are needed.
-It is registered once for each implementation, as `ag_auto`, `ag_reference` and so on; no such name is ever saved.
-Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
+beside its output to `outputs.attentions`. Ours returns the captured quantities there, so no hooks or globals are
+needed. It is registered once for each implementation, as `ag_auto`, `ag_reference` and so on; no such name is ever
+saved. Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from agcli.attention.reference import Capture, received_attention
+from agcli.attention.capture import Capture, Quantity
+from agcli.attention.masks import AttentionMask
+from agcli.attention.reference import received_attention
 from agcli.attention.selection import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.errors import ModelError
+
+Captured = dict[Quantity, dict[int, Tensor]]
+"""Quantity -> layer of the encoder -> tensor of the captured heads."""
+
+Kind = Literal["interface", "maps", "none"]
+
+NOTHING = Capture()
 
 
 def _attention(
@@ -33,27 +42,34 @@ def _attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
-    ag_capture: Capture = "none",
+    ag_capture: Capture = NOTHING,
+    ag_mask: AttentionMask | Mapping[int, AttentionMask] | None = None,
+    ag_modules: list[nn.Module] | None = None,
     implementation: Implementation,
     **_: object,
-) -> tuple[Tensor, Tensor | None]:
-    """Transformers' attention contract; returns output (batch, length, heads, head_dim) and received or None."""
+) -> tuple[Tensor, dict[Quantity, Tensor] | None]:
+    """Transformers' attention contract; returns output (batch, length, heads, head_dim) and what is captured."""
+    if ag_modules is not None:
+        ag_modules.append(module)
+    layer = getattr(module, "ag_layer", 0)
+    extra = ag_mask.get(layer) if isinstance(ag_mask, Mapping) else ag_mask
     sharing = query.shape[1] // key.shape[1]  # grouped-query attention: so many heads have one key and value
     if sharing > 1:
         key, value = (tensor.repeat_interleave(sharing, 1) for tensor in (key, value))
     with torch.autocast(query.device.type, enabled=False):
-        output, received = attend(
+        output, captured = attend(
             query,
             key,
             value,
-            attention_mask,
+            attention_mask if extra is None else extra.with_padding(attention_mask),
             scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
             dropout=dropout,
             window=sliding_window,
-            capture=ag_capture,
+            capture=ag_capture.of_layer(layer),
             implementation=implementation,
         )
-    return output.transpose(1, 2).contiguous(), received
+    captured = {name: ag_capture.of_heads(tensor) for name, tensor in captured.items()}
+    return output.transpose(1, 2).contiguous(), captured or None
 
 
 def _padding_mask(attention_mask: Tensor | None = None, **_: object) -> Tensor | None:
@@ -74,56 +90,84 @@ def _registered(implementation: Implementation) -> str:
 
 
 @dataclass(frozen=True)
-class Seam:
-    """How received attention comes out of one encoder.
+class EncoderAttention:
+    """How captured attention comes out of one encoder.
 
     Attributes:
-        kind: `interface` (our attention function runs), `maps` (eager maps are reduced) or `none`.
+        kind: `interface` (our attention function runs), `maps` (eager maps, which come after attention dropout, are
+            reduced) or `none`.
         num_layers: attention layers that report.
-        num_heads: heads in each.
         encoder: the model's class, for messages.
+        shared: layers share one module (ALBERT), so that all of them capture the same.
     """
 
-    kind: Literal["interface", "maps", "none"]
+    kind: Kind
     num_layers: int
     num_heads: int
     encoder: str
+    shared: bool = False
 
-    def forward_kwargs(self, capture: Capture) -> dict[str, Any]:
-        """What to pass to the model's forward so that it captures `capture`."""
-        if capture == "none":
-            return {}
-        if self.kind == "maps":
-            return {"output_attentions": True}
-        return {"output_attentions": True, "ag_capture": capture}
-
-    def received(self, attentions: tuple[Tensor, ...] | None, mask: Tensor, capture: Capture) -> Tensor:
-        """Stack `outputs.attentions` into received attention, shape (batch, layers, heads, length).
+    def forward_kwargs(
+        self, capture: Capture, mask: AttentionMask | Mapping[int, AttentionMask] | None = None
+    ) -> dict[str, Any]:
+        """What to pass to the model's forward so that it captures `capture` and attends by `mask`.
 
         Args:
-            attentions: as the model returned them, one tensor a layer.
-            mask: True for real tokens, shape (batch, length).
-            capture: what was asked of `forward_kwargs`.
+            capture: what `collect` will find.
+            mask: bias and gate, of all layers or by layer; padding is the model's own `attention_mask`.
+
+        Raises:
+            ModelError: the encoder takes no such mask, or gives no such quantity back.
+        """
+        if mask is not None and (self.kind != "interface" or (self.shared and isinstance(mask, Mapping))):
+            raise ModelError(f"{self.encoder} takes no bias or gate{' by layer' if self.shared else ''}.")
+        if "scores" in capture.quantities and self.kind != "interface":
+            raise ModelError(f"{self.encoder} gives no attention scores back.")
+        kwargs: dict[str, Any] = {} if mask is None else {"ag_mask": mask}
+        if not capture:
+            return kwargs
+        kwargs["output_attentions"] = True
+        if self.kind == "interface":
+            kwargs["ag_capture"] = capture.in_all_layers() if self.shared else capture
+        return kwargs
+
+    def collect(self, outputs: Any, padding: Tensor, capture: Capture) -> Captured:
+        """What the forward of `forward_kwargs(capture)` captured.
+
+        Args:
+            outputs: of the model, with `attentions`.
+            padding: True for real tokens, shape (batch, length).
+            capture: as `forward_kwargs` was given it.
 
         Raises:
             ModelError: some layer returned nothing.
         """
-        layers = attentions or ()
-        if len(layers) != self.num_layers or any(layer is None for layer in layers):
-            raise ModelError(
-                f"{self.encoder}: {len(layers)} of {self.num_layers} attention layers gave attention back."
-            )
-        if self.kind == "interface":
-            return torch.stack(tuple(layers), dim=1)
-        if capture == "released":
-            return torch.stack([layer.mean(-1) for layer in layers], dim=1)
-        # Eager maps come after attention dropout; these encoders offer no clean ones.
-        return torch.stack([received_attention(layer, mask) for layer in layers], dim=1)
+        if not capture:
+            return {}
+        reported = [layer for layer in getattr(outputs, "attentions", None) or () if layer is not None]
+        all_report = self.shared or self.kind == "maps"
+        numbers = [layer for layer in range(self.num_layers) if all_report or capture.of_layer(layer)]
+        if len(reported) != len(numbers):
+            raise ModelError(f"{self.encoder}: {len(reported)} of {len(numbers)} attention layers gave attention back.")
+        captured: Captured = {name: {} for name in capture.quantities}
+        for number, layer in zip(numbers, reported, strict=True):
+            for name in capture.of_layer(number):
+                ours = self.kind == "interface"
+                captured[name][number] = layer[name] if ours else _reduce(layer, name, padding, capture)
+        return captured
+
+
+def _reduce(maps: Tensor, quantity: Quantity, padding: Tensor, capture: Capture) -> Tensor:
+    """A quantity from the maps that an encoder kept by itself."""
+    maps = capture.of_heads(maps)
+    if quantity == "released":
+        return maps.mean(-1)
+    return received_attention(maps, padding) if quantity == "received" else maps
 
 
 def attach(
     model: nn.Module, attention: Implementation = "auto", *, required: bool = True, device: torch.device | None = None
-) -> Seam:
+) -> EncoderAttention:
     """Switch a model to our attention where it can be, and find out by trying what it gives back.
 
     The model's configured heads and layers are not trusted: a tiny forward counts what really reports, since an
@@ -145,23 +189,20 @@ def attach(
     device = device or here
     check(attention, device)
     tried: Implementation = attention if device.type == here.type else "auto"
-    attempts: tuple[tuple[Literal["interface", "maps"], str], ...] = (
-        ("interface", _registered(tried)),
-        ("maps", "eager"),
-    )
+    attempts: tuple[tuple[Kind, str], ...] = (("interface", _registered(tried)), ("maps", "eager"))
     for kind, implementation in attempts if attention == "auto" else attempts[:1]:
         try:
             model.set_attn_implementation(implementation)  # type: ignore[operator]
         except (ValueError, KeyError, NotImplementedError):
             continue
-        layers = _probe(model, Seam(kind, 0, 0, name).forward_kwargs("received"))
-        dimensions = 3 if kind == "interface" else 4
-        if layers and all(layer is not None and layer.dim() == dimensions for layer in layers):
-            if kind == "interface" and tried != attention:
-                model.set_attn_implementation(_registered(attention))  # type: ignore[operator]
-            return Seam(kind, len(layers), layers[0].shape[1], name)
+        encoder = _probe(model, kind)
+        if encoder is None:
+            continue
+        if kind == "interface" and tried != attention:
+            model.set_attn_implementation(_registered(attention))  # type: ignore[operator]
+        return encoder
     if not required:
-        return Seam("none", 0, 0, name)
+        return EncoderAttention("none", 0, 0, name)
     ways = "through transformers' attention interface" + (" or as maps" if attention == "auto" else "")
     raise ModelError(
         f"{name} gives no attention back {ways}, so it cannot be guided.",
@@ -171,18 +212,34 @@ def attach(
     )
 
 
-def _probe(model: nn.Module, kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """`outputs.attentions` of a forward over five token ids; leaves mode and random state as they were."""
+def _probe(model: nn.Module, kind: Kind) -> EncoderAttention | None:
+    """What a forward over five token ids hands out; numbers the layers, and leaves mode and random state as they were.
+
+    Returns:
+        None where nothing comes out in this way.
+    """
     device = next(model.parameters()).device
     ids = torch.ones((2, 5), dtype=torch.long, device=device)
+    called: list[nn.Module] = []
+    ours = {"ag_capture": Capture(received="all"), "ag_modules": called} if kind == "interface" else {}
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(enabled=device.type == "cpu"):
-            outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), **kwargs)
+            outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True, **ours)
     except TypeError:  # a forward that takes no extra keyword arguments cannot reach our function
-        return ()
+        return None
     finally:
         for module, mode in modes.items():
             module.training = mode
-    return tuple(outputs.attentions or ())
+    layers = tuple(outputs.attentions or ())
+    expected = (
+        (lambda layer: isinstance(layer, dict)) if ours else (lambda layer: layer is not None and layer.dim() == 4)
+    )
+    if not layers or not all(map(expected, layers)):
+        return None
+    shared = kind == "interface" and not len(set(called)) == len(called) == len(layers)
+    for number, module in enumerate([] if shared else called):
+        module.ag_layer = number  # type: ignore[assignment]
+    first = layers[0]["received"] if ours else layers[0]
+    return EncoderAttention(kind, len(layers), first.shape[1], type(model).__name__, shared)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from agcli.attention.capture import Quantities, Quantity
 from agcli.attention.cpu import blockwise_attention
-from agcli.attention.reference import Capture, reference_attention
+from agcli.attention.masks import AttentionMask, as_mask
+from agcli.attention.reference import reference_attention
 from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.errors import UsageError
 
@@ -33,7 +35,7 @@ def guided_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    mask: Tensor | AttentionMask | None,
     *,
     scaling: float,
     dropout: float = 0.0,
@@ -42,19 +44,15 @@ def guided_attention(
     """Scaled dot-product attention and the attention that each token received.
 
     Source: Wang et al. 2022, Eq. 8, summed over real queries, of the map before dropout. Both outputs are
-    differentiable in query, key and value.
+    differentiable in query, key and value, and in a mask's bias and gate.
 
     Shape:
         query, key, value: (batch, heads, length, head_dim).
-        mask: (batch, length), True for real tokens, or None where all are.
+        mask: (batch, length), True for real tokens, or an `AttentionMask`; None where all are real.
         returns: output (batch, heads, length, head_dim); received (batch, heads, length), in float32 at least, 0 for
             padded tokens. What padded rows of the output hold depends on the implementation.
 
     Args:
-        query: queries.
-        key: keys.
-        value: values.
-        mask: real tokens.
         scaling: positive factor on the dot products, such as head_dim ** -0.5.
         dropout: attention dropout rate; acts on the output only.
         implementation: `auto`, or one that is forced.
@@ -63,74 +61,70 @@ def guided_attention(
         UsageError: the forced implementation cannot do this; the message names the cause.
         ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
     """
-    output, received = attend(
-        query, key, value, mask, scaling=scaling, dropout=dropout, capture="received", implementation=implementation
+    output, captured = attend(
+        query, key, value, mask, scaling=scaling, dropout=dropout, capture=("received",), implementation=implementation
     )
-    assert received is not None
-    return output, received
+    return output, captured["received"]
 
 
 def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    mask: Tensor | AttentionMask | None,
     *,
     scaling: float,
     dropout: float = 0.0,
     window: int | None = None,
-    capture: Capture = "received",
+    capture: Quantities = (),
     implementation: Implementation = "auto",
-) -> tuple[Tensor, Tensor | None]:
-    """`guided_attention` for every `capture`, windows included; received is None for `none`.
+) -> tuple[Tensor, dict[Quantity, Tensor]]:
+    """`guided_attention` for any quantities and windows.
 
     Raises:
         UsageError: the forced implementation cannot do this.
         ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
     """
-    _refuse_nonsense(query, key, value, mask, dropout, implementation)
+    mask = as_mask(mask)
+    _check(query, key, value, mask, dropout, implementation)
     chosen = choose(query, mask, dropout=dropout, window=window, capture=capture, implementation=implementation)
     if chosen == "reference":
         return reference_attention(
             query, key, value, mask, scaling=scaling, dropout=dropout, window=window, capture=capture
         )
     if chosen == "sdpa":
-        return _sdpa(query, key, value, mask, scaling, dropout), None
+        return _sdpa(query, key, value, mask.padding, scaling, dropout), {}
+    settings: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "capture": "received" in capture}
     if chosen == "triton":
-        return triton_attention(
-            query, key, value, mask, scaling=scaling, dropout=dropout, capture=capture == "received"
-        )
-    lengths = _lengths(query, mask)
-    assert lengths is not None
-    found: tuple[Tensor, Tensor | None] = blockwise_attention(
-        query, key, value, lengths, scaling=scaling, dropout=dropout, capture=capture == "received"
-    )
-    return found
+        output, received = triton_attention(query, key, value, mask.padding, **settings)
+    else:
+        output, received = blockwise_attention(query, key, value, _lengths(query, mask.padding), **settings)
+    return output, {} if received is None else {"received": received}
 
 
-def _refuse_nonsense(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, implementation: str
-) -> None:
+def _check(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, dropout: float, implementation: str) -> None:
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"implementation {implementation!r} is not allowed; allowed: {', '.join(IMPLEMENTATIONS)}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout {dropout} is not allowed; allowed: from 0 to below 1")
-    fits = query.dim() == 4 and query.shape == key.shape == value.shape
-    if not fits or (mask is not None and mask.shape != (query.shape[0], query.shape[2])):
+    if not (query.dim() == 4 and query.shape == key.shape == value.shape and mask.fits(query)):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (query, key, value))
+        cells = (mask.padding, mask.bias, mask.gate)
+        masks = ", ".join(str(None if tensor is None else tuple(tensor.shape)) for tensor in cells)
         raise ValueError(
             "query, key and value must share one shape (batch, heads, length, head_dim), and a mask must be (batch, "
-            f"length); got {shapes}, mask {None if mask is None else tuple(mask.shape)}"
+            "length), its bias and gate broadcastable to (batch, heads, length, length); "
+            f"got {shapes}, padding, bias and gate {masks}"
         )
 
 
 def choose(
     query: Tensor,
-    mask: Tensor | None,
+    mask: Tensor | AttentionMask | None,
     *,
     dropout: float,
     window: int | None,
-    capture: Capture,
+    capture: Quantities,
     implementation: Implementation,
 ) -> Literal["reference", "cpu", "triton", "sdpa"]:
     """What runs for these tensors; `sdpa` is torch's own attention, for forwards that capture nothing.
@@ -140,42 +134,40 @@ def choose(
     """
     if implementation == "reference":
         return "reference"
+    mask = as_mask(mask)
+    only_reference = _why_only_reference(mask, window, capture)
     if implementation != "auto":
-        _refuse(implementation, _why_only_reference(window, capture) or _WHY_NOT[implementation](query, mask))
+        _refuse(implementation, only_reference or _WHY_NOT[implementation](query, mask.padding))
         return implementation
     on_cpu = query.device.type == "cpu"
     # In training on a CPU a monitored and an unmonitored run are the same bit for bit, so there both take our own.
-    if window is None and capture == "none" and not (on_cpu and (dropout or query.requires_grad)):
+    if not (capture or only_reference) and not (on_cpu and (dropout or query.requires_grad)):
         return "sdpa"
-    if _why_reference(query, mask, window, capture):
+    if only_reference or _why_reference(query, mask.padding):
         return "reference"
     return "cpu" if on_cpu else "triton"
 
 
-def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Capture) -> str | None:
+def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Quantities) -> str | None:
     """Why a training forward with such queries keeps whole maps for its backward pass, or None if it does not."""
     if implementation == "reference":
         return "--attention reference does"
-    without_capture = capture == "none" and query.device.type != "cpu"
-    return None if implementation != "auto" or without_capture else _why_reference(query, None, None, capture)
+    without_capture = not capture and query.device.type != "cpu"
+    if implementation != "auto" or without_capture:
+        return None
+    return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None)
 
 
-def _why_reference(query: Tensor, mask: Tensor | None, window: int | None, capture: Capture) -> str | None:
-    """Why `auto` takes the reference where attention is captured or learnt, or None if it does not."""
-    cause = _why_only_reference(window, capture)
-    if cause is None and query.device.type == "cpu" and query.shape[-2] < SHORT:
-        cause = f"below {SHORT} tokens nothing is gained by making them anew"
-    return cause or (_why_not_cpu if query.device.type == "cpu" else _why_not_triton)(query, mask)
-
-
-def check(implementation: Implementation, device: torch.device) -> None:
-    """Whether a forced implementation can run on a device at all.
+def check(implementation: Implementation, device: torch.device, capture: Quantities = ()) -> None:
+    """Whether a forced implementation can run on a device at all, and capture these quantities.
 
     Raises:
         UsageError: it cannot.
     """
     if implementation in _WHY_NOT:
-        _refuse(implementation, _WHY_NOT[implementation](torch.empty((1, 1, 1, 64), device=device), None))
+        query = torch.empty((1, 1, 1, 64), device=device)
+        cause = _why_only_reference(AttentionMask(), None, capture)
+        _refuse(implementation, cause or _WHY_NOT[implementation](query, None))
 
 
 def _refuse(implementation: Implementation, cause: str | None) -> None:
@@ -183,36 +175,49 @@ def _refuse(implementation: Implementation, cause: str | None) -> None:
         raise UsageError(f"--attention {implementation}: {cause}.", hint="--attention auto takes what can do it")
 
 
-def _why_only_reference(window: int | None, capture: Capture) -> str | None:
+def _why_only_reference(mask: AttentionMask, window: int | None, capture: Quantities) -> str | None:
     if window is not None:
         return "a sliding window (ModernBERT's local layers) runs on the reference only"
-    return "the released arithmetic needs the maps, which the reference alone keeps" if capture == "released" else None
+    if not mask.is_plain:
+        return "an additive bias or a gate on attention runs on the reference only"
+    if "released" in capture:
+        return "the released arithmetic needs the maps, which the reference alone keeps"
+    if "maps" in capture or "scores" in capture:
+        return "attention maps and scores are handed out by the reference only"
+    return None
+
+
+def _why_reference(query: Tensor, padding: Tensor | None) -> str | None:
+    """Why `auto` takes the reference for what other implementations can do too, or None if it does not."""
+    if query.device.type == "cpu" and query.shape[-2] < SHORT:
+        return f"below {SHORT} tokens nothing is gained by making them anew"
+    return (_why_not_cpu if query.device.type == "cpu" else _why_not_triton)(query, padding)
 
 
 def _why_not_triton(query: Tensor, _: Tensor | None) -> str | None:
     return why_not_triton(query)
 
 
-def _why_not_cpu(query: Tensor, mask: Tensor | None) -> str | None:
+def _why_not_cpu(query: Tensor, padding: Tensor | None) -> str | None:
     if query.device.type != "cpu":
         return f"the CPU path cannot run on {query.device.type}"
-    if _lengths(query, mask) is None:
+    if _lengths(query, padding) is None:
         return "the CPU path needs each sample's real tokens first and the padding after them"
     return None
 
 
 _WHY_NOT = {"cpu": _why_not_cpu, "triton": _why_not_triton}
-"""Forced implementation -> (query, mask) -> why it cannot run, or None."""
+"""Forced implementation -> (query, padding) -> why it cannot run, or None."""
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # it looks at the mask's values
-def _lengths(query: Tensor, mask: Tensor | None) -> list[int] | None:
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # it looks at the padding's values
+def _lengths(query: Tensor, padding: Tensor | None) -> list[int] | None:
     """Real tokens of each sample, or None where padding does not come last."""
-    if mask is None:
+    if padding is None:
         return [query.shape[-2]] * query.shape[0]
-    mask = mask.bool()
-    lengths = mask.sum(-1)
-    if not torch.equal(mask, torch.arange(mask.shape[-1]) < lengths[:, None]):
+    padding = padding.bool()
+    lengths = padding.sum(-1)
+    if not torch.equal(padding, torch.arange(padding.shape[-1]) < lengths[:, None]):
         return None
     return list(lengths.tolist())
 

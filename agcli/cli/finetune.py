@@ -59,9 +59,9 @@ def _place(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
 
     if not has_launcher():
         return choose(config, resume=resume, overwrite=overwrite)
-    from agcli.training.distributed import decided_once
+    from agcli.training.distributed import decide_once
 
-    return decided_once(lambda: choose(config, resume=resume, overwrite=overwrite))
+    return decide_once(lambda: choose(config, resume=resume, overwrite=overwrite))
 
 
 def _show_plan(config: RunConfig, path: Path, json: bool) -> None:

@@ -1,56 +1,102 @@
-"""What all guides share: the unit rows and Gram matrix of one forward, and the step from values to a loss.
+"""Terms of the loss, and what the guides among them share: the unit rows and Gram matrix of one forward.
 
 Notation (one sample): K guided maps, L padded length, n real tokens; `M` is (K, L) with unit rows (Eq. 8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from agcli.guides.registry import Needs
+
 Reduction = Literal["mean", "sum"]
 Subset = tuple[int, ...] | None
+"""Layers or heads of the encoder, 0-based; None for all."""
 
 
-class ReceivedAttention:
-    """Received attention of one forward, with everything the guides derive from it computed at most once.
+class CapturedAttention:
+    """Attention of one forward, with everything that guides derive from it computed at most once.
+
+    Guides work in float32 at least: the off-diagonals of the Gram matrix lie close to each other, and half
+    precision would round their differences away.
 
     Args:
         received: column sums of the attention maps over real query rows, shape (batch, layers, heads, length).
         mask: True for real tokens, shape (batch, length).
-
-    Guides work in float32 at least: the off-diagonals of the Gram matrix lie close to each other, and half
-    precision would round their differences away.
+        maps: layer -> attention maps before dropout, shape (batch, heads, length, length).
+        scores: layer -> attention scores before the softmax, same shape.
+        layers: the encoder's numbers of the layers in `received`; None where none is left out.
+        heads: the encoder's numbers of the heads in all of these; None where none is left out.
     """
 
-    def __init__(self, received: Tensor, mask: Tensor) -> None:
-        if received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3]):
-            raise ValueError(
-                "received must be (batch, layers, heads, length) and mask (batch, length), "
-                f"got {tuple(received.shape)} and {tuple(mask.shape)}"
-            )
-        self.received = received if received.dtype == torch.float64 else received.float()
-        self.mask = mask.bool()
-        self._subsets: dict[tuple[Subset, Subset], ReceivedAttention] = {}
+    def __init__(
+        self,
+        received: Tensor | None,
+        mask: Tensor,
+        *,
+        maps: Mapping[int, Tensor] | None = None,
+        scores: Mapping[int, Tensor] | None = None,
+        layers: Subset = None,
+        heads: Subset = None,
+    ) -> None:
+        if received is not None:
+            if received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3]):
+                raise ValueError(
+                    "received must be (batch, layers, heads, length) and mask (batch, length), "
+                    f"got {tuple(received.shape)} and {tuple(mask.shape)}"
+                )
+            received = received if received.dtype == torch.float64 else received.float()
+        self._received, self.mask = received, mask.bool()
+        self._maps, self._scores, self._layers, self._heads = maps or {}, scores or {}, layers, heads
+        self._subsets: dict[tuple[Subset, Subset], CapturedAttention] = {}
 
-    def subset(self, layers: Subset, heads: Subset) -> ReceivedAttention:
-        """The same forward restricted to some layers and heads (0-based); guides of one subset share its Gram."""
+    @property
+    def received(self) -> Tensor:
+        """Column sums in float32 at least, shape (batch, layers, heads, length).
+
+        Raises:
+            ValueError: they were not captured.
+        """
+        if self._received is None:
+            raise ValueError("received attention was not captured")
+        return self._received
+
+    def subset(self, layers: Subset, heads: Subset) -> CapturedAttention:
+        """Received attention restricted to some layers and heads; guides of one subset share its Gram."""
+        layers = None if layers == self._layers else layers
+        heads = None if heads == self._heads else heads
         if layers is None and heads is None:
             return self
         if (layers, heads) not in self._subsets:
             chosen = self.received
             if layers is not None:
-                chosen = chosen[:, list(layers)]
+                chosen = chosen[:, _positions(layers, self._layers, "layer")]
             if heads is not None:
-                chosen = chosen[:, :, list(heads)]
-            self._subsets[layers, heads] = ReceivedAttention(chosen, self.mask)
+                chosen = chosen[:, :, _positions(heads, self._heads, "head")]
+            self._subsets[layers, heads] = CapturedAttention(chosen, self.mask)
         return self._subsets[layers, heads]
+
+    def maps(self, layers: Subset = None, heads: Subset = None) -> Iterator[Tensor]:
+        """Maps of each of these layers in turn, shape (batch, heads, length, length)."""
+        return self._of_layers(self._maps, layers, heads)
+
+    def scores(self, layers: Subset = None, heads: Subset = None) -> Iterator[Tensor]:
+        """Scores of each of these layers in turn, shape (batch, heads, length, length)."""
+        return self._of_layers(self._scores, layers, heads)
+
+    def _of_layers(self, captured: Mapping[int, Tensor], layers: Subset, heads: Subset) -> Iterator[Tensor]:
+        for layer in captured if layers is None else layers:
+            if layer not in captured:
+                raise ValueError(f"layer {layer} was not captured, only {list(captured)}")
+            tensor = captured[layer]
+            yield tensor if heads in (None, self._heads) else tensor[:, _positions(heads, self._heads, "head")]
 
     @cached_property
     def num_tokens(self) -> Tensor:
@@ -82,18 +128,45 @@ class ReceivedAttention:
             return left @ right
 
 
-class Guide(Protocol):
-    """A regulariser on attention: small, pure, one value per sample."""
+def _positions(wanted: tuple[int, ...], captured: Subset, what: str) -> list[int]:
+    """Where the encoder's numbers lie among the captured ones."""
+    if captured is None:
+        return list(wanted)
+    missing = sorted(set(wanted) - set(captured))
+    if missing:
+        raise ValueError(f"{what} {missing[0]} was not captured, only {list(captured)}")
+    return [captured.index(number) for number in wanted]
 
-    name: ClassVar[str]
-    needs: ClassVar[Literal["received", "maps"]]
+
+class Term(Protocol):
+    """A term of the loss beside the task's."""
+
+    @property
+    def name(self) -> str:
+        """Its column in histories and its key in reports."""
 
     @property
     def weight(self) -> float:
-        """The guide's weight in the loss (α, β, ...)."""
+        """The factor in the loss (α, β, ...)."""
 
-    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
-        """The guide's value for each sample, without the weight; shape (batch,)."""
+    def __call__(self, attention: CapturedAttention, /) -> Tensor:
+        """The value without the weight: one for each sample, shape (batch,), or one for the batch, scalar."""
+
+
+@runtime_checkable
+class Guide(Term, Protocol):
+    """A regulariser on attention: a term that is small, pure, and has one value for each sample, shape (batch,)."""
+
+    needs: ClassVar[Needs]
+    """What a forward has to hand out of its layers and heads."""
+
+    @property
+    def layers(self) -> Subset:
+        """The guided layers."""
+
+    @property
+    def heads(self) -> Subset:
+        """The guided heads of each of those layers."""
 
 
 def check(reduction: str, layers: Subset, heads: Subset) -> None:
@@ -110,23 +183,23 @@ def check(reduction: str, layers: Subset, heads: Subset) -> None:
 
 
 def shared(
-    received: Tensor | ReceivedAttention, mask: Tensor | None, layers: Subset, heads: Subset
-) -> ReceivedAttention:
+    received: Tensor | CapturedAttention, mask: Tensor | None, layers: Subset, heads: Subset
+) -> CapturedAttention:
     """The object that a guide computes from, whichever of the two call forms was used."""
-    if isinstance(received, ReceivedAttention):
+    if isinstance(received, CapturedAttention):
         return received.subset(layers, heads)
     if mask is None:
         raise ValueError("a guide called with a received tensor also needs the mask (batch, length)")
-    return ReceivedAttention(received, mask).subset(layers, heads)
+    return CapturedAttention(received, mask).subset(layers, heads)
 
 
 @dataclass(frozen=True)
-class GuideValues:
-    """What the guides said about one batch.
+class TermValues:
+    """The terms' values on one batch.
 
     Attributes:
-        raw: guide name -> mean over the batch's samples, without the weight; scalar tensors.
-        weighted: guide name -> weight · raw, the term of the loss; scalar tensors.
+        raw: name -> mean over the batch's samples, without the weight; scalar tensors.
+        weighted: name -> weight · raw, what is added to the task loss; scalar tensors.
     """
 
     raw: dict[str, Tensor]
@@ -138,21 +211,15 @@ class GuideValues:
         return torch.stack(list(self.weighted.values())).sum()
 
 
-def guide_values(guides: Sequence[Guide], attention: ReceivedAttention) -> GuideValues:
-    """Reduce over the batch and weight, once, for all guides (Eq. 5).
+def term_values(terms: Sequence[Term], attention: CapturedAttention) -> TermValues:
+    """Reduce over the batch and weight, once, for all terms (Eq. 5).
 
     The batch mean is over all samples, so gradient accumulation over equal micro-batches equals one large batch.
 
     Raises:
-        ValueError: a guide occurs twice.
+        ValueError: a term occurs twice.
     """
-    raw = {guide.name: guide(attention).mean() for guide in guides}
-    if len(raw) < len(guides):
-        raise ValueError(f"each guide may occur once, got {[guide.name for guide in guides]}")
-    return GuideValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
-
-
-def text_forms(guides: Sequence[Guide]) -> Iterator[str]:
-    """`mdg=0.01` and the like: how a guide reads in the command line, configs, CSV headers and tables."""
-    for guide in guides:
-        yield f"{guide.name}={guide.weight:g}"
+    raw = {term.name: term(attention).mean() for term in terms}
+    if len(raw) < len(terms):
+        raise ValueError(f"each guide may occur once, got {[term.name for term in terms]}")
+    return TermValues(raw, weighted={term.name: term.weight * raw[term.name] for term in terms})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import ReceivedAttention, Reduction, Subset, check, shared
+from agcli.guides.base import CapturedAttention, Reduction, Subset, check, shared
+from agcli.guides.registry import Needs
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,13 @@ class MDG:
 
     Attributes:
         weight: α in Eq. 5; not applied by the call.
-        temperature: τ.
         reduction: `mean` or `sum` over the maps.
         layers: guided layers, 0-based; None for all.
         heads: guided heads in each of those layers, 0-based; None for all.
     """
 
     name: ClassVar[str] = "mdg"
-    needs: ClassVar[Literal["received", "maps"]] = "received"
+    needs: ClassVar[Needs] = "received"
     released: ClassVar[Mapping[str, Any]] = {"temperature": 2.0}
 
     weight: float = 1.0
@@ -43,7 +43,7 @@ class MDG:
         if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
-    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, received: Tensor | CapturedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,), from received (batch, layers, heads, length), mask (batch, length)."""
         logits = shared(received, mask, self.layers, self.heads).gram / self.temperature
         per_map = logits.logsumexp(-1) - logits.diagonal(dim1=-2, dim2=-1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import ReceivedAttention, Reduction, Subset, check, shared
+from agcli.guides.base import CapturedAttention, Reduction, Subset, check, shared
+from agcli.guides.registry import Needs
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PDG:
     """
 
     name: ClassVar[str] = "pdg"
-    needs: ClassVar[Literal["received", "maps"]] = "received"
+    needs: ClassVar[Needs] = "received"
     released: ClassVar[Mapping[str, Any]] = {"columns": None}
 
     weight: float = 1.0
@@ -42,7 +43,7 @@ class PDG:
         if self.columns is not None and self.columns < 1:
             raise ValueError(f"columns must be at least 1 or None, got {self.columns}")
 
-    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, received: Tensor | CapturedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,), from received (batch, layers, heads, length), mask (batch, length)."""
         attention = shared(received, mask, self.layers, self.heads)
         trace = attention.unit_rows.square().sum((-2, -1))

@@ -32,7 +32,7 @@ def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
 
 
 def precision_here(precision: str) -> str:
-    """`fp32`, `bf16` or `fp16`: what `auto` means on this hardware, or what was asked for.
+    """`fp32`, `bf16` or `fp16`: what `auto` means on this hardware, or the precision itself.
 
     Raises:
         UsageError: fp16 without a GPU, or bf16 where the GPU has none.

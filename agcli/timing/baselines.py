@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agcli.attention import Seam
+from agcli.attention import EncoderAttention
 from agcli.data.batching import Rows
-from agcli.guides import guide_values
 from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.launcher import without_outer_settings
 from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, kept_maps
 from agcli.timing.workload import Work, Workload
-from agcli.training.assemble import checkpoint_activations, make_guiding
+from agcli.training.assemble import checkpoint_activations, make_terms
 
 
 def hugging_face_trainer(spec: MethodSpec) -> Method:
@@ -76,13 +75,14 @@ def hugging_face_trainer(spec: MethodSpec) -> Method:
     return Method(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.workload, step), notes)
 
 
-def _loss_on_kept_maps(seam: Seam, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object) -> Tensor:
+def _loss_on_kept_maps(
+    attention: EncoderAttention, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object
+) -> Tensor:
     """The task's loss and both guides, on the maps in `outputs.attentions`; `Trainer.compute_loss`'s contract."""
     outputs = model(**inputs, output_attentions=True)
     mask = inputs["attention_mask"].bool()
-    guiding = make_guiding(options, seam)
-    received = guiding.attention(seam.received(outputs.attentions, mask, "received"), mask)
-    loss: Tensor = outputs.loss + guide_values(guiding.guides, received).loss
+    terms = make_terms(options, attention)
+    loss: Tensor = outputs.loss + terms.values(attention.collect(outputs, mask, terms.capture), mask).loss
     return loss
 
 
@@ -95,15 +95,14 @@ def authors_recipe(spec: MethodSpec) -> Method:
     model = fresh_model(spec, "eager").train()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    seam = kept_maps(model)
-    guiding = make_guiding(GuideOptions(guide_mode="released"), seam)
+    attention = kept_maps(model)
+    terms = make_terms(GuideOptions(guide_mode="released"), attention)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
     def step(rows: Rows) -> None:
         batch = spec.workload.batch(rows).to(device)
         outputs = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
-        received = seam.received(outputs.attentions, batch.mask, "released")
-        guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
+        guided = terms.values(attention.collect(outputs, batch.mask, terms.capture), batch.mask)
         optimizer.zero_grad()
         loss: Any = cross_entropy(outputs.logits, batch.labels) + guided.loss
         loss.backward()

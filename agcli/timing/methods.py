@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from accelerate.utils import set_seed
 
-from agcli.attention import Implementation, Seam, attach
+from agcli.attention import EncoderAttention, Implementation, attach
 from agcli.attention.selection import choose
 from agcli.guides.registry import variant_weights
 from agcli.models import find_entry, load_model, random_model
@@ -21,7 +21,7 @@ from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks.classification import Classification
 from agcli.timing.stopwatch import DTYPES
 from agcli.timing.workload import Work, Workload
-from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_guiding
+from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_terms
 from agcli.training.engine import Engine, Position
 
 BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
@@ -94,10 +94,10 @@ def fresh_model(spec: MethodSpec, attention: str) -> Any:
     return random_model(entry, labels=spec.labels, attention=attention, **rates)
 
 
-def kept_maps(model: Any) -> Seam:
+def kept_maps(model: Any) -> EncoderAttention:
     """Access to the attention of a model whose own maps are kept and reduced."""
     config = model.config
-    return Seam("maps", config.num_hidden_layers, config.num_attention_heads, type(model).__name__)
+    return EncoderAttention("maps", config.num_hidden_layers, config.num_attention_heads, type(model).__name__)
 
 
 def engine_method(spec: MethodSpec) -> Method:
@@ -107,20 +107,20 @@ def engine_method(spec: MethodSpec) -> Method:
     model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
     accelerator = make_accelerator(spec.training.precision)
     if spec.variant == "sdpa":
-        seam = Seam("none", 0, 0, type(model).__name__)
+        encoder = EncoderAttention("none", 0, 0, type(model).__name__)
     elif spec.variant == "eager":
-        seam = kept_maps(model)
+        encoder = kept_maps(model)
     else:
         attention = cast(Implementation, spec.attention if guides.captures else "auto")
-        seam = attach(model, attention, required=guides.captures, device=accelerator.device)
+        encoder = attach(model, attention, required=guides.captures, device=accelerator.device)
     checkpoint_activations(model, spec.model_options)
     set_seed(spec.training.seed)
     engine = Engine(
         model,
-        seam,
+        encoder,
         Classification.losses,
         spec.workload.examples,
-        make_guiding(guides, seam),
+        make_terms(guides, encoder),
         spec.training,
         spec.workload.seed,
         accelerator,
@@ -135,7 +135,7 @@ def engine_method(spec: MethodSpec) -> Method:
         precision,
         attention_names(model, workload, engine.device, precision, guided=guides.captures),
         partial(_engine_epoch, engine, workload),
-        notes if guides.captures and seam.kind == "maps" else (),
+        notes if guides.captures and encoder.kind == "maps" else (),
         workload.steps_to_all_shapes() if spec.model_options.compile else 0,
     )
 
@@ -168,7 +168,7 @@ def attention_names(model: Any, workload: Workload, device: torch.device, precis
                 None,
                 dropout=float(rate),
                 window=window,
-                capture="received" if guided else "none",
+                capture=("received",) if guided else (),
                 implementation=config._attn_implementation.removeprefix("ag_"),
             )
             chosen[name] = None

@@ -11,21 +11,23 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import Seam, attach, why_maps_are_kept
+from agcli.attention import EncoderAttention, attach, why_maps_are_kept
+from agcli.attention.selection import check
 from agcli.config import RunConfig, parse_indices
 from agcli.data import find_dataset
 from agcli.data.batching import Examples
 from agcli.data.ranking.prepared import load_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
-from agcli.guides import Guide, text_forms
-from agcli.guides.registry import GUIDES
+from agcli.guides.base import Guide
+from agcli.guides.registry import GUIDES, weights_text
 from agcli.models import LoadedModel, load_model
 from agcli.options import GuideOptions, ModelOptions, OutputOptions, flag
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
 from agcli.tasks.base import Task, make_task
-from agcli.training.engine import Engine, Guiding
+from agcli.training.engine import Engine
+from agcli.training.terms import LossTerms
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
 PROCESS_BYTES = 600 * 2**20
@@ -118,8 +120,8 @@ class Assembly:
         return make_accelerator(self.config.training.precision, **_tracker(self.config.output, self.folder.path))
 
     @cached_property
-    def seam(self) -> Seam:
-        """How received attention comes out of the encoder."""
+    def encoder_attention(self) -> EncoderAttention:
+        """How captured attention comes out of the encoder."""
         guides = self.config.guides
         implementation = self.config.model.attention
         return attach(self.loaded.model, implementation, required=guides.captures, device=self.accelerator.device)
@@ -133,16 +135,17 @@ class Assembly:
     def engine(self) -> Engine:
         """The engine; everything random from here on follows the run's seed."""
         config = self.config
-        guiding = make_guiding(config.guides, self.seam)
+        terms = make_terms(config.guides, self.encoder_attention)
+        check(config.model.attention, self.accelerator.device, terms.capture.quantities)
         checkpoint_activations(self.loaded.model, config.model)
         accelerator = self.accelerator
         set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)  # each its own dropout
         return Engine(
             self.loaded.model,
-            self.seam,
+            self.encoder_attention,
             self.task.losses,
             self.examples["train"],
-            guiding,
+            terms,
             config.training,
             config.data_seed,
             accelerator,
@@ -159,26 +162,26 @@ class Assembly:
             task=self.task.name,
             model=self.loaded.source,
             num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
-            num_layers=self.seam.num_layers,
-            num_heads=self.seam.num_heads,
+            num_layers=self.encoder_attention.num_layers,
+            num_heads=self.encoder_attention.num_heads,
             labels=self.task.outputs,
             examples={split: len(examples) for split, examples in self.examples.items()},
             truncated={split: int(examples.truncated.sum()) for split, examples in self.examples.items()},
             length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
             steps_per_epoch=engine.steps_per_epoch,
             total_steps=engine.total_steps,
-            guides=tuple(text_forms(engine.guiding.guides)),
-            monitors=tuple(guide.name for guide in engine.guiding.monitors),
-            processes=engine.team.size,
+            guides=weights_text({term.name: term.weight for term in engine.terms.terms}),
+            monitors=tuple(guide.name for guide in engine.terms.monitors),
+            processes=engine.distributed.size,
             precision=precision_of(engine.accelerator),
             device=engine.device.type,
             memory_estimate_bytes=self._memory_estimate(),
-            attention=self.seam.kind,
+            attention=self.encoder_attention.kind,
             notes=self.loaded.notes + self.task.notes + self._attention_notes() + ignored_settings(),
         )
 
     def _attention_notes(self) -> tuple[str, ...]:
-        if self.seam.kind == "maps":
+        if self.encoder_attention.kind == "maps":
             return (AFTER_DROPOUT,)
         notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
         why = self._why_maps_are_kept()
@@ -191,7 +194,7 @@ class Assembly:
         config = self.loaded.model.config
         head_dim = int(config.hidden_size) // int(config.num_attention_heads)
         query = torch.empty((1, 1, int(self.engine.lengths.max()), head_dim), device=self.accelerator.device)
-        return why_maps_are_kept(self.config.model.attention, query, self.engine.guiding.capture)
+        return why_maps_are_kept(self.config.model.attention, query, self.engine.terms.capture.quantities)
 
     def _memory_estimate(self) -> int:
         """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
@@ -208,10 +211,10 @@ class Assembly:
         config = self.loaded.model.config
         weights = sum(weight.numel() for weight in self.loaded.model.parameters())
         length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
-        tokens = batch * length * self.seam.num_layers * 16 * int(config.hidden_size)
-        all_keep = self.seam.kind == "maps" or self._why_maps_are_kept() is not None
-        keeping = self.seam.num_layers if all_keep else _windowed_layers(config)
-        maps = batch * keeping * self.seam.num_heads * length * length * 3
+        tokens = batch * length * self.encoder_attention.num_layers * 16 * int(config.hidden_size)
+        all_keep = self.encoder_attention.kind == "maps" or self._why_maps_are_kept() is not None
+        keeping = self.encoder_attention.num_layers if all_keep else _windowed_layers(config)
+        maps = batch * keeping * self.encoder_attention.num_heads * length * length * 3
         on_gpu = self.accelerator.device.type != "cpu"
         return int(4 * (4 * weights + tokens + maps) + (0 if on_gpu else PROCESS_BYTES + 4 * 2 * weights))
 
@@ -227,7 +230,7 @@ def _windowed_layers(config: Any) -> int:
     return sum(kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or ())
 
 
-def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
+def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
     """Guides and monitors from their options. A guide of weight 0 is absent.
 
     Raises:
@@ -235,7 +238,10 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
     """
     released = options.guide_mode == "released"
     subset: dict[str, Any] = {}
-    for name, count, field in (("guide_layers", seam.num_layers, "layers"), ("guide_heads", seam.num_heads, "heads")):
+    for name, count, field in (
+        ("guide_layers", encoder.num_layers, "layers"),
+        ("guide_heads", encoder.num_heads, "heads"),
+    ):
         indices = parse_indices(getattr(options, name))
         if indices is not None and indices[-1] >= count:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
@@ -249,10 +255,10 @@ def make_guiding(options: GuideOptions, seam: Seam) -> Guiding:
         guide: Guide = kind(weight=weight, **{key: value for key, value in values.items() if key in accepted})
         return guide
 
-    return Guiding(
-        guides=tuple(make(name, weight) for name, weight in options.weights.items() if weight > 0),
+    return LossTerms(
+        terms=tuple(make(name, weight) for name, weight in options.weights.items() if weight > 0),
         monitors=tuple(make(name, 0.0) for name in options.monitored if not options.weights[name]),
-        mode="released" if released else "received",
+        released=released,
     )
 
 

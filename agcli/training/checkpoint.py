@@ -104,8 +104,8 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
         best: name of the best epoch's checkpoint, perhaps this one.
     """
     folder = root / name_of(engine.position.step)
-    random_states = engine.team.gathered(_torch_random(engine.device))
-    if engine.team.rank > 0:
+    random_states = engine.distributed.gather_objects(_torch_random(engine.device))
+    if engine.distributed.rank > 0:
         return folder
 
     def write(aside: Path) -> None:
@@ -142,9 +142,9 @@ def load(folder: Path, engine: Engine) -> dict[str, Any]:
         engine.accelerator.scaler.load_state_dict(state["scaler"])
     engine.position = Position(**state["position"])
     states = load_file(folder / "random.safetensors")
-    torch.set_rng_state(states[f"{engine.team.rank}.cpu"])
+    torch.set_rng_state(states[f"{engine.distributed.rank}.cpu"])
     if engine.device.type == "cuda":
-        torch.cuda.set_rng_state(states[f"{engine.team.rank}.cuda"], engine.device)
+        torch.cuda.set_rng_state(states[f"{engine.distributed.rank}.cuda"], engine.device)
     _restore_host_random(state["random"])
     progress: dict[str, Any] = state["progress"]
     return progress

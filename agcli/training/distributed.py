@@ -1,4 +1,4 @@
-"""One run on several processes, as Accelerate's launcher starts them: each takes its share of every batch.
+"""One distributed run, on processes as Accelerate's launcher starts them: each takes its share of every batch.
 
 A step is the same as one process would make it: the same rows, the same means over them; gradients are averaged over
 processes by DistributedDataParallel. All processes go through the same steps and decisions; the first one writes.
@@ -39,12 +39,8 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes of a run. Of one, every method is the identity.
-
-    Attributes:
-        accelerator: the launcher's.
-    """
+class Distributed:
+    """The processes of a run. Of one, every method is the identity."""
 
     accelerator: Accelerator
 
@@ -63,14 +59,14 @@ class Team:
         if self.size == 1:
             return Share(rows, len(rows))
         lists = rows.reshape(-1, list_size)
-        mine = lists[self.rank :: self.size]
-        return Share(mine.reshape(-1), mine.size) if len(mine) else Share(lists[0], 0)
+        own = lists[self.rank :: self.size]
+        return Share(own.reshape(-1), own.size) if len(own) else Share(lists[0], 0)
 
-    def together(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    def accumulating(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Around a batch's forward and backward: gradients travel with the `last` batch of a step only."""
         return nullcontext() if last or self.size == 1 else self.accelerator.no_sync(model)
 
-    def total(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sum_all(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Scalars summed over processes."""
         if self.size == 1:
             return dict(values)
@@ -88,17 +84,17 @@ class Team:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.accelerator.device)) > 0)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all processes are here."""
         if self.size > 1:
             self.accelerator.wait_for_everyone()
 
-    def part(self, num_examples: int) -> Rows:
+    def shard(self, num_examples: int) -> Rows:
         """The examples that this process predicts: every `size`-th."""
         return np.arange(self.rank, num_examples, self.size)
 
-    def joined(self, part: Tensor, num_examples: int) -> Tensor:
-        """All processes' rows of a `part` in their order, shape (num_examples, ...), on the CPU of each process."""
+    def gather_rows(self, part: Tensor, num_examples: int) -> Tensor:
+        """All processes' rows of a `shard` in their order, shape (num_examples, ...), on the CPU of each process."""
         if self.size == 1:
             return part
         most = -(-num_examples // self.size)
@@ -108,12 +104,12 @@ class Team:
         rows = gathered.reshape(self.size, most, *part.shape[1:]).transpose(0, 1).flatten(0, 1)
         return rows[:num_examples]
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gather_objects(self, value: Any) -> list[Any]:
         """Every process's value, in the order of their numbers."""
         return [value] if self.size == 1 else list(gather_object([value]))
 
 
-def decided_once(decide: Callable[[], T]) -> T:
+def decide_once(decide: Callable[[], T]) -> T:
     """What the first process decides, in all of them: what they see of the disk differs as soon as one writes.
 
     Raises:
@@ -121,12 +117,12 @@ def decided_once(decide: Callable[[], T]) -> T:
         RunError: in the others, where there is no decision.
     """
     make_accelerator("fp32")  # joins the processes
-    told: list[T | None] = [None]
+    decision: list[T | None] = [None]
     try:
         if process_rank() == 0:
-            told = [decide()]
+            decision = [decide()]
     finally:
-        broadcast_object_list(told)
-    if told[0] is None:
+        broadcast_object_list(decision)
+    if decision[0] is None:
         raise RunError("the first process could not begin this run; its own error says why.")
-    return told[0]
+    return decision[0]

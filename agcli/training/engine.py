@@ -1,15 +1,15 @@
-"""The training loop, shared by every command. It knows batches, losses and guides; no task, file format or terminal.
+"""The training loop, shared by every command. It knows batches and losses; no task, guide, file format or terminal.
 
-One step: forward with captured attention, `loss = task + Σ weight·guide` (Eq. 5), backward, clip, update. The loop is
-a generator of step reports; whoever drives it decides what to write, save and stop. On a GPU no step waits for the
+One step: forward with captured attention, `loss = task + Σ weight·term` (Eq. 5), backward, clip, update. The loop is
+a generator of step reports; its caller decides what to write, save and stop. On a GPU no step waits for the
 device: its numbers arrive while the next one runs, and an update that must not happen is called off by the device.
-On several processes each does its share of every batch (see `team`).
+On several processes each does its share of every batch (see `distributed`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -21,43 +21,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import get_scheduler
 
-from agcli.attention import Capture, Seam
+from agcli.attention import EncoderAttention
 from agcli.attention.dropout import use_cpu_dropout
 from agcli.data.batching import Batch, Examples, Rows, collate, epoch_order
 from agcli.errors import DivergedError, UsageError, shortened_list
-from agcli.guides import Guide, ReceivedAttention, guide_values
 from agcli.options import TrainingOptions
 from agcli.runs.device import keep_freed_memory, make_accelerator
-from agcli.training.distributed import Team
+from agcli.training.distributed import Distributed
 from agcli.training.predict import predict_logits
 from agcli.training.report import Measured, StepReport
+from agcli.training.terms import RESERVED, LossTerms
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
-
-
-@dataclass(frozen=True)
-class Guiding:
-    """What is guided or watched, and how attention is captured for it.
-
-    Attributes:
-        guides: guides in the loss.
-        monitors: guides that are computed without gradient.
-        mode: Eq. 8 or the released arithmetic.
-    """
-
-    guides: Sequence[Guide] = ()
-    monitors: Sequence[Guide] = ()
-    mode: Capture = "received"
-
-    @property
-    def capture(self) -> Capture:
-        """What a training forward has to hand out."""
-        return self.mode if self.guides or self.monitors else "none"
-
-    def attention(self, received: Tensor, mask: Tensor) -> ReceivedAttention:
-        """The object that the guides share. The released arithmetic keeps padded rows."""
-        return ReceivedAttention(received, torch.ones_like(mask) if self.mode == "released" else mask)
 
 
 @dataclass
@@ -65,7 +41,6 @@ class Position:
     """Where training stands: enough, with weights, optimiser and random state, to go on exactly.
 
     Attributes:
-        epoch: epochs completed.
         step_in_epoch: optimiser steps done in the epoch under way.
         step: optimiser steps done in all.
     """
@@ -80,10 +55,9 @@ class Engine:
 
     Args:
         model: an encoder with a classifier, on the CPU; moved to the accelerator's device.
-        seam: how received attention comes out of it.
+        encoder_attention: how captured attention comes out of it.
         losses: the task loss of each example.
-        examples: the training examples.
-        guiding: guides and monitors.
+        terms: guides, monitors and other terms of the loss.
         options: optimiser, schedule, batch sizes, precision.
         data_seed: seed of the order of examples.
         accelerator: device and precision; default: made from the options.
@@ -96,10 +70,10 @@ class Engine:
     def __init__(
         self,
         model: nn.Module,
-        seam: Seam,
+        encoder_attention: EncoderAttention,
         losses: Losses,
         examples: Examples,
-        guiding: Guiding,
+        terms: LossTerms,
         options: TrainingOptions,
         data_seed: int,
         accelerator: Accelerator | None = None,
@@ -109,19 +83,18 @@ class Engine:
         ids_shown: bool = False,
     ) -> None:
         self.accelerator = accelerator or make_accelerator(options.precision)
-        self.team = Team(self.accelerator)
+        self.distributed = Distributed(self.accelerator)
         if self.device.type == "cpu":
             keep_freed_memory()
             use_cpu_dropout(model)
-        self.seam, self.losses, self.examples, self.guiding = seam, losses, examples, guiding
+        self.encoder_attention, self.losses, self.examples, self.terms = encoder_attention, losses, examples, terms
         self.options, self.data_seed, self.ids_shown = options, data_seed, ids_shown
         self.lengths = examples.lengths
         lists = max(1, options.batch_size // examples.list_size)
         self.batch_size = lists * examples.list_size
-        if lists < self.team.size:
-            raise UsageError(
-                f"--batch-size {options.batch_size} is too small to be shared by {self.team.size} processes."
-            )
+        processes = self.distributed.size
+        if lists < processes:
+            raise UsageError(f"--batch-size {options.batch_size} is too small to be shared by {processes} processes.")
         self.step_size = self.batch_size * options.accumulate
         self.steps_per_epoch = math.ceil(len(examples) / self.step_size)
         self.total_steps = options.max_steps or self.steps_per_epoch * options.epochs
@@ -185,20 +158,21 @@ class Engine:
         sums: dict[str, Tensor] = {}
         for start in range(0, len(rows), size):
             whole = rows[start : start + size]
-            share = self.team.share(whole, self.examples.list_size)
+            share = self.distributed.share(whole, self.examples.list_size)
             batch = collate(self.examples, share.rows, multiple=self.multiple, longest=int(self.lengths[whole].max()))
             weight = share.counted / len(rows)  # so that the last, smaller batch does not count more per example
-            with self.team.together(self.model, last=start + size >= len(rows)):
-                terms, values = self._terms(batch.to(self.device))
+            with self.distributed.accumulating(self.model, last=start + size >= len(rows)):
+                terms, values = self._loss_terms(batch.to(self.device))
                 if self.position.step == 0 and start == 0 and len(terms) > 1:
                     shares = self._gradient_norms(terms, share.counted / len(whole))
                 loss = torch.stack(list(terms.values())).sum()
-                self.accelerator.backward(loss * (weight * self.team.size))  # gradients are averaged over processes
+                # Gradients are averaged over processes.
+                self.accelerator.backward(loss * (weight * self.distributed.size))
             for name, value in {"loss": loss, "task": terms["task"], **values}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() * weight
-        sums = self.team.total(sums)
+        sums = self.distributed.sum_all(sums)
         sums["gradient_norm"] = self._update(sums["loss"])
-        measured = Measured(sums, partial(self._judge, self.position.step + 1, self.position.epoch + 1, rows))
+        measured = Measured(sums, partial(self._check_finite, self.position.step + 1, self.position.epoch + 1, rows))
         if self.device.type == "cpu":
             measured.read()
         self.position.step += 1
@@ -211,48 +185,34 @@ class Engine:
             tokens=int(self.lengths[rows].sum()),
             seconds=perf_counter() - started,
             measured=measured,
-            guide_names=tuple(name for name in sums if name not in ("loss", "task", "gradient_norm")),
+            term_names=tuple(name for name in sums if name not in RESERVED),
             shares=shares,
         )
 
-    def _terms(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The weighted terms of the loss (`task`, `guides`), and the raw value of every guide and monitor."""
-        guiding = self.guiding
-        outputs = self.model(**batch.inputs, **self.seam.forward_kwargs(guiding.capture))
-        terms = {"task": self.losses(outputs.logits, batch.labels).mean()}
-        if guiding.capture == "none":
-            return terms, {}
-        received = self.seam.received(outputs.attentions, batch.mask, guiding.capture)
-        values: dict[str, Tensor] = {}
-        if guiding.guides:
-            guided = guide_values(guiding.guides, guiding.attention(received, batch.mask))
-            values |= guided.raw
-            terms |= guided.weighted
-        if guiding.monitors:
-            with torch.no_grad():
-                values |= guide_values(guiding.monitors, guiding.attention(received.detach(), batch.mask)).raw
-        return terms, values
+    def _loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The task loss and the weighted terms that add up to the loss, and the raw value of every term and monitor."""
+        capture = self.terms.capture
+        outputs = self.model(**batch.inputs, **self.encoder_attention.forward_kwargs(capture))
+        losses = {"task": self.losses(outputs.logits, batch.labels).mean()}
+        if not self.terms:
+            return losses, {}
+        values = self.terms.values(self.encoder_attention.collect(outputs, batch.mask, capture), batch.mask)
+        return losses | values.weighted, values.raw
 
     def _gradient_norms(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:
-        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace.
-
-        Args:
-            terms: the weighted terms of the loss.
-            weight: this process's share of the batch.
-        """
+        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace."""
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         norms = {}
         for name, term in terms.items():
             gradients = torch.autograd.grad(term * weight, weights, retain_graph=True, allow_unused=True)
-            norms[name] = float(
-                nn.utils.get_total_norm([self.team.sum(each) for each in gradients if each is not None])
-            )
+            present = [self.distributed.sum(gradient) for gradient in gradients if gradient is not None]
+            norms[name] = float(nn.utils.get_total_norm(present))
         return norms
 
     def _update(self, loss: Tensor) -> Tensor:
         """Clip, update weights and rate, clear gradients; returns the norm before clipping.
 
-        From the first loss or norm on that is not finite, the fused optimiser is told to leave the weights alone.
+        From the first loss or norm on that is not finite, the fused optimiser leaves the weights alone.
         With a scaler an infinite norm is its own business: it skips the step and lowers its scale.
         """
         limit = self.options.max_grad_norm or math.inf
@@ -265,10 +225,9 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _judge(self, step: int, epoch: int, rows: Rows, values: Mapping[str, float]) -> None:
+    def _check_finite(self, step: int, epoch: int, rows: Rows, values: Mapping[str, float]) -> None:
         """Stop at the first number that is not finite; the weights were not updated with it."""
-        judged = ("loss",) if self.accelerator.scaler is not None else ("loss", "gradient_norm")
-        for name in judged:
+        for name in ("loss",) if self.accelerator.scaler is not None else ("loss", "gradient_norm"):
             if math.isfinite(values[name]):
                 continue
             listed = shortened_list(self.examples.ids[row] for row in rows) if self.ids_shown else f"{len(rows)} in all"
@@ -281,15 +240,13 @@ class Engine:
     def predict(self, examples: Examples, *, on_batch: Callable[[int], None] | None = None) -> Tensor:
         """Logits in the order of `examples`, shape (num_examples, num_labels), on the CPU.
 
-        In float32 whatever the training precision: what is judged is the model that is saved, in the arithmetic of
-        whoever loads it.
+        In float32 whatever the training precision: what is evaluated is the model that is saved, in the arithmetic in
+        which it is loaded.
         """
-        size = self.options.eval_batch_size
-        if len(examples) < self.team.size:
-            return predict_logits(self.bare_model, examples, size, self.device, on_batch=on_batch)
-        mine = examples if self.team.size == 1 else examples.take(self.team.part(len(examples)))
-        logits = predict_logits(self.bare_model, mine, size, self.device, on_batch=on_batch)
-        return self.team.joined(logits, len(examples))
+        split = 1 < self.distributed.size <= len(examples)
+        own = examples.take(self.distributed.shard(len(examples))) if split else examples
+        logits = predict_logits(self.bare_model, own, self.options.eval_batch_size, self.device, on_batch=on_batch)
+        return self.distributed.gather_rows(logits, len(examples)) if split else logits
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

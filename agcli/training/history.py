@@ -9,8 +9,8 @@ from pathlib import Path
 
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder, csv_text
-from agcli.training.engine import Guiding
 from agcli.training.report import StepReport
+from agcli.training.terms import LossTerms
 
 
 class StepTable:
@@ -49,9 +49,9 @@ class StepTable:
 class History:
     """The two tables of a run; of several processes that share it, one has them."""
 
-    def __init__(self, folder: RunFolder, guiding: Guiding) -> None:
-        self.guide_names = [guide.name for guide in [*guiding.guides, *guiding.monitors]]
-        self._weights = {guide.name: guide.weight for guide in guiding.guides}
+    def __init__(self, folder: RunFolder, terms: LossTerms) -> None:
+        self.guide_names = [term.name for term in [*terms.terms, *terms.monitors]]
+        self._weights = {term.name: term.weight for term in terms.terms}
         columns: list[str] = []
         for name in self.guide_names:
             columns += [name, *([f"{name}_weighted"] if name in self._weights else [])]

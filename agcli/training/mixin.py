@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from agcli.attention import Seam, attach
+from agcli.attention import EncoderAttention, attach
 from agcli.errors import ModelError, UsageError
-from agcli.guides import Guide, GuideValues, ReceivedAttention, guide_values
+from agcli.guides.base import CapturedAttention, Guide, TermValues, term_values
+from agcli.training.terms import LossTerms
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -56,13 +57,14 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         if not self.guides:
             return
-        self._refuse_what_cannot_be_guided()
+        self._check_model_and_loss()
         self._task_is_scaled = bool(self.compute_loss_func is not None or getattr(self, "loss_is_scaled_for_ga", None))
         if not self._task_is_scaled:
             # The trainer then asks for a mean loss and divides it by the accumulation steps, whatever the head does.
             self.model_accepts_loss_kwargs = False
+        self._terms = LossTerms(self.guides)
         self._encoder = _encoder_of(self.model)
-        self._seam = attach(self._encoder)
+        self._attention = attach(self._encoder)
         self._sums: dict[str, Tensor | float] = {}
         self._steps_summed = 0.0
 
@@ -85,12 +87,12 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         share, micro_batches = 1.0, 1
         if self.is_in_train:  # elsewhere a batch counts as whole
             share, micro_batches = _num_samples(inputs) / self._samples_in_step, self._micro_batches
-        self._attach_again_if_new(model)
-        with _capture(self._encoder, self._seam) as forwards:
+        self._attach_new_model(model)
+        with _capture(self._encoder, self._attention, self._terms) as forwards:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         task, outputs = result if return_outputs else (result, None)
         values = _mean_values(self.guides, forwards)
-        self._note(values, share)
+        self._accumulate(values, share)
         if self._task_is_scaled:
             loss = task + share * values.loss
         else:  # the trainer will divide by the number of micro-batches
@@ -107,7 +109,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
             self._sums, self._steps_summed = {}, 0.0
         super().log(logs, *args, **kwargs)
 
-    def _refuse_what_cannot_be_guided(self) -> None:
+    def _check_model_and_loss(self) -> None:
         names = [guide.name for guide in self.guides]
         if len(set(names)) < len(names):
             raise UsageError(f"Two guides share a name: {', '.join(names)}. Give each guide once.")
@@ -125,13 +127,13 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
                     hint=f"use {type(loss).__name__.removeprefix('Cached')}, or no guides",
                 )
 
-    def _attach_again_if_new(self, model: nn.Module) -> None:
+    def _attach_new_model(self, model: nn.Module) -> None:
         """`model_init` makes a model of its own for every run."""
         encoder = _encoder_of(model)
         if encoder is not self._encoder:
-            self._encoder, self._seam = encoder, attach(encoder)
+            self._encoder, self._attention = encoder, attach(encoder)
 
-    def _note(self, values: GuideValues, share: float) -> None:
+    def _accumulate(self, values: TermValues, share: float) -> None:
         """Add to the sums that `log` reports; the shares of one optimiser step add up to 1."""
         for name, value in values.raw.items():
             self._sums[name] = self._sums.get(name, 0.0) + share * value.detach()
@@ -139,31 +141,30 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
 
 
 @contextmanager
-def _capture(encoder: PreTrainedModel, seam: Seam) -> Iterator[list[ReceivedAttention]]:
-    """Collect received attention of every forward with gradient; outputs leave the encoder without attentions."""
-    forwards: list[ReceivedAttention] = []
+def _capture(
+    encoder: PreTrainedModel, attention: EncoderAttention, terms: LossTerms
+) -> Iterator[list[CapturedAttention]]:
+    """Collect attention of every forward with gradient; outputs leave the encoder without attentions."""
+    forwards: list[CapturedAttention] = []
     signature = inspect.signature(encoder.forward)
 
-    def ask(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+    def request(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         if torch.is_grad_enabled():
-            return args, {**kwargs, **seam.forward_kwargs("received")}
+            return args, {**kwargs, **attention.forward_kwargs(terms.capture)}
         return None
 
-    def take(module: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
-        attentions = getattr(outputs, "attentions", None)
+    def collect(_: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
         if not torch.is_grad_enabled():
             return None
-        if not attentions:
-            raise ModelError(f"{type(module).__name__} returned no attentions, so it cannot be guided.")
         mask = signature.bind_partial(*args, **kwargs).arguments.get("attention_mask")
-        if mask is None:  # no padding: every position votes
-            mask = attentions[0].new_ones((attentions[0].shape[0], attentions[0].shape[-1]))
-        forwards.append(ReceivedAttention(seam.received(attentions, mask, "received"), mask))
+        if mask is None:  # no padding: every position is real
+            mask = torch.ones(outputs[0].shape[:2], dtype=torch.bool, device=outputs[0].device)
+        forwards.append(terms.attention(attention.collect(outputs, mask, terms.capture), mask))
         return type(outputs)(**{key: value for key, value in outputs.items() if key != "attentions"})
 
     handles = [
-        encoder.register_forward_pre_hook(ask, with_kwargs=True),
-        encoder.register_forward_hook(take, with_kwargs=True),
+        encoder.register_forward_pre_hook(request, with_kwargs=True),
+        encoder.register_forward_hook(collect, with_kwargs=True),
     ]
     try:
         yield forwards
@@ -172,7 +173,7 @@ def _capture(encoder: PreTrainedModel, seam: Seam) -> Iterator[list[ReceivedAtte
             handle.remove()
 
 
-def _mean_values(guides: Sequence[Guide], forwards: Sequence[ReceivedAttention]) -> GuideValues:
+def _mean_values(guides: Sequence[Guide], forwards: Sequence[CapturedAttention]) -> TermValues:
     """The guides' mean over all samples of all forwards of one loss.
 
     Raises:
@@ -181,9 +182,9 @@ def _mean_values(guides: Sequence[Guide], forwards: Sequence[ReceivedAttention])
     if not forwards:
         raise ModelError("The loss did not run the encoder with gradient, so there is no attention to guide.")
     total = sum(len(forward.mask) for forward in forwards)
-    parts = [(len(forward.mask) / total, guide_values(guides, forward)) for forward in forwards]
-    raw = {guide.name: torch.stack([share * each.raw[guide.name] for share, each in parts]).sum() for guide in guides}
-    return GuideValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
+    parts = [(len(forward.mask) / total, term_values(guides, forward).raw) for forward in forwards]
+    raw = {guide.name: torch.stack([share * part[guide.name] for share, part in parts]).sum() for guide in guides}
+    return TermValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
 
 
 def _encoder_of(model: nn.Module) -> PreTrainedModel:

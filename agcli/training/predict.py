@@ -1,4 +1,4 @@
-"""What a model says of any number of examples: longest batches first, in float32, capturing no attention."""
+"""Predictions for any number of examples: longest batches first, in float32, capturing no attention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agcli.data import find_dataset
-from agcli.data.batching import Examples, Rows, collate, length_order
+from agcli.data.batching import Examples, collate, length_order
 from agcli.data.prepared import load_prepared
 from agcli.errors import DataError
 from agcli.measures.classification import Predictions
@@ -28,29 +28,26 @@ def predict_logits(
     *,
     on_batch: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits of every example in their order, shape (num_examples, num_labels), float32; captures no attention.
+    """Logits of every example in their order, shape (num_examples, num_labels), float32; the mode is restored.
 
     Args:
-        model: the model; its mode is restored.
-        examples: what to predict.
         batch_size: examples in a batch; batches go longest first.
-        device: where the model is.
+        device: where batches are moved to.
         on_batch: called with the number of examples of each batch done.
     """
     # An accelerator puts mixed precision into the instance's `forward`; the class's own is plain float32.
     forward = partial(type(model).forward, model)
     was_training = model.training
     model.eval()
-    done: list[tuple[Rows, Tensor]] = []
+    order = length_order(examples.lengths, batch_size)
+    batches: list[Tensor] = []
     with torch.inference_mode():
-        for rows in length_order(examples.lengths, batch_size):
-            done.append((rows, forward(**collate(examples, rows).to(device).inputs).logits.float().cpu()))
+        for rows in order:
+            batches.append(forward(**collate(examples, rows).to(device).inputs).logits.float().cpu())
             if on_batch is not None:
                 on_batch(len(rows))
     model.train(was_training)
-    logits = torch.cat([found for _, found in done])
-    back = np.argsort(np.concatenate([rows for rows, _ in done]))
-    return logits[torch.from_numpy(back)]
+    return torch.cat(batches)[torch.from_numpy(np.argsort(np.concatenate(order)))]
 
 
 def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:

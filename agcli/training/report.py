@@ -1,4 +1,4 @@
-"""What one optimiser step tells. Its numbers may still be on their way from the GPU: reading one waits for it."""
+"""The report of one optimiser step. Its numbers may still be on their way from the GPU: reading one waits for it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Measured:
 
     Args:
         values: name -> scalar on the device.
-        judge: sees the numbers once they are read, and raises what is wrong with them.
+        check: raises what is wrong with the numbers, once they are read.
     """
 
-    def __init__(self, values: Mapping[str, Tensor], judge: Callable[[Mapping[str, float]], None]) -> None:
-        self._names, self._judge = tuple(values), judge
+    def __init__(self, values: Mapping[str, Tensor], check: Callable[[Mapping[str, float]], None]) -> None:
+        self._names, self._check = tuple(values), check
         self._values: dict[str, float] | None = None
         stacked = torch.stack([value.detach().float() for value in values.values()])
         self._copied = stacked.to("cpu", non_blocking=True)
@@ -35,13 +35,13 @@ class Measured:
         """Every number by name.
 
         Raises:
-            RunError: the judge's.
+            RunError: the check's.
         """
         if self._values is None:
             if self._arrived is not None:
                 self._arrived.synchronize()
             values = dict(zip(self._names, self._copied.tolist(), strict=True))
-            self._judge(values)
+            self._check(values)
             self._values = values
         return self._values
 
@@ -57,9 +57,9 @@ class StepReport:
         examples: examples of the step.
         tokens: real tokens of the step.
         seconds: wall time since the step before.
-        measured: `task`, `gradient_norm` and the guides' values.
-        guide_names: the guides and monitors among them.
-        shares: first step of a guided run only: `task` and each guide -> norm of its own gradient on the first batch.
+        measured: `task`, `gradient_norm` and the terms' values.
+        term_names: the terms and monitors among them.
+        shares: first step of a guided run only: `task` and each term -> norm of its own gradient on the first batch.
     """
 
     step: int
@@ -69,7 +69,7 @@ class StepReport:
     tokens: int
     seconds: float
     measured: Measured
-    guide_names: tuple[str, ...] = ()
+    term_names: tuple[str, ...] = ()
     shares: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +84,6 @@ class StepReport:
 
     @property
     def guides(self) -> dict[str, float]:
-        """Guide name -> mean raw value over the step's examples, monitored guides included."""
+        """Name of a guide or other term -> mean raw value over the step's examples, monitors included."""
         values = self.measured.read()
-        return {name: values[name] for name in self.guide_names}
+        return {name: values[name] for name in self.term_names}

@@ -62,8 +62,8 @@ def finetune(
     folder, callback = RunFolder(path, writes=process_rank() == 0), callback or RunCallback()
     parts = Assembly(config, folder, tokenised)
     _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
-    team = parts.engine.team
-    team.wait()
+    distributed = parts.engine.distributed
+    distributed.barrier()
     with folder.locked(callback.warning), stop_on_signals() as stop:
         if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
@@ -71,14 +71,14 @@ def finetune(
         if not resume:
             folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
-        team.wait()
+        distributed.barrier()
         try:
             _Training(parts, stop, callback, resume).run()
         except BaseException as error:
             with suppress(RunError):  # on a full disk the error itself is the news
                 folder.mark_error(error)
             raise
-        team.wait()  # another process may still be reading the best epoch's checkpoint
+        distributed.barrier()  # another process may still be reading the best epoch's checkpoint
         folder.mark("finished")
         if not config.output.keep_checkpoints:
             folder.drop_checkpoints()
@@ -91,7 +91,7 @@ class _Training:
     def __init__(self, parts: Assembly, stop: StopRequest, callback: RunCallback, resume: bool) -> None:
         self.parts, self.stop, self.callback, self.resume = parts, stop, callback, resume
         self.folder, self.engine, self.task = parts.folder, parts.engine, parts.task
-        self.history = History(self.folder, self.engine.guiding)
+        self.history = History(self.folder, self.engine.terms)
         # What must survive a kill beside the engine's own state; saved with every checkpoint.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
         self.stopping = False
@@ -143,7 +143,7 @@ class _Training:
             self._record(previous)
             previous = report
             last = position.step_in_epoch == self.engine.steps_per_epoch or report.step == self.engine.total_steps
-            if report.step % SIGNAL_STEPS == 0 or self.engine.team.size == 1:
+            if report.step % SIGNAL_STEPS == 0 or self.engine.distributed.size == 1:
                 self._check_signals()
             save = self.stopping or (every and report.step % every == 0 and not last)
             if save or report.measured.ready:
@@ -203,7 +203,7 @@ class _Training:
 
     def _check_signals(self) -> None:
         """Learn whether a signal came, to this process or another; all of them learn it at the same step."""
-        self.stopping = self.engine.team.any(self.stop.received)
+        self.stopping = self.engine.distributed.any(self.stop.received)
 
     def _stop_if_requested(self) -> None:
         if self.stopping:
@@ -221,7 +221,7 @@ class _Training:
 
         def on_batch(num_examples: int) -> None:
             self.callback.predicted(num_examples)
-            if interruptible and self.engine.team.size == 1:  # several processes wait for each other
+            if interruptible and self.engine.distributed.size == 1:  # several processes wait for each other
                 self._check_signals()
                 self._stop_if_requested()
 

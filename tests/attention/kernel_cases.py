@@ -6,13 +6,13 @@ import os
 
 import pytest
 import torch
+from captures import RECEIVED, attention_maps, reference, stacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from agcli.attention import attach
-from agcli.attention.reference import attention_maps, reference_attention
 from agcli.attention.triton import operators
 from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.attention.triton.operators import attend_operator
@@ -68,7 +68,7 @@ def compare(inputs, mask, sends=(True, True)):
     gradients = [g.to(inputs[0].dtype) if i == 0 else g for i, g in enumerate(gradients)]
     gradients = [g if send else None for g, send in zip(gradients, sends, strict=True)]
     found = run(triton_attention, inputs, mask, gradients)
-    expected = run(reference_attention, doubled(inputs), mask, gradients)
+    expected = run(reference, doubled(inputs), mask, gradients)
     assert found[1].dtype == torch.float32
     assert found[0].dtype == inputs[0].dtype
     assert_near((found[0] * real, *found[1:]), (expected[0] * real, *expected[1:]), TOLERANCE[inputs[0].dtype])
@@ -336,13 +336,13 @@ def test_an_encoder_learns_the_same(tiny, batch, how):
     gradients = []
     for implementation in ("reference", "triton"):
         model = tiny("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).to(DEVICE).train()
-        seam = attach(model, implementation)
+        attention = attach(model, implementation)
         if how == "checkpointed":
             model.gradient_checkpointing_enable({"use_reentrant": False})
         compiled = how == "compiled" and implementation == "triton"
         call = torch.compile(model, fullgraph=True, backend="aot_eager") if compiled else model
-        outputs = call(**batch, **seam.forward_kwargs("received"))
-        received = seam.received(outputs.attentions, batch["attention_mask"].bool(), "received")
+        outputs = call(**batch, **attention.forward_kwargs(RECEIVED))
+        received = stacked(attention, outputs, batch["attention_mask"])
         loss = outputs.logits.square().sum() + received.square().sum()
         weights = dict(model.named_parameters())
         found = torch.autograd.grad(loss, weights.values(), allow_unused=True)

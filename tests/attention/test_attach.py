@@ -1,7 +1,10 @@
 """`attach` on every family: the same logits as eager attention, and received attention = column sums of its maps."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from captures import NOTHING, RECEIVED, RELEASED, stacked
 from transformers import FNetConfig, FNetForSequenceClassification, PreTrainedModel
 
 from agcli.attention import attach
@@ -19,11 +22,11 @@ def column_sums(maps, mask):
 def test_logits_and_received_attention_equal_eager(tiny, batch, family):
     model, mask = tiny(family), batch["attention_mask"]
     eager = model(**batch, output_attentions=True)
-    seam = attach(model)
-    outputs = model(**batch, **seam.forward_kwargs("received"))
-    received = seam.received(outputs.attentions, mask.bool(), "received")
-    assert seam.kind == ("maps" if family in MAPS else "interface")
-    assert received.shape == (3, seam.num_layers, seam.num_heads, 12)
+    attention = attach(model)
+    outputs = model(**batch, **attention.forward_kwargs(RECEIVED))
+    received = stacked(attention, outputs, mask)
+    assert attention.kind == ("maps" if family in MAPS else "interface")
+    assert received.shape == (3, attention.num_layers, attention.num_heads, 12)
     torch.testing.assert_close(outputs.logits, eager.logits, rtol=0, atol=1e-5)
     torch.testing.assert_close(received, column_sums(eager.attentions, mask), rtol=0, atol=1e-5)
 
@@ -31,10 +34,10 @@ def test_logits_and_received_attention_equal_eager(tiny, batch, family):
 @pytest.mark.parametrize("family", INTERFACE + MAPS)
 def test_capture_none_returns_no_attention_and_the_same_logits(tiny, batch, family):
     model = tiny(family)
-    seam = attach(model)
-    silent = model(**batch, **seam.forward_kwargs("none"))
+    attention = attach(model)
+    silent = model(**batch, **attention.forward_kwargs(NOTHING))
     assert silent.attentions is None
-    captured = model(**batch, **seam.forward_kwargs("received")).logits
+    captured = model(**batch, **attention.forward_kwargs(RECEIVED)).logits
     torch.testing.assert_close(silent.logits, captured, rtol=0, atol=1e-6)
 
 
@@ -42,12 +45,12 @@ def test_capture_none_returns_no_attention_and_the_same_logits(tiny, batch, fami
 def test_padding_changes_no_received_attention(tiny, batch, family):
     """The second sample has 7 real tokens of 12."""
     model = tiny(family)
-    seam = attach(model)
+    attention = attach(model)
     short = {name: tensor[1:2, :7] for name, tensor in batch.items()}
     values = []
     for inputs in (batch, short):
-        attentions = model(**inputs, **seam.forward_kwargs("received")).attentions
-        values.append(seam.received(attentions, inputs["attention_mask"].bool(), "received"))
+        outputs = model(**inputs, **attention.forward_kwargs(RECEIVED))
+        values.append(stacked(attention, outputs, inputs["attention_mask"]))
     torch.testing.assert_close(values[0][1, ..., :7], values[1][0], rtol=0, atol=1e-5)
     assert not values[0][1, ..., 7:].any()
 
@@ -55,9 +58,9 @@ def test_padding_changes_no_received_attention(tiny, batch, family):
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])
 def test_released_gives_a_constant_without_dropout(tiny, batch, family):
     model = tiny(family)
-    seam = attach(model)
-    attentions = model(**batch, **seam.forward_kwargs("released")).attentions
-    released = seam.received(attentions, batch["attention_mask"].bool(), "released")
+    attention = attach(model)
+    outputs = model(**batch, **attention.forward_kwargs(RELEASED))
+    released = stacked(attention, outputs, batch["attention_mask"], RELEASED)
     real = batch["attention_mask"].bool()[:, None, None].expand_as(released)
     torch.testing.assert_close(released[real], torch.full_like(released[real], 1 / 12))
 
@@ -104,11 +107,12 @@ def test_an_encoder_that_swallows_its_attentions_is_an_error_with_its_name(tiny)
 
 
 def test_a_layer_that_gives_nothing_back_is_an_error(tiny, batch):
-    seam = attach(tiny("bert"))
-    layer = torch.zeros(3, 4, 12)
+    attention = attach(tiny("bert"))
+    layer = {"received": torch.zeros(3, 4, 12)}
     for attentions in (None, (), (layer,), (layer, None)):
+        outputs = SimpleNamespace(attentions=attentions)
         with pytest.raises(ModelError, match="attention layers gave attention back"):
-            seam.received(attentions, batch["attention_mask"].bool(), "received")
+            stacked(attention, outputs, batch["attention_mask"])
 
 
 def test_maps_can_be_ruled_out(tiny):
@@ -119,6 +123,6 @@ def test_maps_can_be_ruled_out(tiny):
 
 def test_an_encoder_without_attention_can_still_be_trained_unguided():
     config = FNetConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
-    seam = attach(FNetForSequenceClassification(config), required=False)
-    assert seam.kind == "none"
-    assert seam.forward_kwargs("none") == {}
+    attention = attach(FNetForSequenceClassification(config), required=False)
+    assert attention.kind == "none"
+    assert attention.forward_kwargs(NOTHING) == {}

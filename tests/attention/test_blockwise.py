@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from captures import attention_maps, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 from agcli.attention import cpu as blockwise
-from agcli.attention import reference_attention
-from agcli.attention.reference import attention_maps
 
 SCALING = 0.4
 LENGTHS = (23, 9, 1, 0)
@@ -39,7 +38,7 @@ def truth(lengths=LENGTHS, kept=None, rate=0.0):
 
     def attention(query, key, value):
         real = torch.arange(query.shape[2]) < torch.tensor(lengths)[:, None]
-        output, received = reference_attention(query, key, value, real, scaling=SCALING)
+        output, received = reference(query, key, value, real, scaling=SCALING)
         if kept is not None:
             output = (attention_maps(query, key, real, scaling=SCALING) * kept / (1 - rate)) @ value
         return output * real[:, None, :, None], received

@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from captures import RECEIVED, stacked
 
 from agcli.attention import attach, selection
 
 
 def gradients(model, batch, implementation):
-    seam = attach(model, implementation)
+    attention = attach(model, implementation)
     torch.manual_seed(5)
-    outputs = model.train()(**batch, **seam.forward_kwargs("received"))
-    received = seam.received(outputs.attentions, batch["attention_mask"].bool(), "received")
+    outputs = model.train()(**batch, **attention.forward_kwargs(RECEIVED))
+    received = stacked(attention, outputs, batch["attention_mask"])
     (outputs.logits.sum() + received.square().sum()).backward()
     return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
 

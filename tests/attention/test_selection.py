@@ -4,9 +4,10 @@ import os
 
 import pytest
 import torch
+from captures import NOTHING, RECEIVED, reference, stacked
 from torch.autograd.graph import saved_tensors_hooks
 
-from agcli.attention import IMPLEMENTATIONS, attach, guided_attention, reference_attention, selection
+from agcli.attention import IMPLEMENTATIONS, attach, guided_attention, selection
 from agcli.errors import ModelError, UsageError
 from agcli.models import ZOO, random_model
 
@@ -42,7 +43,7 @@ def kernel(monkeypatch):
 
     def triton_attention(*tensors, capture, **settings):
         calls.append({"capture": capture, **settings})
-        return reference_attention(*tensors, **settings, capture="received" if capture else "none")
+        return reference(*tensors, **settings, capture=("received",) if capture else ())
 
     monkeypatch.setattr(selection, "why_not_triton", lambda query: None)
     monkeypatch.setattr(selection, "triton_attention", triton_attention)
@@ -51,7 +52,7 @@ def kernel(monkeypatch):
 
 def choose(length=SHORT, mask=None, grad=True, device="cpu", **settings):
     query = torch.empty((2, 1, length, 4), device=device, requires_grad=grad)
-    defaults = {"dropout": 0.0, "window": None, "capture": "received", "implementation": "auto"}
+    defaults = {"dropout": 0.0, "window": None, "capture": ("received",), "implementation": "auto"}
     return selection.choose(query, mask, **(defaults | settings))
 
 
@@ -65,14 +66,14 @@ def test_auto_takes_the_cpu_path_from_a_length_on(grad, dropout, mask):
 
 @pytest.mark.parametrize("length", [SHORT - 1, SHORT])
 def test_auto_takes_torchs_own_attention_where_nothing_is_captured_or_learnt(length):
-    assert choose(length, grad=False, capture="none") == "sdpa"
+    assert choose(length, grad=False, capture=()) == "sdpa"
     for training in ({"grad": True}, {"grad": False, "dropout": 0.1}):
-        assert choose(length, capture="none", **training) == choose(length, **training)
+        assert choose(length, capture=(), **training) == choose(length, **training)
 
 
 @pytest.mark.parametrize("length", [SHORT - 1, SHORT])
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-@pytest.mark.parametrize("settings", [{"window": 3}, {"window": 3, "capture": "none"}, {"capture": "released"}])
+@pytest.mark.parametrize("settings", [{"window": 3}, {"window": 3, "capture": ()}, {"capture": ("released",)}])
 def test_auto_takes_the_reference_for_windows_and_the_released_arithmetic(kernel, settings, device, length):
     assert choose(length, device=device, grad=False, **settings) == "reference"
 
@@ -87,17 +88,17 @@ def test_auto_takes_the_reference_where_padding_comes_first():
 def test_auto_elsewhere_takes_the_kernel_where_it_can(kernel, monkeypatch, length):
     """The meta device stands for any that is not the CPU."""
     assert choose(length, device="meta") == "triton"
-    assert choose(length, device="meta", capture="none", dropout=0.1) == "sdpa"
+    assert choose(length, device="meta", capture=(), dropout=0.1) == "sdpa"
     monkeypatch.setattr(selection, "why_not_triton", lambda query: "it is too old")
     assert choose(length, device="meta") == "reference"
 
 
-@pytest.mark.parametrize("settings", [{}, {"window": 3}, {"capture": "released"}, {"capture": "none", "grad": False}])
+@pytest.mark.parametrize("settings", [{}, {"window": 3}, {"capture": ("released",)}, {"capture": (), "grad": False}])
 def test_the_reference_can_be_forced_for_everything(settings):
     assert choose(mask=FIRST, implementation="reference", **settings) == "reference"
 
 
-@pytest.mark.parametrize("settings", [{}, {"length": 1}, {"mask": LAST}, {"capture": "none", "grad": False}])
+@pytest.mark.parametrize("settings", [{}, {"length": 1}, {"mask": LAST}, {"capture": (), "grad": False}])
 def test_what_can_run_can_be_forced(kernel, settings):
     assert choose(implementation="cpu", **settings) == "cpu"
     assert choose(implementation="triton", device="meta", **(settings | {"mask": None})) == "triton"
@@ -105,7 +106,7 @@ def test_what_can_run_can_be_forced(kernel, settings):
 
 @pytest.mark.parametrize("implementation", ["cpu", "triton"])
 @pytest.mark.parametrize(
-    ("settings", "cause"), [({"window": 3}, "a sliding window .*ModernBERT"), ({"capture": "released"}, "released")]
+    ("settings", "cause"), [({"window": 3}, "a sliding window .*ModernBERT"), ({"capture": ("released",)}, "released")]
 )
 def test_what_only_the_reference_can_is_refused(kernel, implementation, settings, cause):
     with pytest.raises(UsageError, match=f"^--attention {implementation}: .*{cause}.*[^.][.]$") as error:
@@ -143,7 +144,7 @@ def test_every_implementation_gives_the_same(kernel, chosen, implementation, mas
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn((2, 2, SHORT, 4), generator=generator, dtype=torch.float64) for _ in range(3))
     output, received = guided_attention(query, key, value, mask, scaling=0.7, implementation=implementation)
-    expected, expected_received = reference_attention(query, key, value, mask, scaling=0.7)
+    expected, expected_received = reference(query, key, value, mask, scaling=0.7)
     rows = torch.ones(2, 1, SHORT, 1) if mask is None else mask[:, None, :, None]
     torch.testing.assert_close(output * rows, expected * rows, rtol=0, atol=1e-12)
     torch.testing.assert_close(received, expected_received, rtol=0, atol=1e-12)
@@ -176,18 +177,18 @@ def test_shapes_that_do_not_belong_together_are_refused(implementation, changed)
 def test_torchs_own_attention_is_the_same(chosen, mask):
     """What nothing but evaluation sees; a sample without tokens is finite there too."""
     query, key, value = torch.randn(3, 2, 2, SHORT, 4)
-    output, received = selection.attend(query, key, value, mask, scaling=0.7, capture="none")
+    output, captured = selection.attend(query, key, value, mask, scaling=0.7, capture=())
     assert chosen == ["sdpa"]
-    assert received is None
-    torch.testing.assert_close(output, reference_attention(query, key, value, mask, scaling=0.7)[0])
+    assert captured == {}
+    torch.testing.assert_close(output, reference(query, key, value, mask, scaling=0.7)[0])
 
 
 @pytest.mark.parametrize("implementation", ["auto", "reference", "cpu"])
 def test_attach_switches_the_model(tiny, batch, chosen, implementation):
     model = tiny("bert")
-    seam = attach(model, implementation)
+    attention = attach(model, implementation)
     chosen.clear()
-    model(**batch, **seam.forward_kwargs("received"))
+    model(**batch, **attention.forward_kwargs(RECEIVED))
     assert model.config._attn_implementation == f"ag_{implementation}"
     assert chosen == [implementation.replace("auto", "reference")] * 2
 
@@ -226,11 +227,11 @@ def make(tiny, name):
 
 def outcome(model, batch, implementation):
     """Hidden states of real tokens, logits, received attention, and the gradients of task and guide together."""
-    seam = attach(model, implementation)
+    attention = attach(model, implementation)
     mask = batch["attention_mask"].bool()
     model.zero_grad()
-    outputs = model(**batch, output_hidden_states=True, **seam.forward_kwargs("received"))
-    received = seam.received(outputs.attentions, mask, "received")
+    outputs = model(**batch, output_hidden_states=True, **attention.forward_kwargs(RECEIVED))
+    received = stacked(attention, outputs, mask)
     (outputs.logits.square().sum() + received.square().sum()).backward()
     found = {"hidden": outputs.hidden_states[-1][mask], "logits": outputs.logits, "received": received}
     found |= {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
@@ -263,12 +264,12 @@ def test_the_paths_agree_on_every_encoder(monkeypatch, tiny, batch, chosen, name
 def test_a_monitored_training_forward_is_the_unmonitored_one_bit_for_bit(monkeypatch, tiny, batch, chosen, short):
     monkeypatch.setattr(selection, "SHORT", short)
     model = tiny("bert").train()
-    seam = attach(model)
+    attention = attach(model)
     logits = []
-    for capture in ("none", "received"):
+    for capture in (NOTHING, RECEIVED):
         chosen.clear()
         torch.manual_seed(0)
-        logits.append(model(**batch, **seam.forward_kwargs(capture)).logits)
+        logits.append(model(**batch, **attention.forward_kwargs(capture)).logits)
         assert set(chosen) == {"reference" if short else "cpu"}
     assert torch.equal(*logits)
 
@@ -277,11 +278,11 @@ def test_autocast_leaves_received_attention_in_float32(monkeypatch, tiny, batch)
     """The encoder multiplies in bfloat16, so queries come in bfloat16, and what they receive adds up in float32."""
     monkeypatch.setattr(selection, "SHORT", 0)
     model, values = tiny("bert"), []
-    seam = attach(model)
+    attention = attach(model)
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            attentions = model(**batch, **seam.forward_kwargs("received")).attentions
-            values.append(seam.received(attentions, batch["attention_mask"].bool(), "received"))
+            outputs = model(**batch, **attention.forward_kwargs(RECEIVED))
+            values.append(stacked(attention, outputs, batch["attention_mask"]))
     assert values[1].dtype == torch.float32
     torch.testing.assert_close(values[1].sum(-1), values[0].sum(-1))
     torch.testing.assert_close(values[1], values[0], rtol=0, atol=0.1)
@@ -292,8 +293,8 @@ def test_a_guided_model_in_training_keeps_no_map(monkeypatch, tiny, implementati
     """At 64 tokens a map outgrows everything else in this model; the reference keeps them, which shows the measure."""
     monkeypatch.setattr(selection, "SHORT", 64)
     model = tiny("bert", max_position_embeddings=64).train()
-    seam, ids, kept = attach(model, implementation), torch.full((1, 64), 7), []
+    attention, ids, kept = attach(model, implementation), torch.full((1, 64), 7), []
     with saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
-        attentions = model(input_ids=ids, attention_mask=ids > 0, **seam.forward_kwargs("received")).attentions
-        seam.received(attentions, ids > 0, "received").square().sum()
+        outputs = model(input_ids=ids, attention_mask=ids > 0, **attention.forward_kwargs(RECEIVED))
+        stacked(attention, outputs, ids > 0).square().sum()
     assert (max(kept) >= 64**2) == (implementation == "reference")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from agcli import MDG, PDG
 from agcli.attention import received_attention
-from agcli.guides import MDG, PDG
 
 CASES = json.loads((Path(__file__).parent / "golden.json").read_text())
 GUIDES = {

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agcli.guides import MDG, PDG
+from agcli import MDG, PDG
 
 GUIDES = [MDG(), MDG(reduction="sum", temperature=2.0), PDG(), PDG(reduction="sum")]
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agcli.guides import MDG
+from agcli import MDG
 
 
 def naive_mdg(received, mask, temperature=1.0):

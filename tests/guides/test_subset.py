@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from agcli.guides import MDG, PDG, ReceivedAttention
+from agcli import MDG, PDG
+from agcli.guides.base import CapturedAttention
 
 SUBSETS = [((1,), None), (None, (0, 2)), ((0,), (1, 2)), ((1, 0), (2,))]
 
@@ -28,7 +29,7 @@ def test_maps_outside_the_subset_get_no_gradient(received, mask):
 
 
 def test_guides_of_one_subset_share_one_object(received, mask):
-    attention = ReceivedAttention(received, mask)
+    attention = CapturedAttention(received, mask)
     assert attention.subset((0,), None) is attention.subset((0,), None)
     assert attention.subset(None, None) is attention
 

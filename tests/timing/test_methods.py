@@ -83,7 +83,7 @@ def test_variants_guide_as_they_are_called(
 
     monkeypatch.setattr(methods, "Engine", Seen)
     build_method(spec_of(request_for(variants=VARIANTS), variant))
-    assert [guide.name for guide in engines[0].guiding.guides] == guides
+    assert [guide.name for guide in engines[0].terms.terms] == guides
 
 
 def test_an_engine_that_goes_its_own_way_is_found_out(request_for: Make) -> None:

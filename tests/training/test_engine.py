@@ -15,15 +15,16 @@ import torch
 from accelerate.utils import set_seed
 from torch import Tensor
 
+from agcli import MDG, PDG
 from agcli.config import RunConfig
 from agcli.data.batching import epoch_order
 from agcli.errors import RunError, UsageError
-from agcli.guides import MDG, PDG
 from agcli.runs.device import make_accelerator
 from agcli.runs.folder import RunFolder
 from agcli.training.assemble import Assembly
-from agcli.training.engine import Engine, Guiding
+from agcli.training.engine import Engine
 from agcli.training.report import Measured, StepReport
+from agcli.training.terms import LossTerms
 
 Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}
@@ -38,16 +39,16 @@ class Trained:
     engine: Engine
 
 
-def build(config: RunConfig, guiding: Guiding | None = None) -> Engine:
-    """The engine of these settings; `guiding` takes the place of what they ask for."""
+def build(config: RunConfig, terms: LossTerms | None = None) -> Engine:
+    """The engine of these settings; `terms` take the place of theirs."""
     engine = Assembly(config, RunFolder(Path("unused"))).engine
-    if guiding is not None:
-        engine.guiding = guiding
+    if terms is not None:
+        engine.terms = terms
     return engine
 
 
-def train(config: RunConfig, guiding: Guiding | None = None, epochs: int = 2) -> Trained:
-    engine = build(config, guiding)
+def train(config: RunConfig, terms: LossTerms | None = None, epochs: int = 2) -> Trained:
+    engine = build(config, terms)
     reports = [report for _ in range(epochs) for report in engine.train_epoch()]
     weights = {name: weight.detach().clone() for name, weight in engine.bare_model.state_dict().items()}
     return Trained(reports, weights, engine)
@@ -77,7 +78,8 @@ def test_a_compiled_engine_learns_the_same_at_every_length(
     settings = config(precision="fp32", dropout=0.0, batch_size=4)
     plain, other = train(settings, epochs=1), build(settings)
     engine = Engine(
-        other.bare_model, other.seam, other.losses, other.examples, other.guiding, other.options, other.data_seed,
+        other.bare_model, other.encoder_attention, other.losses, other.examples, other.terms, other.options,
+        other.data_seed,
         compile=True, multiple=multiple,
     )  # fmt: skip
     assert multiple is None or len(set(engine.lengths.tolist())) > 8  # dynamo's own limit
@@ -95,7 +97,7 @@ def test_a_weight_of_0_through_the_guided_path_equals_no_guide_bit_for_bit(
 ) -> None:
     plain = config(**OFF, precision=precision, dropout=dropout)
     unguided = train(plain)
-    forced = train(plain, Guiding(guides=(MDG(weight=0.0), PDG(weight=0.0))))
+    forced = train(plain, LossTerms((MDG(weight=0.0), PDG(weight=0.0))))
     assert same_weights(unguided, forced)
     assert [report.task_loss for report in unguided.reports] == [report.task_loss for report in forced.reports]
     assert "mdg" in forced.reports[0].guides
@@ -113,8 +115,8 @@ def test_monitors_leave_a_run_as_it_was_and_report_what_the_guides_would(config:
 
 def test_a_guide_of_weight_0_is_absent(config: Make) -> None:
     engine = build(config(mdg=0.0, pdg=0.3))
-    assert [guide.name for guide in engine.guiding.guides] == ["pdg"]
-    assert build(config(**OFF)).guiding.capture == "none"
+    assert [guide.name for guide in engine.terms.terms] == ["pdg"]
+    assert not build(config(**OFF)).terms.capture
 
 
 @pytest.mark.parametrize(("name", "weight"), [("mdg", 30.0), ("pdg", 30.0)])

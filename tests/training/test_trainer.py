@@ -16,8 +16,9 @@ from transformers import (
 )
 
 from agcli import MDG, PDG, GuidedTrainerMixin
+from agcli.attention import Capture, received_attention
 from agcli.errors import ModelError, UsageError
-from agcli.guides import ReceivedAttention, guide_values
+from agcli.guides.base import CapturedAttention, term_values
 
 GUIDES = (MDG(weight=0.5), PDG(weight=20.0))
 LENGTHS = (9, 4, 7, 1, 8, 3, 5, 6, 2, 9)
@@ -92,7 +93,7 @@ def guides_by_hand(model, batch):
     maps = eager(batch["input_ids"], batch["attention_mask"], output_attentions=True).attentions
     rows = batch["attention_mask"].to(maps[0].dtype)
     received = torch.stack([torch.einsum("bhij,bi->bhj", layer, rows) for layer in maps], dim=1)
-    return guide_values(GUIDES, ReceivedAttention(received, batch["attention_mask"]))
+    return term_values(GUIDES, CapturedAttention(received, batch["attention_mask"]))
 
 
 def test_the_training_loss_is_the_task_loss_plus_the_weighted_guides(tmp_path):
@@ -277,3 +278,20 @@ def test_a_loss_that_never_runs_the_encoder_is_an_error(tmp_path):
     trainer = type("Guided", (GuidedTrainerMixin, Idle), {})(model=tiny_bert(), args=arguments(tmp_path), guides=GUIDES)
     with pytest.raises(ModelError, match="did not run the encoder"):
         trainer.compute_loss(trainer.model.train(), collate(examples()))
+
+
+def test_guides_on_one_layer_capture_that_layer(tmp_path):
+    model, batch = tiny_bert(), collate(examples())
+    guide = MDG(weight=0.5, layers=(1,), heads=(0, 1))
+    trainer = trainer_of(model, tmp_path, guides=(guide,))
+    asked = []
+    layer = model.bert.encoder.layer[0]
+    layer.register_forward_pre_hook(lambda *hook: asked.append(hook[-1].get("ag_capture")), with_kwargs=True)
+    loss = trainer.compute_loss(model.train(), batch)
+    assert asked == [Capture(received=(1,), heads=(0, 1))]
+    eager = copy.deepcopy(model).eval()
+    eager.set_attn_implementation("eager")
+    outputs = eager(**batch, output_attentions=True)
+    received = [received_attention(layer, batch["attention_mask"]) for layer in outputs.attentions]
+    guided = guide(torch.stack(received, dim=1), batch["attention_mask"]).mean()
+    torch.testing.assert_close(loss, outputs.loss + 0.5 * guided, rtol=0, atol=1e-12)

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from agcli import MDG, PDG, GuidedTrainerMixin
 from agcli.errors import UsageError
-from agcli.guides import ReceivedAttention, guide_values
+from agcli.guides.base import CapturedAttention, term_values
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 from sentence_transformers.cross_encoder import (  # noqa: E402
@@ -83,7 +83,7 @@ def guides_by_hand(model, text_pairs):
     maps = encoder(**batch, output_attentions=True).attentions
     rows = batch["attention_mask"].to(maps[0].dtype)
     received = torch.stack([torch.einsum("bhij,bi->bhj", layer, rows) for layer in maps], dim=1)
-    return guide_values(GUIDES, ReceivedAttention(received, batch["attention_mask"]))
+    return term_values(GUIDES, CapturedAttention(received, batch["attention_mask"]))
 
 
 @pytest.mark.parametrize(

@@ -82,13 +82,9 @@ def triton_attention(
 
     Args:
         query: queries, such that `why_not_triton` has no objection.
-        key: keys.
-        value: values.
-        mask: real tokens.
         scaling: factor on the dot products; positive.
         dropout: attention dropout rate, below 1, met to 1/65536. Its seed is drawn from torch's generator on the
             device, so that a forward that is recomputed under activation checkpointing drops the same cells.
-        capture: whether received attention is wanted.
     """
     query, key = query.to(value.dtype), key.to(value.dtype)  # rotated under autocast they may have stayed in float32
     seed = torch.randint(2**62, (1,), device=query.device) if dropout else None

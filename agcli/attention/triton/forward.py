@@ -1,7 +1,7 @@
 """Guided attention on the GPU, forward: flash attention that also sums the columns of its clean map.
 
-A padded token is nothing here: as a query its output is 0 and it does not vote, as a key nobody attends to it. Its
-log-sum-exp is stored as infinity, so that in every later pass its row of the map is 0 without a look at the mask.
+A padded token counts for nothing: as a query its output is 0 and it adds nothing to column sums, as a key its weight
+is 0. Its log-sum-exp is stored as infinity, so that later passes find its row of the map 0 without reading the mask.
 Everything after a sample's last real token is skipped.
 
 Every kernel runs one program for a block of queries or keys (grid axis 0), a head (1) and a sample (2). Where a row

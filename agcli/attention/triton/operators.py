@@ -129,7 +129,6 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tenso
 
 
 def _backward_arguments(ctx: Any, gradient: Tensor | None, guide: Tensor | None) -> tuple[Any, ...]:
-    """Arguments of `run_backward`."""
     saved = ctx.saved_tensors  # once: under activation checkpointing a second look is an error
     gradient = torch.zeros_like(saved[-2]) if gradient is None else gradient
     return gradient, guide, *saved, ctx.scaling, ctx.dropout
@@ -184,14 +183,12 @@ attend_operator.register_autograd(_gradients, setup_context=_keep)
 
 
 def _empty_outputs(query: Tensor, capture: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for output, received attention and normaliser."""
     rows = query.shape[:3]
     received = query.new_empty(rows if capture else (0,), dtype=torch.float32)
     return _empty_output(query), received, query.new_empty(rows, dtype=torch.float32)
 
 
 def _empty_gradients(query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for three gradients."""
     return _empty_output(query), _empty_output(query), _empty_output(query)
 
 
@@ -207,7 +204,6 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def _tiles(query: Tensor) -> Tiles:
-    """The cut for such queries."""
     on_device = query.device.type == "cuda"
     capability = torch.cuda.get_device_capability(query.device) if on_device else INTERPRETER
     return tiles_for(query.shape[2], _width(query.shape[3]), query.element_size(), capability)

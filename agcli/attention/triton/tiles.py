@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass
 
 INTERPRETER = (0, 0)
-"""Stands for Triton's interpreter where a compute capability is asked for."""
+"""Stands for Triton's interpreter in the place of a compute capability."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class Tiles:
         forward: output; also received attention, where its one block of queries holds them all.
         whole: all gradients at once, or None where they take two kernels: `by_query` and `by_key`.
         receive: received attention as a kernel of its own.
-        by_query: the queries' gradient.
-        by_key: the keys' and values' gradients.
+        by_query: gradients of the queries; `by_key`: of keys and values.
     """
 
     forward: Tile

@@ -23,7 +23,7 @@ from tiny_runs import as_flags, short_options
 
 from agcli.config import make_config
 from agcli.errors import UsageError
-from agcli.training.distributed import Team
+from agcli.training.distributed import Distributed
 from agcli.training.run import finetune
 
 LAUNCH = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
@@ -32,14 +32,14 @@ LAUNCH = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "
 EXACT = ("history.csv", "predictions.csv", "metrics.json", "model/model.safetensors")
 
 
-def team(size: int, rank: int, **accelerator: Any) -> Team:
-    return Team(cast(Any, SimpleNamespace(num_processes=size, process_index=rank, **accelerator)))
+def process(size: int, rank: int, **accelerator: Any) -> Distributed:
+    return Distributed(cast(Any, SimpleNamespace(num_processes=size, process_index=rank, **accelerator)))
 
 
 @given(lists=st.integers(1, 40), list_size=st.integers(1, 4), size=st.integers(1, 5))
 def test_shares_are_the_batch_cut_between_whole_lists(lists: int, list_size: int, size: int) -> None:
     rows = np.random.default_rng(lists).permutation(lists * list_size)
-    shares = [team(size, rank).share(rows, list_size) for rank in range(size)]
+    shares = [process(size, rank).share(rows, list_size) for rank in range(size)]
     counted = [share.rows[: share.counted].tolist() for share in shares]
     assert sorted(chain.from_iterable(counted)) == sorted(rows.tolist())
     assert max(map(len, counted)) - min(map(len, counted)) <= list_size
@@ -57,9 +57,9 @@ def test_predictions_come_back_in_the_order_of_the_examples(count: int) -> None:
         parts.append(padded)
         return torch.cat(parts) if len(parts) == 2 else torch.cat([padded, padded])
 
-    both = [team(2, rank, gather=gather, device=torch.device("cpu")) for rank in (0, 1)]
+    both = [process(2, rank, gather=gather, device=torch.device("cpu")) for rank in (0, 1)]
     for one in both:
-        joined = one.joined(logits[torch.from_numpy(one.part(count))], count)
+        joined = one.gather_rows(logits[torch.from_numpy(one.shard(count))], count)
     assert torch.equal(joined, logits)
 
 
