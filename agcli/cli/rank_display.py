@@ -13,8 +13,8 @@ from rich.progress import TaskID
 from agcli.cli import display
 from agcli.cli.evaluate_tables import with_interval
 from agcli.errors import counted
+from agcli.measures.bootstrap import Estimate
 from agcli.measures.ranking import MEASURES, below_first_stage
-from agcli.measures.resampling import Interval
 from agcli.ranking.job import RankWatch
 from agcli.runs.folder import RunFolder
 
@@ -107,7 +107,7 @@ def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
 
 
 def _cell(found: dict[str, float], sign: str) -> str:
-    return with_interval(found["value"], Interval(found["low"], found["high"]), sign)
+    return with_interval(Estimate(**found), sign)
 
 
 def show_answers(claim: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:

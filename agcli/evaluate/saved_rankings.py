@@ -15,14 +15,13 @@ import numpy as np
 
 from agcli.errors import DataError, UsageError, cells_hidden, counted, shortened, unreadable
 from agcli.measures.classification import without_mark
-from agcli.measures.ranking import MEASURES, QueryMeasures
+from agcli.measures.ranking import MEASURES, STAGES, QueryMeasures
 from agcli.measures.trec import read_qrels
 from agcli.runs.folder import RunFolder, open_run
 from agcli.training.trained_on import Overlap
 
 TASK = "ranking"
 FOLDER = "rankings"
-STAGES = ("first_stage", "reranked")
 HEADER = ["query", "retrieved", *(f"{stage}:{measure}" for stage in STAGES for measure in MEASURES)]
 PREFERRED = ("test", "dev", "train")
 """Which split is judged where none is asked for."""
@@ -112,25 +111,18 @@ def open_ranking(path: Path, split: str | None = None, dataset: str | None = Non
     return _read(path, *chosen[0])
 
 
-def matched(reference: SavedRanking, other: SavedRanking, names: tuple[str, str]) -> SavedRanking:
-    """`other` with its queries in the order of `reference`.
-
-    Raises:
-        DataError: the two were not judged on the same data, queries and relevance judgements.
-    """
-    problem, hint = _mismatch(reference, other)
-    if problem:
-        raise DataError(f"{names[0]!r} and {names[1]!r} cannot be compared: {problem}", hint=hint)
-    place = {query: row for row, query in enumerate(other.reranked.queries)}
-    rows = np.array([place[query] for query in reference.reranked.queries], dtype=np.int64)
+def in_order_of(queries: Sequence[str], ranking: SavedRanking) -> SavedRanking:
+    """The same ranking with the same queries in this order."""
+    place = {query: row for row, query in enumerate(ranking.reranked.queries)}
+    rows = np.array([place[query] for query in queries], dtype=np.int64)
     first_stage, reranked = (
-        QueryMeasures(reference.reranked.queries, measures.values[rows], measures.retrieved[rows])
-        for measures in (other.first_stage, other.reranked)
+        QueryMeasures(tuple(queries), measures.values[rows], measures.retrieved[rows])
+        for measures in (ranking.first_stage, ranking.reranked)
     )
-    return replace(other, first_stage=first_stage, reranked=reranked)
+    return replace(ranking, first_stage=first_stage, reranked=reranked)
 
 
-def _mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
+def mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
     """What keeps two rankings from being compared, and what to do; empty where nothing does."""
     again = "rank with both runs on one prepared data set"
     unmatched = len(set(reference.reranked.queries) ^ set(other.reranked.queries))

@@ -1,86 +1,111 @@
-"""Bootstrap intervals over examples, and paired tests of two models by their answers."""
+"""The bootstrap over examples or queries, of every metric that is a function of the sum of their rows.
+
+A resample is a vector of integer weights, so its sums are one row of a matrix product: 2000 resamples of 10 000
+examples take 0.1 s.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binom, binomtest
+from numpy.typing import ArrayLike
+from scipy.stats import binom
 
-from agcli.errors import DataError, counted
-from agcli.measures.classification import METRICS, Floats, Ints, Predictions, example_sums, rates, scores
-from agcli.measures.resampling import PERMUTATIONS, RESAMPLES, TAILS, Interval, blocks, resampled
+from agcli.errors import DataError
+from agcli.measures.classification import (
+    ECE,
+    METRICS,
+    Floats,
+    Ints,
+    Predictions,
+    classification_metrics,
+    example_sums,
+    metric_columns,
+)
 
-_SAME_DATA = "evaluate both on the same data set with --dataset"
+RESAMPLES = 2000
+TAILS = (0.025, 0.975)
+# Cells of one block of resamples: 16 MB as float64, so that memory does not grow with n x resamples.
+BLOCK_CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """Intervals of one model on one split.
-
-    Attributes:
-        metrics: metric name -> interval.
-        classes: for each label in the model's order, `precision`, `recall` and `f1` -> interval.
-    """
-
-    metrics: dict[str, Interval]
-    classes: tuple[dict[str, Interval], ...]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Second model minus first model, with its paired bootstrap interval."""
+class Estimate:
+    """A value with its 95 % interval."""
 
     value: float
-    interval: Interval
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two models on the same examples.
+class LabelEstimates:
+    """One label's line of the per-class table; `support` counts its gold examples."""
 
-    Attributes:
-        n: number of examples.
-        differences: metric name -> second minus first.
-        only_first_right: examples that only the first model got right.
-        only_second_right: examples that only the second model got right.
-        mcnemar_p: exact two-sided McNemar p-value of these two counts.
-        permutation_p: two-sided paired permutation p-value of `accuracy` and of `f1_macro`.
-        exact: whether all permutations were counted; else `PERMUTATIONS` of them were drawn.
+    label: str
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
+def bootstrap(
+    rows: Floats,
+    metrics: Callable[[Floats], Floats],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    biased: Collection[int] = (),
+) -> list[Estimate]:
+    """Metrics with their percentile intervals over resampled rows.
+
+    Args:
+        rows: what each example or query adds to the sums. Several tables may be stacked, as of two models on the same
+            examples: all have the same rows drawn.
+        metrics: from sums to metrics, over any axes in the middle.
+        resamples: how many times the rows are drawn.
+        seed: of the draws.
+        biased: metrics that sum absolute gaps, as ECE does. Resampling adds noise to each gap, so that resampled values
+            lie above the estimate, often all of them. Their bias is taken off; the interval then shows the spread
+            around the estimate. The estimate itself lies above the true error for the same reason, the more so the
+            fewer examples there are, and that is left: the interval is no 95 % interval of the true error.
+
+    Shape:
+        rows: (..., n, columns); `metrics` maps (..., columns) or (..., resamples, columns) to (num_metrics,) or
+        (resamples, num_metrics).
+
+    Source: Efron 1979.
     """
-
-    n: int
-    differences: dict[str, Difference]
-    only_first_right: int
-    only_second_right: int
-    mcnemar_p: float
-    permutation_p: dict[str, float]
-    exact: bool
-
-
-def bootstrap_interval(
-    predictions: Predictions, metrics: Sequence[str] = METRICS, *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
-    """Percentile bootstrap interval (95 %, over examples) of each named metric."""
-    intervals = bootstrap(predictions, resamples=resamples, seed=seed).metrics
-    return {metric: intervals[metric] for metric in metrics}
+    values = metrics(rows.sum(axis=-2))
+    drawn = metrics(resampled(rows, resamples, seed))
+    bias = np.zeros_like(values)
+    for column in biased:
+        bias[column] = drawn[:, column].mean() - values[column]
+    low, high = np.quantile(drawn, TAILS, axis=0) - bias
+    columns = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Estimate(*column) for column in columns]
 
 
-def bootstrap(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:
-    """Percentile bootstrap intervals of all metrics, overall and per class, from one set of resamples.
+def metric_estimates(
+    predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[dict[str, Estimate], tuple[LabelEstimates, ...]]:
+    """All metrics with bootstrap intervals over examples, overall and of each label in the model's order.
 
-    Source: Efron 1979. ECE alone is shifted, see `_interval`.
+    All come from one set of resamples. ECE alone is shifted, see `bootstrap`, and cut at 0.
     """
-    sums = example_sums(predictions)
-    point = scores(sums.sum(axis=0), len(predictions.labels))
-    drawn = scores(resampled(sums, resamples, seed), len(predictions.labels))
-    classes = tuple(
-        {name: _interval(name, drawn[name][:, index], point[name][index]) for name in ("precision", "recall", "f1")}
-        for index in range(len(predictions.labels))
+    labels, sums = predictions.labels, example_sums(predictions)
+    estimates = bootstrap(
+        sums, lambda summed: metric_columns(summed, len(labels)), resamples=resamples, seed=seed, biased=(ECE,)
     )
-    return Bootstrap({name: _interval(name, drawn[name], point[name], lowest=0.0) for name in METRICS}, classes)
+    values = classification_metrics(predictions)
+    metrics = {name: replace(estimate, value=values[name]) for name, estimate in zip(METRICS, estimates, strict=False)}
+    metrics["ece"] = replace(metrics["ece"], low=max(0.0, metrics["ece"].low))
+    of_labels = [estimates[start :: len(labels)] for start in range(len(METRICS), len(METRICS) + len(labels))]
+    support = np.bincount(predictions.gold, minlength=len(labels)).tolist()
+    lines = zip(labels, support, of_labels, strict=True)
+    return metrics, tuple(LabelEstimates(label, count, *found) for label, count, found in lines)
 
 
 def confusion_interval(matrix: Ints) -> tuple[Ints, Ints]:
@@ -94,159 +119,50 @@ def confusion_interval(matrix: Ints) -> tuple[Ints, Ints]:
     return low, high
 
 
-def paired_comparison(
-    first: Predictions,
-    second: Predictions,
-    *,
-    resamples: int = RESAMPLES,
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-) -> Comparison:
-    """Compare two models on the same examples, matched by id.
+def mean_estimates(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Estimate]:
+    """The mean of each column with its interval over rows; shape (num_queries, num_measures).
+
+    All columns are resampled together. One row gives an interval of no width, which says nothing of other queries.
 
     Raises:
-        DataError: the two differ in labels, ids or gold labels, or an id occurs twice.
+        DataError: there is no row, or a value is not a number.
     """
-    second = aligned(first, second)
-    only_first = int((first.correct & ~second.correct).sum())
-    only_second = int((second.correct & ~first.correct).sum())
-    permutation_p, exact = _permutation_test(first, second, permutations, seed)
-    return Comparison(
-        n=len(first.ids),
-        differences=_paired_differences(first, second, resamples, seed),
-        only_first_right=only_first,
-        only_second_right=only_second,
-        mcnemar_p=_mcnemar(only_first, only_second),
-        permutation_p=permutation_p,
-        exact=exact,
-    )
+    rows = checked_rows(values)
+    return bootstrap(rows, lambda sums: sums / len(rows), resamples=resamples, seed=seed)
 
 
-def aligned(reference: Predictions, other: Predictions) -> Predictions:
-    """`other` with its rows and labels in the order of `reference`.
+def checked_rows(values: ArrayLike) -> Floats:
+    """Values as a matrix in which every mean exists.
 
     Raises:
-        DataError: the two differ in labels, ids or gold labels, or an id occurs twice.
+        DataError: there is no row, or a value is not a number.
     """
-    if set(reference.labels) != set(other.labels):
-        raise DataError(
-            "the two runs have different labels",
-            value=list(other.labels),
-            allowed=reference.labels,
-            hint="judge each by itself: `ag evaluate RUN`; runs can be compared whose labels are the same",
-        )
-    place = {identifier: row for row, identifier in enumerate(other.ids)}
-    if len(place) < len(other.ids) or len(set(reference.ids)) < len(reference.ids):
-        raise DataError(
-            "an id occurs twice, so that the examples of the two runs cannot be matched",
-            hint="judge each by itself: `ag evaluate RUN`",
-        )
-    unmatched = len(place.keys() ^ set(reference.ids))
-    if unmatched:
-        raise DataError(
-            f"the two runs were judged on different examples ({counted(unmatched, 'id')} in only one of them)",
-            hint=_SAME_DATA,
-        )
-    rows = np.array([place[identifier] for identifier in reference.ids])
-    columns = [other.labels.index(label) for label in reference.labels]
-    gold = np.argsort(columns)[other.gold[rows]]
-    if (gold != reference.gold).any():
-        differ = counted(int((gold != reference.gold).sum()), "example")
-        raise DataError(f"the second run has another gold label of {differ}", hint=_SAME_DATA)
-    probabilities = other.probabilities[rows][:, columns]
-    return replace(other, ids=reference.ids, labels=reference.labels, gold=gold, probabilities=probabilities)
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"values have the shape (num_queries, num_measures), not {rows.shape}")
+    if not len(rows):
+        raise DataError("there is no query to take a mean over")
+    if not np.isfinite(rows).all():
+        raise DataError("a query's value is not a finite number", row=int(np.argwhere(~np.isfinite(rows))[0, 0]) + 1)
+    return rows
 
 
-def _interval(metric: str, drawn: Floats, point: Floats | float, lowest: float = -np.inf) -> Interval:
-    """The percentile interval of resampled values, cut at `lowest`.
+def resampled(rows: Floats, resamples: int, seed: int) -> Floats:
+    """Sums over resamples of rows, drawn with replacement; equal tables give equal sums to the last bit.
 
-    ECE sums absolute gaps: resampling adds noise to each, so resampled values lie above the estimate, often
-    all of them. Their bias is taken off; the interval then shows the spread around the estimate. The estimate itself
-    lies above the true error for the same reason, the more so the fewer examples there are, and that is left: the
-    interval is no 95 % interval of the true error.
+    Shape: (..., n, columns) -> (..., resamples, columns).
     """
-    low, high = np.quantile(drawn, TAILS)
-    bias = drawn.mean() - point if metric == "ece" else 0.0
-    return Interval(max(lowest, float(low - bias)), float(high - bias))
+    rng, n = np.random.default_rng(seed), rows.shape[-2]
+    sums = []
+    for size in blocks(resamples, n):
+        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        sums.append(weights.astype(np.float64) @ rows)
+    return np.concatenate(sums, axis=-2)
 
 
-def _paired_differences(first: Predictions, second: Predictions, resamples: int, seed: int) -> dict[str, Difference]:
-    num_labels = len(first.labels)
-    both = np.stack([example_sums(first), example_sums(second)])
-    point = _subtracted(both.sum(axis=-2), num_labels)
-    drawn = _subtracted(resampled(both, resamples, seed), num_labels)
-    return {name: Difference(float(point[name]), _interval(name, drawn[name], point[name])) for name in METRICS}
-
-
-def _subtracted(both: Floats, num_labels: int) -> dict[str, Floats]:
-    """Metrics of the second table of sums minus those of the first."""
-    first, second = (scores(sums, num_labels) for sums in both)
-    return {name: second[name] - first[name] for name in METRICS}
-
-
-def _mcnemar(only_first: int, only_second: int) -> float:
-    """Exact McNemar test: under no difference, discordant examples fall to either side like a fair coin."""
-    discordant = only_first + only_second
-    return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
-
-
-def _permutation_test(
-    first: Predictions, second: Predictions, permutations: int, seed: int
-) -> tuple[dict[str, float], bool]:
-    """Two-sided p-values of accuracy and macro F1, swapping the two models' answers example by example.
-
-    Only examples that the models answer differently matter, and those with the same gold label and the same
-    two answers are alike: it is enough to know how many of each kind are swapped, which is binomial. All
-    cases are enumerated where they are at most `permutations`, else drawn, with the observed one counted in.
-
-    Returns:
-        The p-values, and whether they are exact.
-    """
-    differ = first.predicted != second.predicted
-    answers = np.stack([first.gold, first.predicted, second.predicted], axis=1)
-    if not differ.any():
-        return {"accuracy": 1.0, "f1_macro": 1.0}, True
-    kinds, counts = np.unique(answers[differ], axis=0, return_counts=True)
-    observed = _swapped_differences(first, second, kinds, np.zeros((1, len(kinds))))
-    sizes = [int(count) + 1 for count in counts]
-    exact = math.prod(sizes) <= permutations
-    if exact:
-        swaps = np.indices(sizes).reshape(len(sizes), -1).T
-        chance = binom.pmf(swaps, counts, 0.5).prod(axis=1)
-        p_values = chance @ _as_extreme(_swapped_differences(first, second, kinds, swaps), observed)
-    else:
-        rng, extreme = np.random.default_rng(seed), np.zeros(2)
-        for size in blocks(permutations, len(kinds)):
-            swaps = rng.binomial(counts, 0.5, size=(size, len(counts)))
-            extreme += _as_extreme(_swapped_differences(first, second, kinds, swaps), observed).sum(axis=0)
-        p_values = (extreme + 1) / (permutations + 1)
-    # Summed chances may pass 1 by a rounding error.
-    accuracy, f1 = (min(1.0, float(p)) for p in p_values)
-    return {"accuracy": accuracy, "f1_macro": f1}, exact
-
-
-def _as_extreme(differences: Floats, observed: Floats) -> Floats:
-    """1 where a difference is at least as large as the observed one, whatever its sign; ties count."""
-    return (np.abs(differences) >= np.abs(observed) - 1e-12).astype(np.float64)
-
-
-def _swapped_differences(first: Predictions, second: Predictions, kinds: Ints, swaps: Floats | Ints) -> Floats:
-    """Accuracy and macro-F1 difference (second - first) after swapping answers. Shape (rows of swaps, 2).
-
-    Args:
-        first: the first model.
-        second: the second model.
-        kinds: gold label, first answer, second answer. Shape (kinds, 3).
-        swaps: how many examples of each kind are swapped. Shape (rows, kinds).
-    """
-    one_hot = np.eye(len(first.labels))
-    gold, first_answer, second_answer = (one_hot[kinds[:, column]] for column in range(3))
-    more_hits = swaps @ (gold * (second_answer - first_answer))
-    more_predicted = swaps @ (second_answer - first_answer)
-    accuracy, f1 = [], []
-    for predictions, sign in ((first, 1), (second, -1)):
-        hits, predicted, support = np.split(example_sums(predictions)[:, : 3 * len(one_hot)].sum(axis=0), 3)
-        label_scores = rates(hits + sign * more_hits, predicted + sign * more_predicted, support)
-        accuracy.append((hits + sign * more_hits).sum(axis=1) / len(predictions.ids))
-        f1.append(label_scores["f1"].mean(axis=1))
-    return np.stack([accuracy[1] - accuracy[0], f1[1] - f1[0]], axis=1)
+def blocks(total: int, width: int) -> Iterator[int]:
+    """Sizes that add up to `total`, each of about `BLOCK_CELLS / width` rows."""
+    size = max(1, BLOCK_CELLS // max(1, width))
+    for start in range(0, total, size):
+        yield min(size, total - start)

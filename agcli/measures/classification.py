@@ -1,4 +1,4 @@
-"""Predictions of a classifier, and their metrics."""
+"""Predictions of a classifier, and its metrics: functions of what each example adds to a few sums."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from agcli.errors import DataError, unreadable
 
@@ -18,6 +17,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 METRICS = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "ece", "log_loss")
+LABEL_METRICS = ("precision", "recall", "f1")
+ECE = METRICS.index("ece")
 CALIBRATION_BINS = 15
 PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 """The first columns of `predictions.csv`; then `p_LABEL` for each label."""
@@ -25,10 +26,13 @@ PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A model's probabilities for a split, one row an example.
+    """A model's probabilities on a split, one row an example.
 
-    Shape:
-        ids (n,), gold (n,), the index of the right label, probabilities (n, num_labels) in the order of `labels`.
+    Attributes:
+        ids: example ids, `n` of them.
+        labels: label names in the model's order.
+        gold: index of the right label. Shape (n,), int.
+        probabilities: the model's probabilities. Shape (n, num_labels), float64.
 
     Raises:
         DataError: no example, shapes that do not fit, a label index or a probability out of range.
@@ -42,8 +46,10 @@ class Predictions:
     def __post_init__(self) -> None:
         if not self.ids:
             raise DataError("there is no example to judge")
-        shapes = (len(self.ids),), (len(self.ids), len(self.labels))
-        if (self.gold.shape, self.probabilities.shape) != shapes:
+        if self.gold.shape != (len(self.ids),) or self.probabilities.shape != (
+            len(self.ids),
+            len(self.labels),
+        ):
             raise DataError(
                 f"predictions do not fit together: {len(self.ids)} ids, {len(self.labels)} labels, "
                 f"gold of shape {self.gold.shape}, probabilities of shape {self.probabilities.shape}"
@@ -90,7 +96,12 @@ def without_mark(text: str) -> str:
 
 
 def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predictions:
-    """The predictions on one split, from a run's `predictions.csv`; `marked` cells are read by `without_mark`.
+    """The predictions on one split, from a run's `predictions.csv`.
+
+    Args:
+        path: the file.
+        split: the split.
+        marked: whether its cells are to be read by `without_mark`.
 
     Raises:
         DataError: the file is missing, cannot be read or is damaged, or has no such split.
@@ -125,72 +136,45 @@ def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predict
     return Predictions(tuple(row[1] for row in chosen), labels, np.asarray(gold, dtype=np.int64), probabilities)
 
 
-@dataclass(frozen=True)
-class ClassRow:
-    """One label's line of the per-class table; `support` counts its gold examples."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
 def classification_metrics(predictions: Predictions) -> dict[str, float]:
     """Every metric of `METRICS`, and `n`.
 
     Macro averages run over all labels of the model; a label without prediction or gold example counts 0.
     """
-    scores = _label_scores(predictions.gold, predictions.predicted, len(predictions.labels))
-    scores["ece"] = expected_calibration_error(predictions.confidence, predictions.correct)
-    scores["log_loss"] = float(example_log_loss(predictions).mean())
-    scores["n"] = len(predictions.ids)
-    return scores
-
-
-def per_class(predictions: Predictions) -> list[ClassRow]:
-    """Precision, recall, F1 and support of each label, in the model's order."""
-    counts = confusion(predictions)
-    of_label = {name: values.tolist() for name, values in _label_rates(counts).items()}
-    columns = of_label["precision"], of_label["recall"], of_label["f1"], counts.sum(axis=1).tolist()
-    return [ClassRow(*row) for row in zip(predictions.labels, *columns, strict=True)]
+    columns = metric_columns(example_sums(predictions).sum(axis=0), len(predictions.labels))
+    metrics = dict(zip(METRICS, columns.tolist(), strict=False))
+    # A mean that rounds less than the sum over examples.
+    return {**metrics, "log_loss": float(example_log_loss(predictions).mean()), "n": len(predictions.ids)}
 
 
 def confusion(predictions: Predictions) -> Ints:
     """Counts of gold label (rows) by predicted label (columns). Shape (num_labels, num_labels)."""
-    return _confusion(predictions.gold, predictions.predicted, len(predictions.labels))
+    counts = np.zeros((len(predictions.labels), len(predictions.labels)), dtype=np.int64)
+    np.add.at(counts, (predictions.gold, predictions.predicted), 1)
+    return counts
 
 
 def majority_baseline(train_gold: Ints, gold: Ints, labels: Sequence[str]) -> dict[str, float | str]:
     """Metrics of always predicting the most frequent label of the training split.
 
-    Shape:
-        train_gold (n_train,) and gold (n,): label indices of the training split and of the one to evaluate.
+    Args:
+        train_gold: label indices of the training split. Shape (n_train,).
+        gold: label indices of the evaluated split. Shape (n,).
+        labels: label names.
 
     Returns:
         `label` (its name; the first one on ties), accuracy, the macro metrics and `n`. No calibration: a
         constant answer has no probability.
     """
     majority = int(np.bincount(train_gold, minlength=len(labels)).argmax())
-    scores = _label_scores(gold, np.full_like(gold, majority), len(labels))
-    return {"label": labels[majority], **scores, "n": len(gold)}
+    always = Predictions(tuple(map(str, gold)), tuple(labels), gold, np.eye(len(labels))[np.full_like(gold, majority)])
+    metrics = classification_metrics(always)
+    return {"label": labels[majority], **{name: metrics[name] for name in (*METRICS[:4], "n")}}
 
 
-def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by bin size.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
-
-    Shape:
-        confidence (n,), the probability of the predicted label; correct (n,).
-    """
-    gaps = np.bincount(calibration_bin(confidence, bins), weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
-
-
-def calibration_bin(confidence: Floats, bins: int = CALIBRATION_BINS) -> Ints:
-    """Bin index of each confidence; a bin holds its upper edge, as in Guo et al. Shape (n,)."""
-    inner_edges = np.linspace(0, 1, bins + 1)[1:-1]
+def calibration_bin(confidence: Floats) -> Ints:
+    """Index of the equal-width bin of each confidence; a bin holds its upper edge, as in Guo et al. Shape (n,)."""
+    inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     return np.searchsorted(inner_edges, confidence, side="left").astype(np.int64)
 
 
@@ -209,9 +193,6 @@ def example_log_loss(predictions: Predictions) -> Floats:
 def example_sums(predictions: Predictions) -> Floats:
     """What each example adds to the sums that every metric is a function of.
 
-    A resample is then a vector of integer weights, and its sums are one row of a matrix product: 2000
-    resamples of 10 000 examples take 0.1 s.
-
     Returns:
         Shape (n, 3 * num_labels + bins + 1): hits, predictions and gold examples per label, signed
         calibration gap per confidence bin, log loss.
@@ -227,45 +208,39 @@ def example_sums(predictions: Predictions) -> Floats:
     return sums
 
 
-def scores(sums: Floats, num_labels: int) -> dict[str, Floats]:
+def metric_columns(sums: Floats, num_labels: int) -> Floats:
     """All metrics from summed `example_sums`, over any leading axes.
 
+    ECE is the mean gap between confidence and accuracy over bins of confidence, weighted by bin size.
+
+    Source: of ECE, Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+
     Shape:
-        sums (..., 3 * num_labels + bins + 1). Returns the names of `METRICS`, shape (...); `precision`, `recall`,
-        `f1` per label, shape (..., num_labels).
+        (..., 3 * num_labels + bins + 1) -> (..., 6 + 3 * num_labels): `METRICS`, then precision, recall and F1, each
+        per label.
     """
     hits, predicted, gold = (sums[..., k * num_labels : (k + 1) * num_labels] for k in range(3))
     total = gold.sum(axis=-1)
-    by_label = rates(hits, predicted, gold)
-    macro = {f"{name}_macro": values.mean(axis=-1) for name, values in by_label.items()}
-    return {
-        "accuracy": hits.sum(axis=-1) / total,
-        "ece": np.abs(sums[..., 3 * num_labels : -1]).sum(axis=-1) / total,
-        "log_loss": sums[..., -1] / total,
-        **macro,
-        **by_label,
-    }
+    of_labels = rates(hits, predicted, gold)
+    overall = [
+        hits.sum(axis=-1) / total,
+        *(of_labels[name].mean(axis=-1) for name in LABEL_METRICS),
+        np.abs(sums[..., 3 * num_labels : -1]).sum(axis=-1) / total,
+        sums[..., -1] / total,
+    ]
+    return np.concatenate([np.stack(overall, axis=-1), *(of_labels[name] for name in LABEL_METRICS)], axis=-1)
 
 
 def rates(hits: Floats, predicted: Floats, gold: Floats) -> dict[str, Floats]:
     """Precision, recall and F1 per label from counts of hits, predictions and gold examples; 0 for 0 / 0."""
     return {
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": hits / np.maximum(gold, 1),
-        "f1": 2 * hits / np.maximum(predicted + gold, 1),
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, gold),
+        "f1": _ratio(2 * hits, predicted + gold),
     }
 
 
-def _confusion(gold: Ints, predicted: Ints, num_labels: int) -> Ints:
-    return np.asarray(confusion_matrix(gold, predicted, labels=range(num_labels)), dtype=np.int64)
-
-
-def _label_rates(counts: Ints) -> dict[str, Floats]:
-    """`rates` of a confusion matrix."""
-    return rates(np.diag(counts).astype(np.float64), counts.sum(axis=0), counts.sum(axis=1))
-
-
-def _label_scores(gold: Ints, predicted: Ints, num_labels: int) -> dict[str, float]:
-    by_label = _label_rates(_confusion(gold, predicted, num_labels))
-    macro = {f"{name}_macro": float(values.mean()) for name, values in by_label.items()}
-    return {"accuracy": float(np.mean(gold == predicted)), **macro}
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`, and 0 where `whole` is 0 (every part is then 0 too)."""
+    quotient: Floats = part / np.maximum(whole, 1)
+    return quotient

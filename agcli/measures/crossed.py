@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from agcli.errors import DataError
+from agcli.measures.bootstrap import RESAMPLES, TAILS, Estimate, resampled
 from agcli.measures.classification import Floats
-from agcli.measures.resampling import RESAMPLES, TAILS, Interval, resampled
 from agcli.measures.seeds import DECIMALS, LEVEL
 
 POWER = 0.8
@@ -61,8 +61,8 @@ class Power:
     undetectable: float
 
 
-def crossed_bootstrap(first: ArrayLike, second: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Percentile bootstrap interval (95 %) of the mean difference, second minus first, over seeds and examples.
+def crossed_bootstrap(first: ArrayLike, second: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """The mean difference, second minus first, with its percentile bootstrap interval over seeds and examples.
 
     Seeds and examples are each drawn with replacement, apart from each other; a drawn seed or example is taken in
     both arms. Descriptive: with n seeds the seeds' part of the variance comes out at (n - 1) / n of what it is, so
@@ -87,7 +87,7 @@ def crossed_bootstrap(first: ArrayLike, second: ArrayLike, *, resamples: int = R
     # [seed, 1] is another stream than `seed`, which drew the examples.
     drawn = np.random.default_rng([seed, 1]).multinomial(n, np.full(n, 1 / n), size=resamples)
     low, high = np.quantile((drawn * sums).sum(axis=1) / (n * examples), TAILS)
-    return Interval(float(low), float(high))
+    return Estimate(float(differences.mean()), float(low), float(high))
 
 
 def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Power | None:

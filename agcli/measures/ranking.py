@@ -14,10 +14,15 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from agcli.measures.bootstrap import Estimate, mean_estimates
+from agcli.measures.classification import Floats
+
 MEASURES = ("RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP")
 """Names as ir_measures prints them. RR has no cut-off: with one, ir_measures breaks ties by ascending id."""
 Protocol = Literal["all", "conditional"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+Stage = Literal["first_stage", "reranked"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 RELEVANT = 1
 """The least relevance that counts as relevant."""
 
@@ -81,6 +86,11 @@ def joined(parts: Sequence[QueryMeasures]) -> QueryMeasures:
         raise ValueError("a query is in two parts")
     values = np.concatenate([np.empty((0, len(MEASURES))), *(part.values for part in parts)])
     return QueryMeasures(queries, values, np.concatenate([np.empty(0, np.bool_), *(part.retrieved for part in parts)]))
+
+
+def measure_estimates(values: Floats, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Mean and bootstrap interval of each measure, over some queries; shape (num_queries, len(MEASURES))."""
+    return dict(zip(MEASURES, mean_estimates(values, resamples=resamples, seed=seed), strict=True))
 
 
 def below_first_stage(name: str, measure: str, first_stage: float, reranked: float, high: float) -> str:

@@ -1,4 +1,4 @@
-"""Over seeds: means with t-intervals, paired contrasts, and Holm's correction over a family of them."""
+"""Over seeds: means with t-intervals, paired t-tests of two settings, and Holm's correction over a family of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import sem, t, ttest_rel, wilcoxon
+from scipy.stats import sem, t, wilcoxon
 
 from agcli.errors import DataError
-from agcli.measures.classification import Floats
+from agcli.measures.paired_tests import paired_t
 
 FEWEST_SEEDS = 5
 """With fewer no claim is made: at 4 seeds the t-interval reaches 3.18 standard errors to either side, at 10 2.26."""
@@ -114,20 +114,13 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
         difference=told.mean,
         low=told.low,
         high=told.high,
-        t_p=_paired_t(differences, told),
+        t_p=paired_t(differences) if len(seeds) > 1 else None,
         wilcoxon_p=float(wilcoxon(differences).pvalue) if differing else 1.0,
         wilcoxon_least_p=min(1.0, 2.0 ** (1 - differing)),
         effect_size=told.mean / told.sd if told.sd else None,
         first=summary(before.tolist()),
         second=summary(after.tolist()),
     )
-
-
-def _paired_t(differences: Floats, told: Summary) -> float | None:
-    """The p-value; None where the variance, which the test divides by, is 0 or unknown."""
-    if told.sd is not None and not differences.any():
-        return 1.0
-    return float(ttest_rel(differences, np.zeros_like(differences)).pvalue) if told.sd else None
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

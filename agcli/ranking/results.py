@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.measures.order import descending, strictly_decreasing
-from agcli.measures.per_query import mean_intervals
-from agcli.measures.ranking import MEASURES, PROTOCOLS, Protocol, QueryMeasures, joined, measure
-from agcli.measures.resampling import Interval
+from agcli.measures.ranking import MEASURES, PROTOCOLS, Protocol, QueryMeasures, joined, measure, measure_estimates
 from agcli.measures.trec import qrels_lines, run_lines
 from agcli.ranking.request import Chunk, RankJob
 from agcli.runs.atomic import open_whole, write_text
@@ -113,15 +111,12 @@ def _per_query(first: QueryMeasures, second: QueryMeasures) -> list[list[object]
 def _metrics(first: QueryMeasures, second: QueryMeasures, resamples: int, seed: int) -> dict[str, Any]:
     """Means and intervals of both stages and of their difference, by protocol."""
 
-    def of(values: NDArray[np.float64]) -> dict[str, Any]:
-        if not len(values):
-            return {"n": 0}
-        intervals = mean_intervals(values, resamples=resamples, seed=seed)
-        means = dict(zip(MEASURES, zip(values.mean(axis=0).tolist(), intervals, strict=True), strict=True))
-        return {**{name: _valued(*found) for name, found in means.items()}, "n": len(values)}
-
     def by_protocol(values: dict[Protocol, NDArray[np.float64]]) -> dict[str, Any]:
-        return {protocol: of(found) for protocol, found in values.items()}
+        metrics: dict[str, Any] = {}
+        for protocol, rows in values.items():
+            estimates = measure_estimates(rows, resamples, seed) if len(rows) else {}
+            metrics[protocol] = {**{name: asdict(found) for name, found in estimates.items()}, "n": len(rows)}
+        return metrics
 
     return {
         "first_stage": by_protocol({protocol: first.of(protocol) for protocol in PROTOCOLS}),
@@ -131,7 +126,3 @@ def _metrics(first: QueryMeasures, second: QueryMeasures, resamples: int, seed: 
         "resamples": resamples,
         "seed": seed,
     }
-
-
-def _valued(value: float, interval: Interval) -> dict[str, float]:
-    return {"value": value, "low": interval.low, "high": interval.high}

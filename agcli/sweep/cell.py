@@ -197,7 +197,7 @@ def read_record(folder: RunFolder) -> dict[str, Any] | None:
 def _rank_test(folder: RunFolder) -> None:
     """Rank the test claims, if there are any."""
     from agcli.data.ranking.prepared import load_ranking
-    from agcli.measures.resampling import RESAMPLES
+    from agcli.measures.bootstrap import RESAMPLES
     from agcli.ranking.job import rank
     from agcli.ranking.ranker import open_ranker
     from agcli.ranking.request import RankJob, usual_depth

@@ -16,7 +16,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from agcli.cli.app import app
-from agcli.measures.per_query import mean_intervals
+from agcli.measures.bootstrap import mean_estimates
 from agcli.measures.ranking import MEASURES, QueryMeasures, measure
 from agcli.measures.trec import qrels_lines
 from agcli.runs.folder import RunFolder, csv_text
@@ -118,7 +118,7 @@ def test_one_ranking_is_judged_under_both_protocols(plain: Path) -> None:
         assert (everything["n"], conditional["n"]) == (QUERIES, QUERIES - 2)
         for name in MEASURES:
             assert everything[name]["low"] <= everything[name]["value"] <= everything[name]["high"]
-    intervals = mean_intervals(ranked(drawn(2)).of("conditional"))
+    intervals = mean_estimates(ranked(drawn(2)).of("conditional"))
     assert run["reranked"]["conditional"]["AP"]["low"] == intervals[MEASURES.index("AP")].low
     assert (run["run"], run["depth"], found["split"], found["dataset"]) == ("plain", DEPTH, "test", "health")
 

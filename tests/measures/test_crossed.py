@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from agcli.errors import DataError
+from agcli.measures.bootstrap import mean_estimates
 from agcli.measures.crossed import crossed_bootstrap, power, power_line
-from agcli.measures.per_query import mean_intervals
 
 TABLE = np.array([[0.10, 0.05, -0.02, 0.30], [0.12, 0.00, 0.01, 0.21], [0.02, 0.07, -0.10, 0.33]])
 
@@ -28,7 +28,7 @@ def made_up(n: int, examples: int, seed_sd: float, example_sd: float, both_sd: f
 class TestCrossedBootstrap:
     def test_one_seed_is_the_bootstrap_over_examples(self) -> None:
         rows = made_up(1, 200, 0, 1, 0)
-        [expected] = mean_intervals(rows.T, resamples=500, seed=3)
+        [expected] = mean_estimates(rows.T, resamples=500, seed=3)
         found = crossed_bootstrap(np.zeros_like(rows), rows, resamples=500, seed=3)
         assert [found.low, found.high] == pytest.approx([expected.low, expected.high])
 

@@ -7,6 +7,7 @@ import pytest
 import sklearn.metrics as sk
 
 from agcli.errors import DataError
+from agcli.measures.bootstrap import metric_estimates
 from agcli.measures.classification import (
     METRICS,
     Predictions,
@@ -15,10 +16,8 @@ from agcli.measures.classification import (
     confusion,
     example_log_loss,
     example_sums,
-    expected_calibration_error,
     majority_baseline,
-    per_class,
-    scores,
+    metric_columns,
 )
 
 LABELS = ("entailment", "neutral", "contradiction", "unused")
@@ -64,36 +63,45 @@ def test_a_label_that_never_occurs_counts_zero_in_the_macro_average() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_summed_examples_give_the_same_metrics(seed: int) -> None:
     predictions = random_predictions(seed=seed)
-    summed = scores(example_sums(predictions).sum(axis=0), 4)
+    summed = metric_columns(example_sums(predictions).sum(axis=0), 4)
     expected = classification_metrics(predictions)
-    assert {name: float(summed[name]) for name in METRICS} == pytest.approx({m: expected[m] for m in METRICS})
-    assert summed["f1"].tolist() == pytest.approx([row.f1 for row in per_class(predictions)])
-    assert summed["precision"].tolist() == pytest.approx([row.precision for row in per_class(predictions)])
+    assert dict(zip(METRICS, summed.tolist(), strict=False)) == pytest.approx({m: expected[m] for m in METRICS})
+    by_label = sk.precision_recall_fscore_support(
+        predictions.gold, predictions.predicted, labels=range(4), zero_division=0
+    )
+    assert summed[len(METRICS) :].tolist() == pytest.approx(np.concatenate(by_label[:3]).tolist())
+
+
+def ece(confidence: list[float], correct: list[bool]) -> float:
+    """Of answers with these probabilities; a third label makes room for those below 0.5."""
+    chosen, right = np.array(confidence), np.array(correct)
+    probabilities = np.stack([chosen, (1 - chosen) / 2, (1 - chosen) / 2], axis=1)
+    ids = tuple(map(str, range(len(chosen))))
+    return classification_metrics(Predictions(ids, ("a", "b", "c"), np.where(right, 0, 1), probabilities))["ece"]
 
 
 def test_ece_by_hand() -> None:
     # Bins of width 1/15: 0.61 and 0.65 share (0.600, 0.667], 0.95 and 0.99 share (0.933, 1].
     # |2 right - 1.26| + |1 right - 1.94| = 0.74 + 0.94, over four examples.
-    error = expected_calibration_error(np.array([0.61, 0.65, 0.95, 0.99]), np.array([True, True, True, False]))
-    assert error == pytest.approx((0.74 + 0.94) / 4)
+    assert ece([0.61, 0.65, 0.95, 0.99], [True, True, True, False]) == pytest.approx((0.74 + 0.94) / 4)
 
 
 def test_ece_of_certain_answers() -> None:
-    certain = np.ones(4)
-    assert expected_calibration_error(certain, np.array([True] * 4)) == 0
-    assert expected_calibration_error(certain, np.array([False] * 4)) == 1
-    assert expected_calibration_error(certain, np.array([True, False, False, False])) == pytest.approx(0.75)
+    certain = [1.0] * 4
+    assert ece(certain, [True] * 4) == 0
+    assert ece(certain, [False] * 4) == 1
+    assert ece(certain, [True, False, False, False]) == pytest.approx(0.75)
 
 
 def test_gaps_of_either_sign_cancel_within_a_bin_but_not_across_bins() -> None:
-    right = np.array([True, False])
-    assert expected_calibration_error(np.array([0.5, 0.5]), right) == pytest.approx(0)
-    assert expected_calibration_error(np.array([0.45, 0.55]), right) == pytest.approx(0.55)
+    right = [True, False]
+    assert ece([0.5, 0.5], right) == pytest.approx(0)
+    assert ece([0.45, 0.55], right) == pytest.approx(0.55)
 
 
 def test_a_bin_holds_its_upper_edge() -> None:
     edges = np.array([0.0, 0.2, 0.2000001, 1.0])
-    assert calibration_bin(edges, 15).tolist() == [0, 2, 3, 14]
+    assert calibration_bin(edges).tolist() == [0, 2, 3, 14]
     assert calibration_bin(np.array([1.0000001])).tolist() == [14]
 
 
@@ -112,10 +120,10 @@ def test_the_confusion_matrix_has_gold_rows() -> None:
 
 
 def test_per_class_by_hand() -> None:
-    no, yes = per_class(tiny([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]))
-    assert (no.label, no.precision, no.recall, no.support) == ("no", 1.0, 0.5, 2)
-    assert (yes.label, yes.precision, yes.recall, yes.support) == ("yes", 0.5, 1.0, 1)
-    assert (no.f1, yes.f1) == pytest.approx((2 / 3, 2 / 3))
+    _, (no, yes) = metric_estimates(tiny([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), resamples=100)
+    assert (no.label, no.precision.value, no.recall.value, no.support) == ("no", 1.0, 0.5, 2)
+    assert (yes.label, yes.precision.value, yes.recall.value, yes.support) == ("yes", 0.5, 1.0, 1)
+    assert (no.f1.value, yes.f1.value) == pytest.approx((2 / 3, 2 / 3))
 
 
 def test_the_majority_baseline_takes_the_class_of_the_training_split() -> None:

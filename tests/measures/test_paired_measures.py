@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from agcli.errors import DataError
-from agcli.measures import resampling
-from agcli.measures.per_query import mean_intervals, paired, paired_measures
+from agcli.measures import bootstrap
+from agcli.measures.bootstrap import mean_estimates
+from agcli.measures.paired_tests import MeasureComparison, compare_measures
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,12 @@ def reciprocal_ranks(n: int, seed: int, deepest: int = 20) -> Floats:
     return np.where(ranks > 0, 1 / np.maximum(ranks, 1), 0.0)
 
 
+def paired(first: Any, second: Any, **options: Any) -> MeasureComparison:
+    """The comparison on one measure, both of shape (num_queries,)."""
+    [found] = compare_measures(*(np.reshape(values, (-1, 1)) for values in (first, second)), **options)
+    return found
+
+
 def mean_difference(first: Floats, second: Floats, axis: int = -1) -> Any:
     return second.mean(axis=axis) - first.mean(axis=axis)
 
@@ -41,7 +48,7 @@ def mean_difference(first: Floats, second: Floats, axis: int = -1) -> Any:
 class TestMeanIntervals:
     def test_they_agree_with_scipy(self) -> None:
         values = np.stack([reciprocal_ranks(200, 1), reciprocal_ranks(200, 2)], axis=1)
-        for column, found in zip(values.T, mean_intervals(values, resamples=20_000), strict=True):
+        for column, found in zip(values.T, mean_estimates(values, resamples=20_000), strict=True):
             expected = stats.bootstrap(
                 (column,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
             ).confidence_interval
@@ -49,32 +56,32 @@ class TestMeanIntervals:
 
     def test_a_share_has_the_interval_of_its_binomial(self) -> None:
         hits = (np.arange(400) % 4 == 0).astype(float)[:, None]
-        [found] = mean_intervals(hits, resamples=20_000)
+        [found] = mean_estimates(hits, resamples=20_000)
         expected = stats.binom.ppf((0.025, 0.975), 400, 0.25) / 400
         assert [found.low, found.high] == pytest.approx(expected, abs=1.1 / 400)
 
     def test_columns_are_resampled_together(self) -> None:
         values = reciprocal_ranks(50, 1)
-        once, again, mirrored = mean_intervals(np.stack([values, values, 1 - values], axis=1))
+        once, again, mirrored = mean_estimates(np.stack([values, values, 1 - values], axis=1))
         assert once == again
         assert mirrored.low == pytest.approx(1 - once.high)
 
     def test_seed_and_resamples_decide(self) -> None:
         values = reciprocal_ranks(50, 1)[:, None]
-        assert mean_intervals(values) == mean_intervals(values, resamples=2000, seed=0)
-        assert mean_intervals(values) != mean_intervals(values, seed=1)
-        assert mean_intervals(values) != mean_intervals(values, resamples=1999)
+        assert mean_estimates(values) == mean_estimates(values, resamples=2000, seed=0)
+        assert mean_estimates(values) != mean_estimates(values, seed=1)
+        assert mean_estimates(values) != mean_estimates(values, resamples=1999)
 
     @pytest.mark.parametrize(
         ("values", "problem"), [(np.empty((0, 2)), "no query"), ([[0.5], [np.nan]], "row 2: .*not a finite number")]
     )
     def test_a_mean_that_does_not_exist_is_refused(self, values: Any, problem: str) -> None:
         with pytest.raises(DataError, match=problem):
-            mean_intervals(values)
+            mean_estimates(values)
 
     def test_a_single_column_must_say_so(self) -> None:
         with pytest.raises(ValueError, match="num_queries, num_measures"):
-            mean_intervals([0.5, 1.0])
+            mean_estimates([0.5, 1.0])
 
 
 class TestPaired:
@@ -121,7 +128,7 @@ class TestPaired:
     def test_blocks_do_not_change_the_drawn_p_value_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
         first, second = reciprocal_ranks(150, 1, 90), reciprocal_ranks(150, 2, 90)
         whole = paired(first, second, resamples=100).randomisation_p
-        monkeypatch.setattr(resampling, "BLOCK_CELLS", 150 * 777)
+        monkeypatch.setattr(bootstrap, "BLOCK_CELLS", 150 * 777)
         assert paired(first, second, resamples=100).randomisation_p == pytest.approx(whole, abs=0.03)
 
     def test_a_drawn_p_value_is_never_zero(self) -> None:
@@ -146,26 +153,26 @@ class TestPaired:
         first, second = np.array([0.5, 1.0, 0.25, 0.0, 1 / 3]), np.array([1.0, 0.5, 0.5, 0.0, 1 / 3])
         found = paired(first, second)
         assert found.n == 5
-        assert found.value == pytest.approx(0.05)
+        assert found.difference.value == pytest.approx(0.05)
         assert (found.better, found.equal, found.worse) == (2, 2, 1)
-        [expected] = mean_intervals((second - first)[:, None])
-        assert [found.interval.low, found.interval.high] == pytest.approx([expected.low, expected.high])
+        [expected] = mean_estimates((second - first)[:, None])
+        assert [found.difference.low, found.difference.high] == pytest.approx([expected.low, expected.high])
 
     def test_swapping_the_rankings_changes_only_signs(self) -> None:
         forth, back = (
             paired(*pair) for pair in itertools.permutations([reciprocal_ranks(12, 1), reciprocal_ranks(12, 2)])
         )
-        assert forth.value == pytest.approx(-back.value)
-        assert forth.interval.low == pytest.approx(-back.interval.high)
+        assert forth.difference.value == pytest.approx(-back.difference.value)
+        assert forth.difference.low == pytest.approx(-back.difference.high)
         assert (forth.t_p, forth.randomisation_p) == pytest.approx((back.t_p, back.randomisation_p))
         assert (forth.better, forth.worse) == (back.worse, back.better)
 
     def test_all_measures_at_once_give_what_each_gives(self) -> None:
         first, second = (np.stack([reciprocal_ranks(80, seed + i, 40) for i in (0, 7)], axis=1) for seed in (1, 2))
-        for column, found in enumerate(paired_measures(first, second)):
+        for column, found in enumerate(compare_measures(first, second)):
             alone = paired(first[:, column], second[:, column])
-            assert found.interval.low == pytest.approx(alone.interval.low)
-            assert replace(found, interval=alone.interval) == alone
+            assert found.difference.low == pytest.approx(alone.difference.low)
+            assert replace(found, difference=alone.difference) == alone
 
     def test_other_shapes_are_refused(self) -> None:
         with pytest.raises(DataError, match="different shapes"):
@@ -178,16 +185,16 @@ class TestDegenerate:
     def test_a_ranking_does_not_differ_from_itself(self) -> None:
         found = paired(reciprocal_ranks(50, 1), reciprocal_ranks(50, 1))
         assert (found.t_p, found.randomisation_p, found.exact) == (1.0, 1.0, True)
-        assert found.value == found.interval.low == found.interval.high == 0
+        assert found.difference.value == found.difference.low == found.difference.high == 0
         assert (found.better, found.equal, found.worse) == (0, 50, 0)
 
     def test_rounding_is_no_difference(self) -> None:
         found = paired([0.1 + 0.2, 0.5], [0.3, 0.5])
-        assert (found.value, found.t_p, found.randomisation_p, found.equal) == (0.0, 1.0, 1.0, 2)
+        assert (found.difference.value, found.t_p, found.randomisation_p, found.equal) == (0.0, 1.0, 1.0, 2)
 
     def test_one_query_has_no_t_test(self) -> None:
         found = paired([0.5], [1.0])
-        assert (found.value, found.t_p, found.randomisation_p) == (0.5, None, 1.0)
+        assert (found.difference.value, found.t_p, found.randomisation_p) == (0.5, None, 1.0)
 
     @pytest.mark.parametrize("gain", [1.0, 0.1])
     def test_without_variance_there_is_no_t_test_but_a_randomisation_test(self, gain: float) -> None:
@@ -195,4 +202,4 @@ class TestDegenerate:
         found = paired(first, first + gain)
         assert found.t_p is None
         assert found.randomisation_p == pytest.approx(2 / 2**5)
-        assert found.interval.low == pytest.approx(found.interval.high)
+        assert found.difference.low == pytest.approx(found.difference.high)

@@ -7,13 +7,14 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, permutation_test
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_score
 
 from agcli.errors import DataError
-from agcli.measures import resampling
-from agcli.measures.bootstrap import aligned, bootstrap, bootstrap_interval, confusion_interval, paired_comparison
-from agcli.measures.classification import METRICS, Predictions, classification_metrics, confusion, per_class
-from agcli.measures.resampling import permutations_text
+from agcli.evaluate.inputs import aligned
+from agcli.measures import bootstrap
+from agcli.measures.bootstrap import Estimate, confusion_interval, metric_estimates
+from agcli.measures.classification import METRICS, Predictions, classification_metrics, confusion
+from agcli.measures.paired_tests import compare_predictions, permutations_text
 
 
 def answered(gold: list[int] | np.ndarray, predicted: list[int] | np.ndarray, num_labels: int = 2) -> Predictions:
@@ -32,11 +33,16 @@ def noisy(n: int, accuracy: float, seed: int, num_labels: int = 3) -> Prediction
     return answered(gold, np.where(rng.random(n) < accuracy, gold, wrong), num_labels)
 
 
+def intervals(predictions: Predictions, **options: int) -> dict[str, Estimate]:
+    metrics, _ = metric_estimates(predictions, **options)
+    return metrics
+
+
 class TestBootstrap:
     def test_the_accuracy_interval_is_the_exact_binomial_one(self) -> None:
         # Resampled accuracy is Binomial(n, p) / n; one step of 1/400 is left for Monte Carlo noise.
         gold = np.zeros(400, dtype=int)
-        found = bootstrap_interval(answered(gold, (np.arange(400) % 4 == 0).astype(int)), resamples=20_000)["accuracy"]
+        found = intervals(answered(gold, (np.arange(400) % 4 == 0).astype(int)), resamples=20_000)["accuracy"]
         assert found.low == pytest.approx(binom.ppf(0.025, 400, 0.75) / 400, abs=1.1 / 400)
         assert found.high == pytest.approx(binom.ppf(0.975, 400, 0.75) / 400, abs=1.1 / 400)
 
@@ -49,10 +55,15 @@ class TestBootstrap:
             part = Predictions(
                 predictions.ids, predictions.labels, predictions.gold[rows], predictions.probabilities[rows]
             )
-            drawn.append([f1_score(part.gold, part.predicted, average="macro"), per_class(part)[1].precision])
+            drawn.append(
+                [
+                    f1_score(part.gold, part.predicted, average="macro"),
+                    precision_score(part.gold, part.predicted, labels=[1], average="macro", zero_division=0),
+                ]
+            )
         expected = np.quantile(drawn, (0.025, 0.975), axis=0)
-        found = bootstrap(predictions, resamples=4000)
-        macro, precision = found.metrics["f1_macro"], found.classes[1]["precision"]
+        metrics, labels = metric_estimates(predictions, resamples=4000)
+        macro, precision = metrics["f1_macro"], labels[1].precision
         assert [macro.low, macro.high] == pytest.approx(expected[:, 0], abs=0.02)
         assert [precision.low, precision.high] == pytest.approx(expected[:, 1], abs=0.03)
 
@@ -65,14 +76,14 @@ class TestBootstrap:
             gold = rng.integers(3, size=150)
             wrong = (gold + rng.integers(1, 3, size=150)) % 3
             sample = answered(gold, np.where(rng.random(150) < 0.7, gold, wrong), 3)
-            interval = bootstrap_interval(sample, [metric], resamples=300, seed=seed)[metric]
+            interval = intervals(sample, resamples=300, seed=seed)[metric]
             covered.append(interval.low <= 0.7 <= interval.high)
         assert 0.91 <= np.mean(covered) <= 0.975
 
     @pytest.mark.parametrize("metric", METRICS)
     def test_every_interval_holds_its_estimate_and_has_a_width(self, metric: str) -> None:
         predictions = noisy(300, 0.7, seed=1)
-        interval = bootstrap_interval(predictions, [metric])[metric]
+        interval = intervals(predictions)[metric]
         assert interval.low < classification_metrics(predictions)[metric] < interval.high
 
     def test_the_ece_interval_of_a_calibrated_model_holds_the_estimate(self) -> None:
@@ -82,20 +93,20 @@ class TestBootstrap:
         gold = (rng.random(400) < confidence).astype(int)
         ids = tuple(map(str, range(400)))
         calibrated = Predictions(ids, ("no", "yes"), gold, np.stack([1 - confidence, confidence], axis=1))
-        interval = bootstrap_interval(calibrated, ["ece"])["ece"]
+        interval = intervals(calibrated)["ece"]
         assert 0 <= interval.low < classification_metrics(calibrated)["ece"] < interval.high < 0.06
 
     def test_the_seed_decides(self) -> None:
         predictions = noisy(100, 0.7, seed=1)
-        once = bootstrap_interval(predictions, seed=4, resamples=200)
-        assert bootstrap_interval(predictions, seed=4, resamples=200) == once
-        assert bootstrap_interval(predictions, seed=5, resamples=200) != once
+        once = intervals(predictions, seed=4, resamples=200)
+        assert intervals(predictions, seed=4, resamples=200) == once
+        assert intervals(predictions, seed=5, resamples=200) != once
 
     def test_blocks_do_not_change_what_is_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         predictions = noisy(100, 0.7, seed=1)
-        whole = bootstrap_interval(predictions, resamples=201)
-        monkeypatch.setattr(resampling, "BLOCK_CELLS", 700)
-        parts = bootstrap_interval(predictions, resamples=201)
+        whole = intervals(predictions, resamples=201)
+        monkeypatch.setattr(bootstrap, "BLOCK_CELLS", 700)
+        parts = intervals(predictions, resamples=201)
         assert [parts[m].high for m in METRICS] == pytest.approx([whole[m].high for m in METRICS])
 
     def test_a_confusion_count_has_the_interval_of_its_binomial(self) -> None:
@@ -114,7 +125,7 @@ class TestComparison:
         gold = [0] * 24
         first = answered(gold, [0] * 12 + [1] * 3 + [0] * 5 + [1] * 4)
         second = answered(gold, [1] * 12 + [0] * 3 + [0] * 5 + [1] * 4)
-        found = paired_comparison(first, second)
+        found = compare_predictions(first, second)
         assert (found.only_first_right, found.only_second_right) == (12, 3)
         assert found.mcnemar_p == pytest.approx(0.03515625)
         assert found.mcnemar_p == pytest.approx(binomtest(3, 15, 0.5).pvalue)
@@ -133,12 +144,12 @@ class TestComparison:
             differences.append([(b == gold).mean() - (a == gold).mean(), f1])
         sizes = np.abs(differences)
         expected = (sizes >= sizes[0] - 1e-12).mean(axis=0)
-        found = paired_comparison(answered(gold, one, 3), answered(gold, two, 3), resamples=10).permutation_p
+        found = compare_predictions(answered(gold, one, 3), answered(gold, two, 3), resamples=10).permutation_p
         assert [found["accuracy"], found["f1_macro"]] == pytest.approx(expected)
 
     def test_on_accuracy_the_permutation_test_is_mcnemar(self) -> None:
         first, second = noisy(400, 0.6, seed=1), noisy(400, 0.66, seed=2)
-        found = paired_comparison(first, second, permutations=40_000)
+        found = compare_predictions(first, second, permutations=40_000)
         assert 0.005 < found.mcnemar_p < 0.5
         assert found.permutation_p["accuracy"] == pytest.approx(found.mcnemar_p, abs=0.01)
         assert not found.exact
@@ -154,12 +165,12 @@ class TestComparison:
         expected = permutation_test(
             answers, difference, permutation_type="samples", n_resamples=1000, rng=np.random.default_rng(0)
         )
-        found = paired_comparison(first, second, permutations=20_000).permutation_p["f1_macro"]
+        found = compare_predictions(first, second, permutations=20_000).permutation_p["f1_macro"]
         assert found == pytest.approx(expected.pvalue, abs=0.04)
 
     def test_p_values_under_no_difference_are_not_too_small(self) -> None:
         p_values = [
-            paired_comparison(
+            compare_predictions(
                 noisy(90, 0.6, seed=2 * seed), noisy(90, 0.6, seed=2 * seed + 1), resamples=1, permutations=500
             ).permutation_p["f1_macro"]
             for seed in range(200)
@@ -172,24 +183,24 @@ class TestComparison:
         changed = first.predicted.copy()
         rows = np.flatnonzero(~first.correct)[:5]
         changed[rows] = first.gold[rows]
-        difference = paired_comparison(first, answered(first.gold, changed, 3)).differences["accuracy"]
+        difference = compare_predictions(first, answered(first.gold, changed, 3)).differences["accuracy"]
         assert difference.value == pytest.approx(5 / 400)
-        assert binom.ppf(0.025, 400, 5 / 400) / 400 == pytest.approx(difference.interval.low, abs=1.1 / 400)
-        assert binom.ppf(0.975, 400, 5 / 400) / 400 == pytest.approx(difference.interval.high, abs=1.1 / 400)
+        assert binom.ppf(0.025, 400, 5 / 400) / 400 == pytest.approx(difference.low, abs=1.1 / 400)
+        assert binom.ppf(0.975, 400, 5 / 400) / 400 == pytest.approx(difference.high, abs=1.1 / 400)
 
     def test_a_model_does_not_differ_from_itself(self) -> None:
-        found = paired_comparison(noisy(50, 0.7, seed=1), noisy(50, 0.7, seed=1))
+        found = compare_predictions(noisy(50, 0.7, seed=1), noisy(50, 0.7, seed=1))
         assert found.mcnemar_p == 1
         assert found.permutation_p == {"accuracy": 1.0, "f1_macro": 1.0}
         assert found.exact
-        assert all(d.value == d.interval.low == d.interval.high == 0 for d in found.differences.values())
+        assert all(d.value == d.low == d.high == 0 for d in found.differences.values())
 
     def test_swapping_the_models_changes_only_signs(self) -> None:
         first, second = noisy(9, 0.5, seed=1), noisy(9, 0.8, seed=2)
-        forth, back = paired_comparison(first, second), paired_comparison(second, first)
+        forth, back = compare_predictions(first, second), compare_predictions(second, first)
         assert forth.permutation_p == pytest.approx(back.permutation_p)
         assert forth.differences["f1_macro"].value == pytest.approx(-back.differences["f1_macro"].value)
-        assert forth.differences["f1_macro"].interval.low == pytest.approx(-back.differences["f1_macro"].interval.high)
+        assert forth.differences["f1_macro"].low == pytest.approx(-back.differences["f1_macro"].high)
 
 
 class TestAligned:
@@ -206,7 +217,7 @@ class TestAligned:
         assert (back.ids, back.labels) == (reference.ids, reference.labels)
         assert (back.gold == reference.gold).all()
         assert (back.probabilities == reference.probabilities).all()
-        assert paired_comparison(reference, shuffled).only_first_right == 0
+        assert compare_predictions(reference, back).only_first_right == 0
 
     @pytest.mark.parametrize(
         ("ids", "labels", "gold", "problem"),
@@ -222,7 +233,7 @@ class TestAligned:
     ) -> None:
         reference = Predictions(("a", "b"), ("no", "yes"), np.array([0, 1]), np.eye(2))
         with pytest.raises(DataError, match=problem):
-            paired_comparison(reference, Predictions(ids, labels, np.array(gold), np.eye(2)))
+            aligned(reference, Predictions(ids, labels, np.array(gold), np.eye(2)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agcli.measures.resampling import resampled
+from agcli.measures.bootstrap import resampled
 
 
 @pytest.mark.parametrize("columns", [1, 3, 7, 12, 31])
