@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -38,21 +38,27 @@ class Option:
     Attributes:
         help: one line for `--help`.
         above: the number must exceed this.
+        below: the number must stay under this.
         choices: the values of a field whose type is a `Literal`; filled in from it.
         default_text: the default in words, where it follows another option.
         shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
         since_fingerprints: whether the option came after runs were fingerprinted without it. Where its value is None,
             its default, it is left out, so that older runs keep their fingerprints.
+        flag: the flag on the command line, where it is not the field's name.
+        task: the only task that has a use for the option.
     """
 
     help: str
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
+    below: float | None = None
     choices: tuple[str, ...] | None = None
     default_text: str | None = None
     shapes_result: bool = True
     since_fingerprints: bool = False
+    flag: str | None = None
+    task: str | None = None
 
     def makes_fingerprint(self, value: Any) -> bool:
         """Whether an option of this value is part of a fingerprint."""
@@ -65,6 +71,7 @@ class Option:
         parts = [f"above {self.above:.10g}"] if self.above is not None else []
         parts += [f"at least {self.minimum:.10g}"] if self.minimum is not None else []
         parts += [f"at most {self.maximum:.10g}"] if self.maximum is not None else []
+        parts += [f"below {self.below:.10g}"] if self.below is not None else []
         return " and ".join(parts) or "any"
 
     def admits(self, value: Any) -> bool:
@@ -74,6 +81,8 @@ class Option:
         if self.choices is not None:
             return value in self.choices
         if self.above is not None and not value > self.above:
+            return False
+        if self.below is not None and not value < self.below:
             return False
         if self.minimum is not None and not value >= self.minimum:
             return False
@@ -267,20 +276,23 @@ class Declared:
     spec: Option
 
 
-def _declared() -> Iterator[tuple[str, Declared]]:
-    for section, kind in SECTIONS.items():
+def declared_options(sections: Mapping[str, type[Any]]) -> dict[str, Declared]:
+    """The options that dataclasses declare, section by section, by name."""
+    options: dict[str, Declared] = {}
+    for section, kind in sections.items():
         hints = typing.get_type_hints(kind)
         for item in dataclasses.fields(kind):
             hint, spec = hints[item.name], item.metadata["option"]
             optional = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
             if optional:
-                [hint] = [each for each in typing.get_args(hint) if each is not types.NoneType]
+                [hint] = [member for member in typing.get_args(hint) if member is not types.NoneType]
             if typing.get_origin(hint) is Literal:
                 hint, spec = str, dataclasses.replace(spec, choices=typing.get_args(hint))
-            yield item.name, Declared(section, hint, optional, item.default, spec)
+            options[item.name] = Declared(section, hint, optional, item.default, spec)
+    return options
 
 
-OPTIONS: dict[str, Declared] = dict(_declared())
+OPTIONS: dict[str, Declared] = declared_options(SECTIONS)
 """Every option of a run by name."""
 
 

@@ -1,143 +1,145 @@
-"""`ag evaluate`: judge finished runs or rankings, with intervals, and compare them."""
+"""`ag evaluate`: metrics of finished runs or rankings, with intervals, and comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from agcli.cli import display
+from agcli.cli.declared import out_of_range, with_options
 from agcli.cli.evaluate_tables import ranking_tables, run_tables, show
-from agcli.errors import UsageError, counted, did_you_mean
+from agcli.errors import UsageError, counted
+from agcli.options import declared_options, flag, option
 
-RESAMPLE_RANGE = (100, 100_000)
-BATCH_SIZE = 64
 FEW_EXAMPLES = 30
-"""Fewer judged examples than these get a warning."""
+"""Fewer examples than these get a warning."""
 
 
-def evaluate(
+@dataclass(frozen=True)
+class BootstrapOptions:
+    """How intervals are drawn."""
+
+    resamples: int = option(2000, "Bootstrap resamples.", minimum=100, maximum=100_000)
+    seed: int = option(0, "Seed of the bootstrap and of the permutation tests.", minimum=0)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(BootstrapOptions):
+    """One call of `ag evaluate`."""
+
+    split: Literal["dev", "test"] | None = option(
+        None, "Which split is evaluated.", default_text="test where there is one, else dev"
+    )
+    dataset: str | None = option(
+        None,
+        "Predict another prepared data set first: a name or a folder. Of rankings: the name of the data set that was "
+        "ranked, where a run has ranked several.",
+    )
+    csv: Path | None = option(None, "Write the metrics to this CSV file.")
+    predictions: Path | None = option(None, "Write each example's predictions (no text) to this CSV file.")
+    json: bool = option(False, "Print everything as JSON.")
+    markdown: bool = option(False, "Print the tables as Markdown.")
+    batch_size: int = option(64, "Examples in a batch, with --dataset.", minimum=1)
+    offline: bool = option(False, "Never open a connection, with --dataset.")
+    strict_splits: bool = option(False, "Rows of --dataset that a run was trained on: an error.")
+
+
+OPTIONS = declared_options({"Options": EvaluateOptions})
+_NOT_FOR_RANKINGS = {
+    "predictions": "run.trec and per_query.csv in the folder of a ranking hold them",
+    "batch_size": "nothing is predicted here; `ag rank` makes rankings",
+    "offline": "rankings are read from the disk",
+    "strict_splits": "`ag rank --strict-splits` checks the claims before it ranks them",
+}
+
+
+def _evaluate(
+    given: dict[str, Any],
+    *,
     runs: Annotated[
         list[Path],
         typer.Argument(help="Run folders, or folders of rankings; the first is what the others are compared with."),
     ],
-    split: Annotated[
-        str | None, typer.Option(help="dev or test.", show_default="test where there is one, else dev")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Judge on another prepared data set: a name or a folder. Of rankings: the name of the data set that "
-            "was ranked, where a run has ranked several."
-        ),
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the metrics to this CSV file.")] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Write each example's predictions (no text) to this CSV file.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples, 100 to 100000.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and of the permutation tests.")] = 0,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples a batch, with --dataset.", show_default=str(BATCH_SIZE))
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never ask the hub, with --dataset.")] = False,
-    strict_splits: Annotated[
-        bool, typer.Option("--strict-splits", help="Rows of --dataset that a run was trained on: an error.")
-    ] = False,
 ) -> None:
-    """Judge finished runs on one split, with 95 % intervals; compare two or more, paired by example.
+    """Evaluate finished runs on one split, with 95 % intervals; compare two or more, paired by example.
 
-    Rankings of `ag rank` are judged by their measures, and compared query by query.
+    Rankings of `ag rank` are evaluated by their measures, and compared query by query.
     """
-    _check_ranges(split, resamples, seed, batch_size)
-    if json and markdown:
-        raise UsageError("--json and --markdown both print to stdout", hint="choose one of them")
-    for option, file in (("--csv", csv), ("--predictions", predictions)):
-        _check_target(option, file, runs)
-    if csv is not None and predictions is not None and csv.resolve() == predictions.resolve():
-        raise UsageError("--csv and --predictions name the same file", hint="give them different names")
+    _check(given, runs)
+    options = EvaluateOptions(**given)
     if _are_rankings(runs):
-        _refuse_for_rankings(predictions, batch_size, offline, strict_splits)
-        _evaluate_rankings(runs, split, dataset, resamples, seed, csv=csv, json=json, markdown=markdown)
-        return
-    if strict_splits and dataset is None:
+        _refuse_for_rankings(given)
+        _evaluate_rankings(runs, options)
+    elif options.strict_splits and options.dataset is None:
         raise UsageError("--strict-splits belongs to --dataset: `ag prepare` checks the splits that a run began with")
+    else:
+        _evaluate_runs(runs, options)
+
+
+def _evaluate_runs(runs: Sequence[Path], options: EvaluateOptions) -> None:
     from agcli.evaluate import report
     from agcli.evaluate.runs import evaluate_runs
 
     evaluation = evaluate_runs(
         runs,
-        split=split,
-        dataset=dataset,
-        resamples=resamples,
-        seed=seed,
-        batch_size=BATCH_SIZE if batch_size is None else batch_size,
-        offline=offline,
-        strict_splits=strict_splits,
+        split=options.split,
+        dataset=options.dataset,
+        resamples=options.resamples,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        offline=options.offline,
+        strict_splits=options.strict_splits,
     )
     for warning in evaluation.notes:
         display.warn(warning)
     count = evaluation.runs[0].n
     if count < FEW_EXAMPLES:
         display.warn(f"{counted(count, 'example')}: intervals and p-values from so few say little")
-    for file, write in ((csv, report.write_runs_csv), (predictions, report.write_predictions)):
+    for file, write in ((options.csv, report.write_runs_csv), (options.predictions, report.write_predictions)):
         if file is not None:
             write(evaluation, file)
             display.note(f"wrote {file}")
-    if json:
+    if options.json:
         display.show_json(report.runs_json(evaluation))
     else:
-        show(run_tables(evaluation), markdown=markdown)
+        show(run_tables(evaluation), markdown=options.markdown)
 
 
-def _evaluate_rankings(
-    runs: Sequence[Path],
-    split: str | None,
-    dataset: str | None,
-    resamples: int,
-    seed: int,
-    *,
-    csv: Path | None,
-    json: bool,
-    markdown: bool,
-) -> None:
+def _evaluate_rankings(runs: Sequence[Path], options: EvaluateOptions) -> None:
     from agcli.evaluate import report
     from agcli.evaluate.rankings import evaluate_rankings
 
-    evaluation = evaluate_rankings(runs, split=split, dataset=dataset, resamples=resamples, seed=seed)
-    if csv is not None:
-        report.write_rankings_csv(evaluation, csv)
-        display.note(f"wrote {csv}")
-    if json:
+    evaluation = evaluate_rankings(
+        runs, split=options.split, dataset=options.dataset, resamples=options.resamples, seed=options.seed
+    )
+    if options.csv is not None:
+        report.write_rankings_csv(evaluation, options.csv)
+        display.note(f"wrote {options.csv}")
+    if options.json:
         display.show_json(report.rankings_json(evaluation))
     else:
-        show(ranking_tables(evaluation), markdown=markdown)
+        show(ranking_tables(evaluation), markdown=options.markdown)
 
 
-def _check_ranges(split: str | None, resamples: int, seed: int, batch_size: int | None) -> None:
-    """Report all options out of range together."""
-    low, high = RESAMPLE_RANGE
-    problems = []
-    if split not in (None, "dev", "test"):
-        problems.append(f"--split is dev or test, not {split!r}.{did_you_mean(str(split), ('dev', 'test'))}")
-    if not low <= resamples <= high:
-        problems.append(f"--resamples is {low} to {high}, not {resamples}.")
-    if seed < 0:
-        problems.append(f"--seed is 0 or more, not {seed}.")
-    if batch_size is not None and batch_size < 1:
-        problems.append(f"--batch-size is 1 or more, not {batch_size}.")
-    if problems:
-        raise UsageError(" ".join(problems))
+def _check(given: dict[str, Any], runs: Sequence[Path]) -> None:
+    """Refuse values out of range together, then options that exclude each other and files that cannot be written."""
+    if problems := out_of_range(given, OPTIONS):
+        raise UsageError(" ".join(problems), hint="ag evaluate --help")
+    if "json" in given and "markdown" in given:
+        raise UsageError("--json and --markdown both print to stdout", hint="choose one of them")
+    files = {name: given[name] for name in ("csv", "predictions") if name in given}
+    for name, file in files.items():
+        _check_target(flag(name), file, runs)
+    if len({file.resolve() for file in files.values()}) < len(files):
+        raise UsageError("--csv and --predictions name the same file", hint="give them different names")
 
 
-def _check_target(option: str, file: Path | None, runs: Sequence[Path]) -> None:
+def _check_target(option: str, file: Path, runs: Sequence[Path]) -> None:
     """Refuse a file that cannot be written, or that would change a finished run, before any work is done."""
-    if file is None:
-        return
     if not file.parent.is_dir() or (file.exists() and not file.is_file()):
         raise UsageError(f"{option}: {file} is not a file in an existing folder", hint="create its folder first")
     if any(file.resolve().is_relative_to(run.resolve()) for run in runs):
@@ -161,14 +163,14 @@ def _are_rankings(runs: Sequence[Path]) -> bool:
     return all(kinds)
 
 
-def _refuse_for_rankings(predictions: Path | None, batch_size: int | None, offline: bool, strict_splits: bool) -> None:
-    """Say together which of the given options mean nothing for rankings, which are read and never made here."""
-    reasons = {
-        "--predictions": (predictions is not None, "run.trec and per_query.csv in the folder of a ranking hold them"),
-        "--batch-size": (batch_size is not None, "nothing is predicted here; `ag rank` makes rankings"),
-        "--offline": (offline, "the hub is never asked for rankings"),
-        "--strict-splits": (strict_splits, "`ag rank --strict-splits` looks at the claims before it ranks them"),
-    }
-    refused = [f"{option} is not for rankings: {reason}." for option, (given, reason) in reasons.items() if given]
+def _refuse_for_rankings(given: dict[str, Any]) -> None:
+    """Refuse together the given options that mean nothing for rankings, which are read and never made here."""
+    refused = [
+        f"{flag(name)} is not for rankings: {reason}." for name, reason in _NOT_FOR_RANKINGS.items() if name in given
+    ]
     if refused:
         raise UsageError(" ".join(refused))
+
+
+_evaluate.__name__ = "evaluate"
+evaluate = with_options(_evaluate, OPTIONS)

@@ -15,7 +15,7 @@ from agcli.cli.evaluate_tables import with_interval
 from agcli.errors import counted
 from agcli.measures.bootstrap import Estimate
 from agcli.measures.ranking import MEASURES, below_first_stage
-from agcli.ranking.job import RankWatch
+from agcli.ranking.job import RankingCallback
 from agcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _TITLES = {
 }
 
 
-class RankProgress(RankWatch):
+class RankProgress(RankingCallback):
     """Shows a ranking as it goes; a context manager, so that the bar is taken away whatever happens."""
 
     def __init__(self) -> None:

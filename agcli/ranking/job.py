@@ -1,28 +1,168 @@
-"""Ranking a split, resumably: scores are kept chunk by chunk, each appearing whole; the results come at the end."""
+"""Re-ranking the queries of a split, resumably: scores are saved chunk by chunk, the results are written at the end."""
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agcli.data.text_pairs import cut_note
-from agcli.errors import InterruptedRunError, UsageError
-from agcli.ranking.request import SCORES, RankJob
-from agcli.ranking.results import FILES, write_results
-from agcli.runs import signals as interruption
-from agcli.runs.atomic import writing
-from agcli.runs.folder import RunFolder
+import numpy as np
+from numpy.typing import NDArray
 
+from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.text_pairs import cut_note
+from agcli.errors import InterruptedRunError, UsageError, cells_hidden
+from agcli.ranking.ranker import Query, Ranker
+from agcli.ranking.results import FILES, Chunk, write_results
+from agcli.runs import signals as interruption
+from agcli.runs.atomic import write_bytes, writing
+from agcli.runs.folder import RunFolder
+from agcli.training.trained_on import Overlap, overlap_warning, training_overlaps
+
+CHUNK_PAIRS = 2048
+"""Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
+DEPTH = 100
+"""Candidates of a query by default, as far as there are so many."""
+SCORES = "scores"
 STATE = "state.json"
 
 
-class RankWatch:
-    """What a caller may want to see of a ranking as it goes. This one looks away."""
+@dataclass(frozen=True, eq=False)
+class RankJob:
+    """What is ranked, by which model, and where the results go.
+
+    Attributes:
+        ranker: the model.
+        dataset: queries, corpus and first-stage candidates.
+        split: whose queries are ranked; all of them.
+        depth: candidates of each query.
+        output: the folder of the results.
+        strict_splits: whether queries that the run was trained on are an error.
+    """
+
+    ranker: Ranker
+    dataset: RankingDataset
+    split: str
+    depth: int
+    output: Path
+    strict_splits: bool = False
+
+    @cached_property
+    def rows(self) -> NDArray[np.int32]:
+        """Rows of the queries in the data set."""
+        return self.dataset.rows(self.split)
+
+    @cached_property
+    def judged(self) -> frozenset[str]:
+        """Ids of the queries that have a relevant document: those that are measured."""
+        return frozenset(self.dataset.queries["id"].iloc[self.dataset.judged(self.split)])
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs to score."""
+        counts = self.dataset.queries["candidates"].to_numpy()[self.rows]
+        return int(np.minimum(counts, self.depth).sum())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the scores: an interrupted ranking is resumed only under the same."""
+        return {
+            "task": "ranking",
+            "dataset": self.dataset.name,
+            "digest": self.dataset.collection_digest,
+            "candidates_digest": self.dataset.digest,
+            "split": self.split,
+            "depth": self.depth,
+            "queries": len(self.rows),
+            "judged": len(self.judged),
+            "run": str(self.ranker.folder.path),
+            "model_sha256": self.ranker.weights_sha256,
+            "precision": self.ranker.precision,
+            "device": self.ranker.device.type,
+            "max_length": self.ranker.max_length,
+            "batch_tokens": self.ranker.batch_tokens,
+        }
+
+    @cached_property
+    def trained_on(self) -> Overlap | None:
+        """How many of the queries the run was trained on; None where that is not known."""
+        return training_overlaps([self.ranker.folder], [(query.text,) for query in self._queries(self.rows)])[0]
+
+    @property
+    def warning(self) -> str:
+        """A warning of queries that the run was trained on; empty where there are none.
+
+        Raises:
+            DataError: there are some, or it is not known, and splits are to be strict.
+        """
+        claims = f"claims of {self.dataset.name}, {self.split},"
+        return overlap_warning(self.trained_on, self.ranker.folder.name, claims, self.strict_splits)
+
+    @cached_property
+    def queries_cut(self) -> int:
+        """Queries that are cut because they leave no room for a document.
+
+        Raises:
+            DataError: there are some, and they must not be cut.
+        """
+        starts = range(0, len(self.rows), CHUNK_PAIRS)
+        with cells_hidden(self.dataset.credentialed):
+            return sum(self.ranker.with_room(self._queries(self.rows[at : at + CHUNK_PAIRS]))[1] for at in starts)
+
+    def check(self) -> None:
+        """Check that this can be ranked at all.
+
+        Raises:
+            UsageError: deeper than the data were prepared.
+            DataError: no such split, a query that leaves no room for a document and must not be cut, or one that the
+                run was trained on and must not be ranked.
+        """
+        if self.depth > self.dataset.depth:
+            raise UsageError(
+                f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
+                hint=f"ag prepare ... --depth {self.depth} --overwrite",
+            )
+        _ = self.queries_cut, self.warning
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The queries in order, as many at a time as give about `CHUNK_PAIRS` pairs."""
+        size = max(1, CHUNK_PAIRS // self.depth)
+        for number, start in enumerate(range(0, len(self.rows), size)):
+            rows = self.rows[start : start + size]
+            documents, first_scores = zip(*(self.dataset.candidates(int(row), self.depth) for row in rows), strict=True)
+            yield Chunk(number, self._queries(rows), documents, first_scores)
+
+    def _queries(self, rows: NDArray[np.int32]) -> list[Query]:
+        chosen = self.dataset.queries.iloc[rows]
+        return [Query(*pair) for pair in zip(chosen["id"], chosen["text"], strict=True)]
+
+    def load_scores(self, chunk: Chunk) -> NDArray[np.float32] | None:
+        """The saved scores of a chunk; None where there are none or they are damaged."""
+        try:
+            scores: NDArray[np.float32] = np.load(self._file(chunk), allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            return None
+        return scores if scores.shape == (len(chunk.pairs),) else None
+
+    def save_scores(self, chunk: Chunk, scores: NDArray[np.float32]) -> None:
+        """Keep the scores of a chunk; after this no kill loses them."""
+        content = io.BytesIO()
+        np.save(content, scores, allow_pickle=False)
+        write_bytes(self._file(chunk), content.getvalue())
+
+    def _file(self, chunk: Chunk) -> Path:
+        return self.output / SCORES / f"{chunk.number:08d}.npy"
+
+
+class RankingCallback:
+    """Called as a ranking goes on. This one does nothing."""
 
     def start(self, done_pairs: int, total_pairs: int) -> None:
-        """Scoring starts, or goes on."""
+        """Scoring starts, or is resumed."""
 
     def scored(self, pairs: int) -> None:
         """So many more pairs are scored."""
@@ -34,73 +174,65 @@ class RankWatch:
         """Something the user should know of."""
 
 
-def rank(job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, watch: RankWatch | None = None) -> None:
-    """Score every candidate, then write the results; what is scored already is not scored again.
+def usual_depth(dataset: RankingDataset) -> int:
+    """Candidates of a query by default."""
+    return min(DEPTH, dataset.depth)
+
+
+def rank(
+    job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, callback: RankingCallback | None = None
+) -> None:
+    """Score every candidate, then write the results; saved scores are not computed again.
 
     Args:
         job: what to rank.
         overwrite: replace an earlier ranking in the output folder.
         resamples: bootstrap resamples of the intervals.
-        seed: seed of the bootstrap.
-        watch: who looks on.
+        seed: of the bootstrap.
+        callback: called on progress.
 
     Raises:
-        UsageError: the folder holds another ranking, or things that are none.
-        InterruptedRunError: SIGINT or SIGTERM; what is scored is kept.
+        UsageError: the folder holds another ranking, or other files.
+        InterruptedRunError: SIGINT or SIGTERM; scores so far are kept.
         RunError: a score that is not a number, or the disk refuses.
     """
     job.check()
-    watch = watch or RankWatch()
+    callback = callback or RankingCallback()
     folder = RunFolder(job.output)
     check_place(job.output, job.settings | {"resamples": resamples, "seed": seed}, overwrite)
-    with folder.locked(watch.warning), interruption.stop_on_signals() as stop:
+    with folder.locked(callback.warning), interruption.stop_on_signals() as stop:
         if overwrite:
-            _clear(folder)
+            _remove_scores(folder)
+            for name in FILES:
+                (folder.path / name).unlink(missing_ok=True)
         if (folder.path / "metrics.json").is_file():
             return
-        folder.write_json(STATE, job.settings)  # before any score: scores without it are nobody's
+        folder.write_json(STATE, job.settings)  # before any score: without it scores belong to no ranking
         (folder.path / SCORES).mkdir(exist_ok=True)
-        _score(job, stop, watch)
-        write_results(job, resamples, seed)
+        _score(job, stop, callback)
+        metrics = {
+            **job.settings,
+            "claims_cut": job.queries_cut,
+            "trained_on": None if job.trained_on is None else asdict(job.trained_on),
+            "credentialed": job.dataset.credentialed,
+        }
+        write_results(folder, job.dataset, job.judged, _scored(job), metrics, resamples, seed)
         _remove_scores(folder)
 
 
-def _score(job: RankJob, stop: interruption.StopRequest, watch: RankWatch) -> None:
-    scored = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.scores_of(chunk) is not None}
-    done = sum(scored.values())
-    watch.start(done, job.num_pairs)
-    if job.claims_cut:
-        watch.message(cut_note(job.claims_cut, len(job.rows), job.ranker.max_length))
-    if done:
-        watch.message(f"going on after {done} pairs.")
-
-    def on_batch(pairs: int) -> None:
-        watch.scored(pairs)
-        if stop.signal is not None:
-            raise InterruptedRunError(
-                f"interrupted by {stop.signal.name}; what is scored is kept in {job.output}.",
-                hint="the same command, without --overwrite, goes on there",
-            )
-
-    for chunk in job.chunks():
-        if chunk.number not in scored:
-            corpus = job.dataset.documents
-            job.save_scores(chunk, job.ranker.scores(job.claims(chunk.rows), corpus, chunk.pairs, on_batch))
-
-
 def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
-    """Whether results may go there: nothing, or a ranking of ours, is there.
+    """Check that results may be written there: the folder is empty, or holds a ranking.
 
     Args:
         output: the folder.
-        settings: what a ranking that is there must have been made with; what it did not record is passed over.
-        overwrite: another ranking may be replaced; anything else may not.
+        settings: those that a ranking that is there must have been made with, as far as it recorded them.
+        overwrite: whether another ranking may be replaced; other files never are.
 
     Raises:
-        UsageError: another ranking, or something that is none.
+        UsageError: another ranking, or other files.
     """
     folder = RunFolder(output)
-    if not output.exists() or (output.is_dir() and not any(_visible(output))):
+    if not output.exists() or (output.is_dir() and not any(output.glob("[!.]*"))):
         return
     before = _recorded(folder)
     if before is None:
@@ -114,24 +246,43 @@ def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> N
         )
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
 def _recorded(folder: RunFolder) -> dict[str, Any] | None:
     """The settings of a finished or unfinished ranking; None for any other folder, and for a file."""
     for name in ("metrics.json", STATE):
         if (folder.path / name).is_file() and not (folder.path / "status.json").exists():
-            found = folder.read_json(name)
-            return found if found.get("task") == "ranking" and "candidates_digest" in found else None
+            settings = folder.read_json(name)
+            return settings if settings.get("task") == "ranking" and "candidates_digest" in settings else None
     return None
 
 
-def _clear(folder: RunFolder) -> None:
-    """Remove an earlier ranking, and nothing else."""
-    _remove_scores(folder)
-    for name in FILES:
-        (folder.path / name).unlink(missing_ok=True)
+def _score(job: RankJob, stop: interruption.StopRequest, callback: RankingCallback) -> None:
+    saved = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.load_scores(chunk) is not None}
+    done = sum(saved.values())
+    callback.start(done, job.num_pairs)
+    if job.queries_cut:
+        callback.message(cut_note(job.queries_cut, len(job.rows), job.ranker.max_length))
+    if done:
+        callback.message(f"going on after {done} pairs.")
+
+    def on_batch(pairs: int) -> None:
+        callback.scored(pairs)
+        if stop.signal is not None:
+            raise InterruptedRunError(
+                f"interrupted by {stop.signal.name}; what is scored is kept in {job.output}.",
+                hint="the same command, without --overwrite, goes on there",
+            )
+
+    for chunk in job.chunks():
+        if chunk.number not in saved:
+            scores = job.ranker.scores(chunk.queries, job.dataset.documents, chunk.pairs, on_batch)
+            job.save_scores(chunk, scores)
+
+
+def _scored(job: RankJob) -> Iterator[tuple[Chunk, NDArray[np.float32]]]:
+    for chunk in job.chunks():
+        scores = job.load_scores(chunk)
+        assert scores is not None, "every chunk was scored"
+        yield chunk, scores
 
 
 def _remove_scores(folder: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""A fine-tuned run as a scorer of claims and documents. Each text is tokenised once, however many pairs it is in."""
+"""A fine-tuned run as a scorer of queries and documents. Each text is tokenised once, however many pairs it is in."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from agcli.runs.folder import RunFolder
 from agcli.tasks.ranking import relevance_scores
 
 KEPT_DOCUMENTS = 200_000
-"""Documents whose tokens are kept for later claims: 200 MB at 256 tokens. Beyond it they are tokenised again."""
+"""Documents whose tokens are kept for later queries: 200 MB at 256 tokens. Beyond it they are tokenised again."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim to rank documents for."""
+class Query:
+    """A query to rank documents for."""
 
     id: str
     text: str
@@ -36,18 +36,18 @@ class Claim:
 
 @dataclass(eq=False)
 class Ranker:
-    """A model that scores (claim, document) pairs.
+    """A model that scores (query, document) pairs.
 
     Attributes:
         folder: the run it comes from.
         model: the encoder with its output layer, on its device.
         tokenizer: the encoder's.
         weights_sha256: hash of the model's weights.
-        max_length: longest pair in tokens; the document is cut, and a claim only where it leaves it no room.
+        max_length: longest pair in tokens; the document is cut, and a query only where it leaves it no room.
         precision: `fp32` or `bf16`.
         batch_tokens: tokens in a batch, padding included.
         device: where the model is.
-        cut_claims: whether such a claim is cut; else it is an error.
+        cut_queries: whether such a query is cut; else it is an error.
     """
 
     folder: RunFolder
@@ -58,13 +58,13 @@ class Ranker:
     precision: str
     batch_tokens: int
     device: torch.device
-    cut_claims: bool = True
+    cut_queries: bool = True
     _documents: dict[int, Tokens] = field(default_factory=dict)
     _corpus: pa.Table | None = None
 
     def scores(
         self,
-        claims: Sequence[Claim],
+        queries: Sequence[Query],
         corpus: pa.Table,
         pairs: NDArray[np.int32],
         on_batch: Callable[[int], None] | None = None,
@@ -72,21 +72,21 @@ class Ranker:
         """Score pairs; longest first within the call, so hand over some thousands at a time.
 
         Args:
-            claims: the claims.
+            queries: the queries.
             corpus: documents, with the columns `id` and `text`; tokens are kept as long as it is the same table.
-            pairs: index of the claim and row of the document, shape (num_pairs, 2).
+            pairs: index of the query and row of the document, shape (num_pairs, 2).
             on_batch: called with the number of pairs of each batch done.
 
         Returns:
             Shape (num_pairs,), in the order of `pairs`; higher is more relevant.
 
         Raises:
-            DataError: a claim that leaves no room for a document and must not be cut.
+            DataError: a query that leaves no room for a document and must not be cut.
             RunError: a score that is not a number.
         """
         if not len(pairs):
             return np.empty(0, dtype=np.float32)
-        tokens, _ = self.with_room(claims)
+        tokens, _ = self.with_room(queries)
         documents = self._tokens_of(corpus, np.unique(pairs[:, 1]))
         together = TextPairs(self._template, dict(enumerate(tokens)), documents, pairs, self.max_length)
         examples = together.examples(self.tokenizer, [""] * len(pairs), np.zeros(len(pairs), np.int64))
@@ -99,24 +99,24 @@ class Ranker:
             on_batch=on_batch,
         )
         scores = relevance_scores(logits)
-        broken = int((~np.isfinite(scores)).sum())
-        if broken:
+        not_finite = int((~np.isfinite(scores)).sum())
+        if not_finite:
             raise DivergedError(
-                f"{broken} of {len(scores)} scores are not a number.",
+                f"{not_finite} of {len(scores)} scores are not a number.",
                 hint="--precision fp32 may help; else the run's weights are broken",
             )
         return scores
 
-    def with_room(self, claims: Sequence[Claim]) -> tuple[list[Tokens], int]:
-        """Tokens of the claims, each of which leaves room for a document, and how many were cut for that.
+    def with_room(self, queries: Sequence[Query]) -> tuple[list[Tokens], int]:
+        """Tokens of the queries, each of which leaves room for a document, and how many were cut for that.
 
         Raises:
             DataError: one leaves none and must not be cut.
         """
-        tokens = text_tokens(self.tokenizer, [claim.text for claim in claims], self.max_length)
+        tokens = text_tokens(self.tokenizer, [query.text for query in queries], self.max_length)
         hint = f"--long-claims cut; or train at a --max-length above {self.max_length}"
-        names = [claim.id for claim in claims]
-        return with_room(names, tokens, self._template, self.max_length, self.cut_claims, hint)
+        names = [query.id for query in queries]
+        return with_room(names, tokens, self._template, self.max_length, self.cut_queries, hint)
 
     @cached_property
     def _template(self) -> PairTemplate:
@@ -137,7 +137,7 @@ def open_ranker(
     *,
     precision: str = "auto",
     batch_tokens: int | None = None,
-    cut_claims: bool = True,
+    cut_queries: bool = True,
     offline: bool = False,
 ) -> Ranker:
     """The model of a finished run that was trained to rank.
@@ -162,5 +162,5 @@ def open_ranker(
         precision=chosen,
         batch_tokens=batch_tokens or BATCH_TOKENS[device.type],
         device=device,
-        cut_claims=cut_claims,
+        cut_queries=cut_queries,
     )

@@ -1,4 +1,4 @@
-"""One claim, answered at once: candidates from an index, re-ranked, nothing written."""
+"""One query, answered at once: candidates from an index, re-ranked, nothing written."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from agcli.data.ranking.loose_files import read_documents
 from agcli.data.ranking.prepared import INDEX, RankingDataset
 from agcli.errors import DataError
 from agcli.measures.order import descending
-from agcli.ranking.ranker import Claim, Ranker
+from agcli.ranking.ranker import Query, Ranker
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A document for the claim, with both ranks (from 1) and both scores."""
+    """A document for the query, with both ranks (from 1) and both scores."""
 
     document: str
     text: str
@@ -31,26 +31,26 @@ class Answer:
 
 
 def answer_from_dataset(ranker: Ranker, text: str, dataset: RankingDataset, depth: int) -> tuple[list[Answer], bool]:
-    """The best of `depth` candidates in prepared data, best first, and whether the claim was cut.
+    """The best of `depth` candidates in prepared data, best first, and whether the query was cut.
 
     Raises:
-        DataError: the index is missing or damaged, or no document shares a word with the claim.
+        DataError: the index is missing or damaged, or no document shares a word with the query.
     """
     stage = open_index(dataset.folder / INDEX, dataset.document_ids)
     return _answers(ranker, text, dataset.documents, dataset.document_ids, stage, depth)
 
 
 def answer_from_corpus(
-    ranker: Ranker, text: str, corpus: Path, analysis: tuple[str | None, str | None], depth: int
+    ranker: Ranker, text: str, corpus: Path, analysis: Analysis, depth: int
 ) -> tuple[list[Answer], bool]:
     """The same in a file of documents, which is indexed first and in passing.
 
     Raises:
-        DataError: a file that cannot be read, or no document that shares a word with the claim.
+        DataError: a file that cannot be read, or no document that shares a word with the query.
     """
     documents = read_documents(corpus)
     with tempfile.TemporaryDirectory() as folder:
-        stage = build_index(documents, Path(folder), Analysis(*analysis), lambda what, done, total: None)
+        stage = build_index(documents, Path(folder), analysis, lambda what, done, total: None)
         return _answers(ranker, text, documents.table, list(documents.places), stage, depth)
 
 
@@ -61,9 +61,9 @@ def _answers(
     if not len(rows):
         raise DataError("no document shares a word with this claim")
     pairs = np.stack([np.zeros(len(rows), dtype=np.int32), rows], axis=1)
-    claim = Claim("claim", text)
-    _, cut = ranker.with_room([claim])
-    scores = ranker.scores([claim], documents, pairs)
+    query = Query("claim", text)
+    _, cut = ranker.with_room([query])
+    scores = ranker.scores([query], documents, pairs)
     names = [ids[row] for row in rows]
     texts = documents.column("text").take(pa.array(rows)).to_pylist()
     answers = [

@@ -198,9 +198,8 @@ def _rank_test(folder: RunFolder) -> None:
     """Rank the test claims, if there are any."""
     from agcli.data.ranking.prepared import load_ranking
     from agcli.measures.bootstrap import RESAMPLES
-    from agcli.ranking.job import rank
+    from agcli.ranking.job import RankJob, rank, usual_depth
     from agcli.ranking.ranker import open_ranker
-    from agcli.ranking.request import RankJob, usual_depth
 
     dataset = load_ranking(Path(folder.environment["data"]["folder"]))
     place = folder.path / "rankings" / "test"

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from agcli.data.ranking.contents import RankingContents, write_ranking
 from agcli.data.ranking.prepared import load_ranking
 from agcli.models import load_tokenizer
-from agcli.ranking.job import rank
-from agcli.ranking.ranker import Claim, Ranker
-from agcli.ranking.request import RankJob
+from agcli.ranking.job import RankJob, rank
+from agcli.ranking.ranker import Query, Ranker
 from agcli.runs.folder import RunFolder
 
 
@@ -31,7 +30,7 @@ class Arithmetic(Ranker):
 
     def scores(
         self,
-        claims: Sequence[Claim],
+        queries: Sequence[Query],
         corpus: pa.Table,
         pairs: NDArray[np.int32],
         on_batch: Callable[[int], None] | None = None,

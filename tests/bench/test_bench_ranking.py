@@ -25,7 +25,7 @@ from scipy.stats import kendalltau, spearmanr
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from agcli.models import load_model
-from agcli.ranking.ranker import Claim, Ranker
+from agcli.ranking.ranker import Query, Ranker
 from agcli.ranking.scoring import BATCH_TOKENS
 from agcli.runs.device import keep_freed_memory
 from agcli.runs.environment import describe
@@ -98,7 +98,7 @@ def scored(model: Any, tokenizer: Any, pairs: Pairs, max_length: int, precision:
     rows = np.array([(places[1][claim], places[0][abstract]) for claim, abstract in pairs], dtype=np.int32)
     folder = RunFolder(Path("made-up"))
     ranker = Ranker(folder, model, tokenizer, "", max_length, precision, BATCH_TOKENS["cpu"], CPU)
-    return ranker.scores([Claim(text, text) for text in claims], corpus, rows)
+    return ranker.scores([Query(text, text) for text in claims], corpus, rows)
 
 
 def seconds_in_turn(arms: dict[str, Callable[[], Scores]]) -> dict[str, list[float]]:

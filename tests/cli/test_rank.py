@@ -222,10 +222,10 @@ def test_text_of_credentialed_data_is_not_shown(ag: Ag, encoder: Path, run: Path
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--split", "tset"], "'tset' is not one of"),
+        (["--split", "tset"], "--split: 'tset' is not allowed; allowed: one of train, dev, test. Did you mean 'test'?"),
         (["--queries", "q.tsv"], "--queries and --corpus belong together"),
         (["--text", "a", "--output", "x"], "--output: of no use here, where --text is answered and nothing is written"),
-        (["--precision", "int8"], "'int8' is not one of"),
+        (["--precision", "int8"], "--precision: 'int8' is not allowed; allowed: one of auto, fp32, bf16."),
         (["--qrels", "q", "--top", "3"], "of no use here, where prepared claims are ranked"),
         (["--stemmer", "none"], "--stemmer: of no use here"),
         (["--text", " "], "--text is empty"),

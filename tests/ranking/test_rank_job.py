@@ -20,10 +20,9 @@ from agcli.data.ranking.prepared import RankingDataset
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.measures.ranking import MEASURES
 from agcli.measures.trec import read_run
-from agcli.ranking import request as request_module
-from agcli.ranking.job import RankWatch, rank
+from agcli.ranking import job as job_module
+from agcli.ranking.job import RankingCallback, RankJob, rank
 from agcli.ranking.ranker import Ranker, open_ranker
-from agcli.ranking.request import RankJob
 from agcli.runs.folder import RunFolder
 
 DEPTH = 10
@@ -104,7 +103,7 @@ def test_protocols_differ_by_the_claims_that_were_not_retrieved(
     assert everything["RR"]["low"] <= everything["RR"]["value"] <= everything["RR"]["high"]
 
 
-class Stop(RankWatch):
+class Stop(RankingCallback):
     """Asks to stop after some batches."""
 
     def __init__(self, batches: int) -> None:
@@ -120,20 +119,20 @@ class Stop(RankWatch):
 def test_interrupted_it_goes_on_to_the_same_files(
     batches: int, ranker: Ranker, claims: RankingDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_module, "CHUNK_PAIRS", 20)  # two claims
+    monkeypatch.setattr(job_module, "CHUNK_PAIRS", 20)  # two claims
     whole = ranked(ranker, claims, tmp_path / "whole")
     with pytest.raises(InterruptedRunError, match="what is scored is kept"):
-        ranked(ranker, claims, tmp_path / "cut", watch=Stop(batches))
+        ranked(ranker, claims, tmp_path / "cut", callback=Stop(batches))
     kept = sorted(path.name for path in (tmp_path / "cut" / "scores").iterdir())
     assert kept == [f"{number:08d}.npy" for number in range(len(kept))]
     assert (batches > 1) == bool(kept)
     seen: list[int] = []
 
-    class Resumed(RankWatch):
+    class Resumed(RankingCallback):
         def start(self, done_pairs: int, total_pairs: int) -> None:
             seen.append(done_pairs)
 
-    assert contents(ranked(ranker, claims, tmp_path / "cut", watch=Resumed())) == contents(whole)
+    assert contents(ranked(ranker, claims, tmp_path / "cut", callback=Resumed())) == contents(whole)
     assert seen == [20 * len(kept)]
 
 
@@ -142,7 +141,7 @@ def test_a_damaged_chunk_is_scored_again(
 ) -> None:
     place = tmp_path / "damaged"
     with pytest.raises(InterruptedRunError):
-        ranked(ranker, claims, place, watch=Stop(1))
+        ranked(ranker, claims, place, callback=Stop(1))
     (place / "scores" / "00000000.npy").write_bytes(b"\x93NUMPY half")
     assert contents(ranked(ranker, claims, place)) == contents(folder)
 
@@ -156,29 +155,28 @@ import os, signal
 from pathlib import Path
 import torch
 from agcli.data.ranking.prepared import load_ranking
-from agcli.ranking import request
-from agcli.ranking.job import rank
+from agcli.ranking import job
 from agcli.ranking.ranker import open_ranker
 torch.set_num_threads(1)
-request.CHUNK_PAIRS = 20
-save = request.RankJob.save_scores
+job.CHUNK_PAIRS = 20
+save = job.RankJob.save_scores
 def killed(self, chunk, scores):
     if chunk.number == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     save(self, chunk, scores)
-request.RankJob.save_scores = killed
+job.RankJob.save_scores = killed
 ranker = open_ranker(Path({str(ranking_run)!r}), precision="fp32", batch_tokens=64, offline=True)
 dataset = load_ranking(Path({str(claims.folder)!r}))
-rank(request.RankJob(ranker, dataset, "test", {DEPTH}, Path({str(tmp_path / "killed")!r})), resamples=100, seed=0)
+job.rank(job.RankJob(ranker, dataset, "test", {DEPTH}, Path({str(tmp_path / "killed")!r})), resamples=100, seed=0)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "killed" / "scores").iterdir()] == ["00000000.npy"]
-    request_module.CHUNK_PAIRS, before = 20, request_module.CHUNK_PAIRS
+    job_module.CHUNK_PAIRS, before = 20, job_module.CHUNK_PAIRS
     try:
         fresh = open_ranker(ranking_run, precision="fp32", batch_tokens=64, offline=True)
         found = contents(ranked(fresh, claims, tmp_path / "killed"))
     finally:
-        request_module.CHUNK_PAIRS = before
+        job_module.CHUNK_PAIRS = before
     assert found.keys() == contents(folder).keys()
     assert found["per_query.csv"] == contents(folder)["per_query.csv"]
 
@@ -223,7 +221,7 @@ def test_an_unfinished_ranking_of_another_model_is_not_gone_on_with(
 ) -> None:
     place = tmp_path / "place"
     with pytest.raises(InterruptedRunError):
-        ranked(ranker, claims, place, watch=Stop(1))
+        ranked(ranker, claims, place, callback=Stop(1))
     ranker.weights_sha256 = "other"
     with pytest.raises(UsageError, match="model_sha256 was"):
         ranked(ranker, claims, place)
@@ -247,7 +245,7 @@ def with_long_claim(folder: Path, **manifest: object) -> RankingDataset:
 
 
 def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_path: Path) -> None:
-    ranker.cut_claims = False
+    ranker.cut_queries = False
     with pytest.raises(DataError, match=r"1 of 6 claims leave no room for an abstract.*'test-5'") as error:
         ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking")
     assert "train at a --max-length above 24" in str(error.value.hint)
@@ -260,11 +258,11 @@ def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_p
 def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
     said: list[str] = []
 
-    class Listening(RankWatch):
+    class Listening(RankingCallback):
         def message(self, text: str) -> None:
             said.append(text)
 
-    ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking", watch=Listening())
+    ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking", callback=Listening())
     assert RunFolder(tmp_path / "ranking").read_json("metrics.json")["claims_cut"] == 1
     assert said == ["1 of 6 claims leave no room for an abstract at --max-length 24: they are cut to half of it"]
     ranked(ranker, claims, tmp_path / "short")
