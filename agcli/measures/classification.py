@@ -26,13 +26,10 @@ PREDICTION_COLUMNS = ["split", "id", "label", "prediction"]
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A model's probabilities on a split, one row an example.
+    """A model's probabilities for a split, one row an example.
 
-    Attributes:
-        ids: example ids, `n` of them.
-        labels: label names in the model's order.
-        gold: index of the right label. Shape (n,), int.
-        probabilities: the model's probabilities. Shape (n, num_labels), float64.
+    Shape:
+        ids (n,), gold (n,), the index of the right label, probabilities (n, num_labels) in the order of `labels`.
 
     Raises:
         DataError: no example, shapes that do not fit, a label index or a probability out of range.
@@ -46,10 +43,8 @@ class Predictions:
     def __post_init__(self) -> None:
         if not self.ids:
             raise DataError("there is no example to judge")
-        if self.gold.shape != (len(self.ids),) or self.probabilities.shape != (
-            len(self.ids),
-            len(self.labels),
-        ):
+        shapes = (len(self.ids),), (len(self.ids), len(self.labels))
+        if (self.gold.shape, self.probabilities.shape) != shapes:
             raise DataError(
                 f"predictions do not fit together: {len(self.ids)} ids, {len(self.labels)} labels, "
                 f"gold of shape {self.gold.shape}, probabilities of shape {self.probabilities.shape}"
@@ -96,12 +91,7 @@ def without_mark(text: str) -> str:
 
 
 def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predictions:
-    """The predictions on one split, from a run's `predictions.csv`.
-
-    Args:
-        path: the file.
-        split: the split.
-        marked: whether its cells are to be read by `without_mark`.
+    """The predictions on one split, from a run's `predictions.csv`; `marked` cells are read by `without_mark`.
 
     Raises:
         DataError: the file is missing, cannot be read or is damaged, or has no such split.
@@ -157,10 +147,8 @@ def confusion(predictions: Predictions) -> Ints:
 def majority_baseline(train_gold: Ints, gold: Ints, labels: Sequence[str]) -> dict[str, float | str]:
     """Metrics of always predicting the most frequent label of the training split.
 
-    Args:
-        train_gold: label indices of the training split. Shape (n_train,).
-        gold: label indices of the evaluated split. Shape (n,).
-        labels: label names.
+    Shape:
+        train_gold (n_train,) and gold (n,): label indices of the training split and of the one to evaluate.
 
     Returns:
         `label` (its name; the first one on ties), accuracy, the macro metrics and `n`. No calibration: a
@@ -234,13 +222,7 @@ def metric_columns(sums: Floats, num_labels: int) -> Floats:
 def rates(hits: Floats, predicted: Floats, gold: Floats) -> dict[str, Floats]:
     """Precision, recall and F1 per label from counts of hits, predictions and gold examples; 0 for 0 / 0."""
     return {
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, gold),
-        "f1": _ratio(2 * hits, predicted + gold),
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(gold, 1),
+        "f1": 2 * hits / np.maximum(predicted + gold, 1),
     }
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """`part / whole`, and 0 where `whole` is 0 (every part is then 0 too)."""
-    quotient: Floats = part / np.maximum(whole, 1)
-    return quotient

@@ -21,22 +21,20 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Power:
-    """What the observed variance of a paired difference says of seeds that were run and of seeds still to be run.
+    """How many seeds a paired difference takes, by its variance over the seeds observed.
 
     A difference has a part that all runs share, one for its seed, one for its example and one for the two together.
 
     Attributes:
         n: number of seeds observed.
-        examples: number of test examples.
         difference: the difference to detect.
         sd: standard deviation over seeds of the difference in the metric, as observed.
         seed_sd: what of it would remain with ever more examples; 0 where its estimate is negative.
         example_sd: what of it comes of there being only so many examples. Far better known than `sd`, which a few
-            lucky seeds make too small; what is said of further seeds is therefore said of the larger of the two.
+            lucky seeds make too small; the number of further seeds is therefore that of the larger of the two.
         shared_sd: standard error that the choice of test examples gives to the mean difference. All seeds share it,
             so no number of them lessens it and no test over seeds sees it; 0 where its estimate is negative.
-        seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where `sd` is 0, which says nothing of
-            further seeds.
+        seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where `sd` is 0.
         seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide, or at
             `example_sd` where that is larger; None where both are 0.
         seeds_high: the same at its upper end; None where `sd` is 0.
@@ -64,16 +62,13 @@ class Power:
 def crossed_bootstrap(first: ArrayLike, second: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """The mean difference, second minus first, with its percentile bootstrap interval over seeds and examples.
 
-    Seeds and examples are each drawn with replacement, apart from each other; a drawn seed or example is taken in
-    both arms. Descriptive: with n seeds the seeds' part of the variance comes out at (n - 1) / n of what it is, so
+    Seeds and examples are drawn with replacement, independently; a drawn seed or example is taken in both settings.
+    Descriptive: with n seeds the seeds' part of the variance comes out at (n - 1) / n of what it is, so
     that the interval is narrow at few seeds, while the part of seed and example together counts up to three times.
     One seed gives the bootstrap over examples.
 
-    Args:
-        first: scores of the first arm. Shape (num_seeds, num_examples).
-        second: scores of the second arm, of the same seeds and examples.
-        resamples: how many times both are drawn.
-        seed: what decides the draws.
+    Shape:
+        first, second: (num_seeds, num_examples), of the same seeds and examples.
 
     Source: Owen 2007, "The pigeonhole bootstrap"; for seeds and examples as in Sellam et al. 2022 (MultiBERTs),
     "multi-bootstrap", paired.
@@ -94,8 +89,8 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
     """How many seeds a paired t-test needs to detect a difference, by the variance between the seeds observed.
 
     Args:
-        first: scores of the first arm. Shape (num_seeds, num_examples).
-        second: scores of the second arm, of the same seeds and examples.
+        first: scores, shape (num_seeds, num_examples).
+        second: scores of the same seeds and examples.
         difference: what is to be detected, in the scores' unit: 0.005 is half a point.
 
     Returns:

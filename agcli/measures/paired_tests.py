@@ -35,10 +35,8 @@ class PredictionComparison:
     """Two models on the same examples.
 
     Attributes:
-        n: number of examples.
         differences: metric name -> second minus first.
-        only_first_right: examples that only the first model got right.
-        only_second_right: examples that only the second model got right.
+        only_first_right: number of examples that only the first model got right; `only_second_right` likewise.
         mcnemar_p: exact two-sided McNemar p-value of these two counts.
         permutation_p: two-sided paired permutation p-value of `accuracy` and of `f1_macro`.
         exact: whether all permutations were counted; else `PERMUTATIONS` of them were drawn.
@@ -58,14 +56,10 @@ class MeasureComparison:
     """Second ranking minus first on one measure, over the same queries.
 
     Attributes:
-        n: number of queries.
-        difference: mean of the differences.
-        t_p: two-sided p-value of the paired t-test, see `paired_t`.
-        randomisation_p: two-sided p-value of the randomisation test.
+        t_p: see `paired_t`.
+        randomisation_p: see `sign_flip_test`.
         exact: whether all sign flips were counted; else `PERMUTATIONS` of them were drawn.
-        better: queries on which the second ranking is better.
-        equal: queries on which the two are equal.
-        worse: queries on which the second ranking is worse.
+        better: number of queries on which the second ranking is better; `equal` and `worse` likewise.
     """
 
     n: int

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import sem, t, wilcoxon
 
-from agcli.errors import DataError
+from agcli.errors import DataError, counted
 from agcli.measures.paired_tests import paired_t
 
 FEWEST_SEEDS = 5
-"""With fewer no claim is made: at 4 seeds the t-interval reaches 3.18 standard errors to either side, at 10 2.26."""
+"""With fewer nothing is claimed: at 4 seeds the t-interval reaches 3.18 standard errors to either side, at 10 2.26."""
 LEVEL = 0.05
 # Metrics in [0, 1] are compared at 12 decimals: 0.64 - 0.62 and 0.62 - 0.60 are then the tie that they are.
 DECIMALS = 12
@@ -23,11 +23,8 @@ class Summary:
     """A metric over seeds.
 
     Attributes:
-        n: number of seeds.
-        mean: their mean.
         sd: standard deviation over seeds (n - 1 in the divisor); None at one seed.
-        low: lower end of the 95 % t-interval of the mean; None at one seed.
-        high: its upper end.
+        low: lower end of the 95 % t-interval of the mean, `high` its upper end; None at one seed.
     """
 
     n: int
@@ -38,16 +35,13 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Second arm minus first arm over the seeds that both have.
+class SeedComparison:
+    """Second setting minus first over the seeds that both have.
 
     Attributes:
-        n: number of those seeds.
-        seeds: which they are.
-        unpaired: seeds that one arm only has; they are left out of everything here.
+        unpaired: number of seeds that only one setting has; they are left out of everything here.
         difference: mean of the differences.
-        low: lower end of its 95 % t-interval; None at one seed.
-        high: its upper end.
+        low: lower end of its 95 % t-interval, `high` its upper end; None at one seed.
         t_p: two-sided p-value of the paired t-test, the primary test; 1 where none of several seeds differs; None where
             it is not defined: one seed, or all seeds differ by the same amount.
         wilcoxon_p: two-sided p-value of the signed-rank test; descriptive. Exact up to 50 seeds, with ties or zeros
@@ -55,8 +49,7 @@ class Contrast:
         wilcoxon_least_p: the smallest that it can be with as many seeds that differ.
         effect_size: Cohen's d_z, mean over standard deviation of the differences; None where the latter is 0 or
             unknown. It is too large by about a quarter at 5 seeds.
-        first: the first arm over these seeds.
-        second: the second arm over these seeds.
+        first: the first setting over these seeds, `second` likewise.
     """
 
     n: int
@@ -93,8 +86,8 @@ def summary(values: Sequence[float]) -> Summary:
     return Summary(len(column), mean, float(column.std(ddof=1)), float(low), float(high))
 
 
-def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contrast:
-    """Compare two arms, each seed -> metric, over the seeds that both have; the second minus the first.
+def compare_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> SeedComparison:
+    """Compare two settings, each seed -> metric, over the seeds that both have; the second minus the first.
 
     Source: paired t-test over seeds as in Wang et al. 2022; d_z as in Lakens 2013, equation 6.
 
@@ -106,18 +99,18 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
         raise DataError("the two arms have no seed in common, so that nothing can be paired")
     before, after = (np.array([arm[seed] for seed in seeds], dtype=np.float64) for arm in (first, second))
     differences = np.round(after - before, DECIMALS)
-    told, differing = summary(differences.tolist()), int(np.count_nonzero(differences))
-    return Contrast(
+    over_seeds, differing = summary(differences.tolist()), int(np.count_nonzero(differences))
+    return SeedComparison(
         n=len(seeds),
         seeds=seeds,
         unpaired=len(first.keys() ^ second.keys()),
-        difference=told.mean,
-        low=told.low,
-        high=told.high,
+        difference=over_seeds.mean,
+        low=over_seeds.low,
+        high=over_seeds.high,
         t_p=paired_t(differences) if len(seeds) > 1 else None,
         wilcoxon_p=float(wilcoxon(differences).pvalue) if differing else 1.0,
         wilcoxon_least_p=min(1.0, 2.0 ** (1 - differing)),
-        effect_size=told.mean / told.sd if told.sd else None,
+        effect_size=over_seeds.mean / over_seeds.sd if over_seeds.sd else None,
         first=summary(before.tolist()),
         second=summary(after.tolist()),
     )
@@ -126,8 +119,7 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction over all tests that were meant to be made.
 
-    One that is not defined stays None, and yet counts as one that found nothing (p = 1): what befell one comparison
-    must not make another one easier.
+    One that is not defined stays None and counts with p = 1, so that it makes no other comparison easier.
 
     Source: Holm 1979.
     """
@@ -136,7 +128,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     if not p_values:
         return []
     corrected = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1].tolist()
-    return [None if p is None else float(found) for p, found in zip(p_values, corrected, strict=True)]
+    return [None if p is None else float(holm_p) for p, holm_p in zip(p_values, corrected, strict=True)]
 
 
 def stars(p: float | None) -> str:
@@ -153,15 +145,11 @@ def claim_line(n: int) -> str:
     """That so few seeds allow no claim; empty from `FEWEST_SEEDS` on."""
     if n >= FEWEST_SEEDS:
         return ""
-    return f"{_counted(n, 'seed')}: fewer than {FEWEST_SEEDS}, so no claim can be made; the numbers only describe."
+    return f"{counted(n, 'seed')}: fewer than {FEWEST_SEEDS}, so no claim can be made; the numbers only describe."
 
 
-def unpaired_line(found: Contrast) -> str:
-    """That seeds of one arm only were left out; empty where there are none."""
-    if not found.unpaired:
+def unpaired_line(comparison: SeedComparison) -> str:
+    """That seeds of only one setting were left out; empty where there are none."""
+    if not comparison.unpaired:
         return ""
-    return f"{_counted(found.unpaired, 'seed')} without a partner in the other arm left out of the comparison."
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    return f"{counted(comparison.unpaired, 'seed')} without a partner in the other arm left out of the comparison."

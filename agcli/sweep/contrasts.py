@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from agcli.measures.seeds import Contrast, claim_line, contrast, holm, stars, unpaired_line
+from agcli.measures.seeds import SeedComparison, claim_line, compare_seeds, holm, stars, unpaired_line
 from agcli.sweep.table import (
     CHOICE,
     GUIDING,
@@ -46,8 +46,8 @@ class ContrastRow:
     metric: str
     unguided: Cells | None
     guided: Cells
-    contrast: Contrast | None
-    converged: Contrast | None
+    contrast: SeedComparison | None
+    converged: SeedComparison | None
     holm_p: float | None = None
     stars: str = ""
     untested: bool = False
@@ -145,12 +145,12 @@ def _compared(unguided: pd.DataFrame, guided: pd.DataFrame, tested: bool) -> Con
     )
 
 
-def _paired(first: Cells | None, second: Cells, without: set[int]) -> Contrast | None:
+def _paired(first: Cells | None, second: Cells, without: set[int]) -> SeedComparison | None:
     """The second arm minus the first over their common seeds but some; None where none is left."""
     if first is None:
         return None
     one, two = ({seed: value for seed, value in arm.metrics if seed not in without} for arm in (first, second))
-    return contrast(one, two) if one.keys() & two.keys() else None
+    return compare_seeds(one, two) if one.keys() & two.keys() else None
 
 
 def _stars(row: ContrastRow, p: float | None) -> str:
@@ -186,7 +186,7 @@ def _flat(row: ContrastRow) -> dict[str, object]:
     }
 
 
-def _numbers(found: Contrast | None) -> dict[str, object]:
+def _numbers(found: SeedComparison | None) -> dict[str, object]:
     names = ("difference", "low", "high", "t_p", "wilcoxon_p", "wilcoxon_least_p", "effect_size", "unpaired")
     arms = {"unguided": found.first if found else None, "guided": found.second if found else None}
     return {

@@ -21,7 +21,7 @@ from agcli.measures.bootstrap import Estimate
 from agcli.measures.classification import Floats
 from agcli.measures.crossed import crossed_bootstrap, power, power_line
 from agcli.measures.ranking import MEASURES
-from agcli.measures.seeds import FEWEST_SEEDS, Contrast
+from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
 from agcli.paper.files import write_files
 from agcli.paper.layout import LaidOutTable, paper_table
 from agcli.paper.notes import given_beside
@@ -137,7 +137,7 @@ def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator
             yield f"{name}: {power_line(found)}"
 
 
-def _crossed_line(found: Contrast, interval: Estimate) -> str:
+def _crossed_line(found: SeedComparison, interval: Estimate) -> str:
     """The interval over seeds and examples, with a caution where it is narrower than the one over seeds alone."""
     width = (found.high or 0.0) - (found.low or 0.0)
     caution = ""

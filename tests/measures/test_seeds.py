@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm, ttest_1samp, ttest_rel, wilcoxon
 
 from agcli.errors import DataError
-from agcli.measures.seeds import FEWEST_SEEDS, claim_line, contrast, holm, p_text, stars, summary, unpaired_line
+from agcli.measures.seeds import FEWEST_SEEDS, claim_line, compare_seeds, holm, p_text, stars, summary, unpaired_line
 
 UNGUIDED = {1: 0.60, 2: 0.62, 3: 0.61, 4: 0.63, 5: 0.64}
 GUIDED = {1: 0.61, 2: 0.64, 3: 0.64, 4: 0.65, 5: 0.66}
@@ -48,7 +48,7 @@ class TestSummary:
 class TestContrast:
     def test_by_hand(self) -> None:
         """Differences 1, 2, 3, 2, 2 points: mean 2, variance 1/2, t = sqrt(40) at 4 degrees of freedom."""
-        found = contrast(UNGUIDED, GUIDED)
+        found = compare_seeds(UNGUIDED, GUIDED)
         assert (found.n, found.seeds, found.unpaired) == (5, (1, 2, 3, 4, 5), 0)
         assert found.difference == pytest.approx(0.02)
         # With 4 degrees of freedom, P(|T| < t) is s (1 + c / 2) at s = t / sqrt(4 + t^2), c = 1 - s^2.
@@ -64,7 +64,7 @@ class TestContrast:
     def test_by_scipy(self) -> None:
         first = [0.7312, 0.7288, 0.7401, 0.7295, 0.7333, 0.7120]
         second = [0.7340, 0.7271, 0.7420, 0.7399, 0.7345, 0.7201]
-        found = contrast(dict(enumerate(first)), dict(enumerate(second)))
+        found = compare_seeds(dict(enumerate(first)), dict(enumerate(second)))
         test = ttest_rel(second, first)
         interval = test.confidence_interval(0.95)
         assert found.t_p == pytest.approx(test.pvalue)
@@ -76,13 +76,13 @@ class TestContrast:
         assert (found.first, found.second) == (summary(first), summary(second))
 
     def test_swapping_the_arms_changes_only_signs(self) -> None:
-        forth, back = contrast(UNGUIDED, GUIDED), contrast(GUIDED, UNGUIDED)
+        forth, back = compare_seeds(UNGUIDED, GUIDED), compare_seeds(GUIDED, UNGUIDED)
         assert (forth.t_p, forth.wilcoxon_p) == pytest.approx((back.t_p, back.wilcoxon_p))
         assert (forth.difference, forth.low, forth.high) == pytest.approx((-back.difference, -back.high, -back.low))
 
     def test_only_common_seeds_are_compared_and_the_others_counted(self) -> None:
-        found = contrast({**UNGUIDED, 8: 0.1, 9: 0.2}, {7: 0.9, **dict(reversed(GUIDED.items()))})
-        whole = contrast(UNGUIDED, GUIDED)
+        found = compare_seeds({**UNGUIDED, 8: 0.1, 9: 0.2}, {7: 0.9, **dict(reversed(GUIDED.items()))})
+        whole = compare_seeds(UNGUIDED, GUIDED)
         assert found.unpaired == 3
         assert (found.seeds, found.difference, found.t_p, found.first) == (
             whole.seeds,
@@ -95,28 +95,28 @@ class TestContrast:
 
     def test_rounding_makes_no_ranks(self) -> None:
         """0.64 - 0.62 and 0.62 - 0.60 differ in the last bit, and must be one rank and no variance."""
-        found = contrast({1: 0.60, 2: 0.62}, {1: 0.62, 2: 0.64})
+        found = compare_seeds({1: 0.60, 2: 0.62}, {1: 0.62, 2: 0.64})
         assert (found.t_p, found.effect_size) == (None, None)
         assert found.low == found.high == found.difference == 0.02
 
     def test_one_seed_is_described_only(self) -> None:
-        found = contrast({3: 0.5}, {3: 0.6})
+        found = compare_seeds({3: 0.5}, {3: 0.6})
         assert (found.n, found.difference) == (1, pytest.approx(0.1))
         assert (found.low, found.high, found.t_p, found.effect_size) == (None, None, None, None)
         assert (found.wilcoxon_p, found.wilcoxon_least_p) == (1.0, 1.0)
 
     def test_arms_that_agree_everywhere_do_not_differ(self) -> None:
-        found = contrast(UNGUIDED, UNGUIDED)
+        found = compare_seeds(UNGUIDED, UNGUIDED)
         assert (found.difference, found.low, found.high) == (0, 0, 0)
         assert (found.t_p, found.wilcoxon_p, found.wilcoxon_least_p, found.effect_size) == (1.0, 1.0, 1.0, None)
 
     def test_seeds_that_agree_lower_what_the_signed_ranks_can_reach(self) -> None:
-        found = contrast({1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}, {1: 0.6, 2: 0.7, 3: 0.8, 4: 0.5})
+        found = compare_seeds({1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}, {1: 0.6, 2: 0.7, 3: 0.8, 4: 0.5})
         assert found.wilcoxon_p == found.wilcoxon_least_p == pytest.approx(2 / 8)
 
     def test_nothing_in_common_is_refused(self) -> None:
         with pytest.raises(DataError, match="no seed in common"):
-            contrast({1: 0.5}, {2: 0.5})
+            compare_seeds({1: 0.5}, {2: 0.5})
 
 
 class TestFamily:
@@ -153,7 +153,7 @@ def test_few_seeds_make_no_claim() -> None:
 def test_the_t_test_keeps_its_level() -> None:
     """Two arms that differ by chance only, 5 seeds, 600 sweeps: about 1 in 20 below 0.05."""
     draws = norm.rvs(size=(600, 2, 5), random_state=0)
-    p_values = [contrast(dict(enumerate(a)), dict(enumerate(b))).t_p for a, b in draws.tolist()]
+    p_values = [compare_seeds(dict(enumerate(a)), dict(enumerate(b))).t_p for a, b in draws.tolist()]
     assert 0.03 < sum(p is not None and p < 0.05 for p in p_values) / 600 < 0.07
 
 

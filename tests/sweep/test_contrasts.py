@@ -10,7 +10,7 @@ from made_up_results import MDG, PDG, UNGUIDED, Row, arm, failed, row
 from scipy.stats import ttest_rel
 
 from agcli.errors import DataError
-from agcli.measures.seeds import contrast, holm
+from agcli.measures.seeds import compare_seeds, holm
 from agcli.sweep.contrasts import ContrastRow, family, flat
 from agcli.sweep.table import read_results
 
@@ -83,7 +83,7 @@ class TestFamily:
         picks = [row("mdg", 90, None, role="select"), row("none", 90, None, role="select")]
         reported = [*arm("none", UNGUIDED, role="report", learning_rate=4e-5), *arm("mdg", MDG, role="report")]
         found = only(compared(*picks, *reported))
-        assert found.contrast == contrast(dict(enumerate(UNGUIDED, 1)), dict(enumerate(MDG, 1)))
+        assert found.contrast == compare_seeds(dict(enumerate(UNGUIDED, 1)), dict(enumerate(MDG, 1)))
         assert found.unguided is not None
         assert (found.unguided.learning_rate, found.guided.learning_rate) == (4e-5, 2e-5)
 
