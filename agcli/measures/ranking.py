@@ -23,6 +23,8 @@ Protocol = Literal["all", "conditional"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Stage = Literal["first_stage", "reranked"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+PER_QUERY_COLUMNS = ("query", "retrieved", *(f"{stage}:{name}" for stage in STAGES for name in MEASURES))
+"""Of `per_query.csv` in the folder of a ranking."""
 RELEVANT = 1
 """The least relevance that counts as relevant."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agcli.data.ranking.prepared import RankingDataset
 from agcli.measures.classification import Floats
 from agcli.measures.order import descending, strictly_decreasing
-from agcli.measures.ranking import MEASURES, PROTOCOLS, STAGES, QueryMeasures, joined, measure, measure_estimates
+from agcli.measures.ranking import PER_QUERY_COLUMNS, PROTOCOLS, QueryMeasures, joined, measure, measure_estimates
 from agcli.measures.trec import qrels_lines, run_lines
 from agcli.ranking.ranker import Query
 from agcli.runs.atomic import open_whole, write_text
@@ -120,8 +120,7 @@ def _write_chunk(
 
 
 def _per_query(first: QueryMeasures, second: QueryMeasures) -> list[list[object]]:
-    header = ["query", "retrieved", *(f"{stage}:{name}" for stage in STAGES for name in MEASURES)]
-    rows: list[list[object]] = [list(header)]
+    rows: list[list[object]] = [[*PER_QUERY_COLUMNS]]
     for query, retrieved, *values in zip(first.queries, first.retrieved, first.values, second.values, strict=True):
         rows.append([query, int(retrieved), *np.concatenate(values).tolist()])
     return rows

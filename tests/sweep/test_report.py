@@ -14,10 +14,9 @@ from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
 from pictures import all_text
 
-from agcli.evaluate.saved_rankings import HEADER
 from agcli.figures.sweep_figures import sweep_figures
 from agcli.measures.classification import Predictions, prediction_rows
-from agcli.measures.ranking import MEASURES
+from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS
 from agcli.paper.recipes import recipe
 from agcli.paper.settings import weights_tried
 from agcli.runs.folder import RunFolder, csv_text
@@ -228,7 +227,7 @@ def test_claims_that_an_older_version_marked_are_those_of_the_other_cells(tmp_pa
         folder = tmp_path / name / "rankings" / "test"
         folder.mkdir(parents=True)
         rows = [[f"{mark}-{claim}", 1, *[0.25] * len(MEASURES), *[0.5] * len(MEASURES)] for claim in range(3)]
-        (folder / "per_query.csv").write_text(csv_text([HEADER, *rows]))
+        (folder / "per_query.csv").write_text(csv_text([PER_QUERY_COLUMNS, *rows]))
         (folder / "qrels.trec").write_text("".join(f"-{claim} 0 d 1\n" for claim in range(3)))
         metrics = {"task": "ranking", "dataset": "health", "digest": "abc", "split": "test", "depth": 9, **told}
         RunFolder(folder).write_json("metrics.json", metrics)
