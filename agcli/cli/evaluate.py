@@ -53,7 +53,7 @@ _NOT_FOR_RANKINGS = {
     "predictions": "run.trec and per_query.csv in the folder of a ranking hold them",
     "batch_size": "nothing is predicted here; `ag rank` makes rankings",
     "offline": "rankings are read from the disk",
-    "strict_splits": "`ag rank --strict-splits` checks the claims before it ranks them",
+    "strict_splits": "`ag rank --strict-splits` checks the queries before it ranks them",
 }
 
 

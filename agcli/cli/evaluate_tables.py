@@ -140,10 +140,10 @@ def _labels_table(run: EvaluatedRun) -> Table:
 
 
 def _confusion_table(run: EvaluatedRun) -> Table:
-    labels, found = run.predictions.labels, run.confusion
+    labels, confusion = run.predictions.labels, run.confusion
     rows = []
     for gold, label in enumerate(labels):
-        cells = zip(found["counts"][gold], found["low"][gold], found["high"][gold], strict=True)
+        cells = zip(confusion["counts"][gold], confusion["low"][gold], confusion["high"][gold], strict=True)
         rows.append([label, *(f"{count} [{low}, {high}]" for count, low, high in cells)])
     columns = ["gold \\ predicted", *labels]
     return Table("Confusion matrix", columns, rows, "Rows are gold labels, columns predicted ones.")

@@ -29,18 +29,18 @@ class QueryOptions:
 
     dataset: str | None = option(None, "Prepared ranking data: a folder or a name under ./data.",
                                  default_text="the run's")  # fmt: skip
-    split: Literal["train", "dev", "test"] = option("test", "Whose claims are ranked.")
+    split: Literal["train", "dev", "test"] = option("test", "Whose queries are ranked.")
     depth: int | None = option(
-        None, "First-stage candidates of a claim.", minimum=1, default_text="100, or all there are"
+        None, "First-stage candidates of a query.", minimum=1, default_text="100, or all there are"
     )
-    strict_splits: bool = option(False, "Claims that the run was trained on: an error.")
+    strict_splits: bool = option(False, "Queries that the run was trained on: an error.")
 
 
 @dataclass(frozen=True)
 class FileOptions:
     """Files that were not prepared."""
 
-    queries: Path | None = option(None, "Claims: id<TAB>text, or JSON lines.")
+    queries: Path | None = option(None, "Queries: id<TAB>text, or JSON lines.")
     corpus: Path | None = option(None, "Documents: JSON lines, or id<TAB>text.")
     qrels: Path | None = option(None, "Judgements, TREC's or BEIR's; without them nothing is measured.")
     negative_grades: Literal["refuse", "as-zero", "drop"] = option(
@@ -57,7 +57,7 @@ class FileOptions:
 class TextOptions:
     """One query."""
 
-    text: str | None = option(None, "Rank documents for this claim.")
+    text: str | None = option(None, "Rank documents for this query.")
     top: int = option(10, "Documents to show of it.", minimum=1)
 
 
@@ -69,7 +69,7 @@ class ScoringOptions:
     batch_tokens: int | None = option(None, "Tokens in a batch.", minimum=64, default_text="what suits the device")
     long_claims: Literal["cut", "error"] = option(
         "cut",
-        "Claims that leave no room for a document: cut to half of the run's --max-length and counted, or an error.",
+        "Queries that leave no room for a document: cut to half of the run's --max-length and counted, or an error.",
     )
     offline: bool = option(False, "Never open a connection.")
 
@@ -100,7 +100,7 @@ OPTIONS = declared_options(
     {
         "What to rank": QueryOptions,
         "Files of your own": FileOptions,
-        "One claim": TextOptions,
+        "One query": TextOptions,
         "How": ScoringOptions,
         "Output": ResultOptions,
     }
@@ -110,7 +110,7 @@ _WITHOUT_USE = {
         {"split", "strict_splits", "queries", "qrels", "output", "overwrite", "resamples", "seed"}
     ),
     "--queries are ranked": {"split", "top"},
-    "prepared claims are ranked": {"qrels", "top"},
+    "prepared queries are ranked": {"qrels", "top"},
 }
 """Options that would do nothing, by what is done."""
 
@@ -195,7 +195,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
     data = load_ranking(began_with)
     if data.digest != recorded["digest"]:
         raise DataError(
-            "these data were prepared anew since the run was trained: it may know claims that are in this split now",
+            "these data were prepared anew since the run was trained: it may know queries that are in this split now",
             file=began_with,
             hint=f"--dataset {shlex.quote(str(began_with))} ranks them all the same",
         )

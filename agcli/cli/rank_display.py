@@ -1,4 +1,4 @@
-"""A ranking on the terminal: the bar while it goes, measures side by side, and the answers to one claim."""
+"""A ranking on the terminal: the bar while it goes, measures side by side, and the answers to one query."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _SHOWN_CHARACTERS = 200
 _TITLES = {
-    "all": "all {n} judged claims (one whose document was not retrieved scores 0)",
-    "conditional": "conditional: the {n} claims whose document was retrieved; not to be set beside the figures above",
+    "all": "all {n} judged queries (one whose document was not retrieved scores 0)",
+    "conditional": "conditional: the {n} queries whose document was retrieved; not to be set beside the figures above",
 }
 
 
 class RankProgress(RankingCallback):
-    """Shows a ranking as it goes; a context manager, so that the bar is taken away whatever happens."""
+    """A progress bar of scored pairs; a context manager, so that it is removed whatever happens."""
 
     def __init__(self) -> None:
         self.bars = display.progress_bar()
@@ -78,7 +78,7 @@ def show_ranking(folder: Path, json: bool) -> None:
         for protocol, title in _TITLES.items():
             _show_protocol(metrics, protocol, title)
     else:
-        display.note("nothing is judged here, so nothing is measured")
+        display.note("there are no relevance judgments, so nothing is measured")
     display.show_path("ranking", folder)
 
 
@@ -96,41 +96,35 @@ def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
     count = sides[0]["n"]
     heading = f"{metrics['dataset']}, {metrics['split']}, depth {metrics['depth']}: {title.format(n=count)}"
     if not count:
-        display.note(f"{heading}: no claim, no measure")
+        display.note(f"{heading}: no query, no measure")
         return
     rows = [[name, *(_cell(side[name], "+" if side is sides[2] else "") for side in sides)] for name in MEASURES]
     caption = (
-        f"[low, high]: 95 % bootstrap over claims ({metrics['resamples']} resamples, seed {metrics['seed']}), with the "
-        f"model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
+        f"[low, high]: 95 % bootstrap over queries ({metrics['resamples']} resamples, seed {metrics['seed']}), with "
+        f"the model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
     )
     display.show_table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption)
 
 
-def _cell(found: dict[str, float], sign: str) -> str:
-    return with_interval(Estimate(**found), sign)
+def _cell(estimate: dict[str, float], sign: str) -> str:
+    return with_interval(Estimate(**estimate), sign)
 
 
-def show_answers(claim: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:
-    """The first `top` documents for one claim; of credentialed data no text."""
+def show_answers(query: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:
+    """The first `top` documents for one query; of credentialed data no text."""
     candidates, answers = len(answers), answers[:top]
     if json:
         listed = [asdict(answer) | ({"text": None} if hidden else {}) for answer in answers]
-        display.show_json({"claim": claim, "candidates": candidates, "documents": listed})
+        display.show_json({"claim": query, "candidates": candidates, "documents": listed})
         return
-    rows = [
-        [
-            answer.rank,
-            answer.document,
-            answer.score,
-            answer.first_stage_rank,
-            "(hidden)" if hidden else _start(answer.text),
-        ]
-        for answer in answers
-    ]
+    rows = []
+    for answer in answers:
+        text = "(hidden)" if hidden else _start(answer.text)
+        rows.append([answer.rank, answer.document, answer.score, answer.first_stage_rank, text])
     caption = f"{len(rows)} of {candidates} candidates of the first stage"
     if candidates < top:
-        caption = f"Fewer than --top {top}: the claim shares a word with {counted(candidates, 'document')} only."
-    display.show_table(claim, ["rank", "document", "score", "first stage", "text"], rows, caption)
+        caption = f"Fewer than --top {top}: the query shares a word with {counted(candidates, 'document')} only."
+    display.show_table(query, ["rank", "document", "score", "first stage", "text"], rows, caption)
 
 
 def _start(text: str) -> str:

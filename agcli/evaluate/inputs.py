@@ -74,7 +74,7 @@ def open_distinct(
     """`open_all`, and the names: folders' names, or the given paths where two names are equal.
 
     Raises:
-        UsageError: two paths lead to the same run or ranking, which `noun` says.
+        UsageError: two paths lead to the same run or ranking; `noun` names which.
         AgError: as of `open_all`.
     """
     opened = open_all(paths, open_one)
@@ -118,17 +118,17 @@ def aligned(reference: Predictions, other: Predictions) -> Predictions:
             "the two runs have different labels",
             value=list(other.labels),
             allowed=reference.labels,
-            hint="judge each by itself: `ag evaluate RUN`; runs can be compared whose labels are the same",
+            hint="evaluate each by itself: `ag evaluate RUN`; runs can be compared whose labels are the same",
         )
     place = {identifier: row for row, identifier in enumerate(other.ids)}
     if len(place) < len(other.ids) or len(set(reference.ids)) < len(reference.ids):
         raise DataError(
             "an id occurs twice, so that the examples of the two runs cannot be matched",
-            hint="judge each by itself: `ag evaluate RUN`",
+            hint="evaluate each by itself: `ag evaluate RUN`",
         )
     unmatched = len(place.keys() ^ set(reference.ids))
     if unmatched:
-        problem = f"the two runs were judged on different examples ({counted(unmatched, 'id')} in only one of them)"
+        problem = f"the two runs were evaluated on different examples ({counted(unmatched, 'id')} in only one of them)"
         raise DataError(problem, hint=same_data)
     rows = np.array([place[identifier] for identifier in reference.ids])
     columns = [other.labels.index(label) for label in reference.labels]

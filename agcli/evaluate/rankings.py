@@ -178,7 +178,7 @@ def _notes(rankings: Sequence[EvaluatedRanking]) -> Iterator[str]:
     for ranking in rankings:
         overlap = ranking.saved.trained_on
         if overlap is not None and overlap.shared:
-            yield f"{overlap_warning(overlap, ranking.name, 'claims')}."
+            yield f"{overlap_warning(overlap, ranking.name, 'queries')}."
 
 
 def _losses(rankings: Sequence[EvaluatedRanking], resamples: int, seed: int) -> Iterator[str]:

@@ -115,13 +115,13 @@ def _run(run: EvaluatedRun) -> dict[str, Any]:
 
 
 def _ranking(ranking: EvaluatedRanking) -> dict[str, Any]:
-    found: dict[str, Any] = {"run": ranking.name, "path": str(ranking.saved.path), "depth": ranking.saved.depth}
+    fields: dict[str, Any] = {"run": ranking.name, "path": str(ranking.saved.path), "depth": ranking.saved.depth}
     for stage in STAGES:
-        found[stage] = dict.fromkeys(PROTOCOLS)
+        fields[stage] = dict.fromkeys(PROTOCOLS)
         for protocol, measures in ranking.stages[stage].items():
             values = {measure: asdict(estimate) for measure, estimate in measures.items()}
-            found[stage][protocol] = {**values, "n": ranking.n(protocol)}
-    return found
+            fields[stage][protocol] = {**values, "n": ranking.n(protocol)}
+    return fields
 
 
 def _difference(difference: Estimate) -> dict[str, Any]:

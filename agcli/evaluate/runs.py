@@ -93,13 +93,13 @@ def evaluate_runs(
     if dataset is None:
         split = _common_split(folders, names, split)
         chosen = split
-        found = open_all(paths, lambda path: RunFolder(path).load_predictions(chosen))
+        loaded = open_all(paths, lambda path: RunFolder(path).load_predictions(chosen))
     else:
         data = load_prepared(find_dataset(dataset, Path.cwd()))
         split = split or ("test" if "test" in data.splits else "dev")
         overlaps, warnings = _overlaps(folders, names, data, split, strict_splits)
-        found = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
-    predictions = aligned_all(found, names)
+        loaded = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
+    predictions = aligned_all(loaded, names)
     runs = [
         EvaluatedRun(
             name,

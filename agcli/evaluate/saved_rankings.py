@@ -60,7 +60,7 @@ class SavedRanking:
 
 
 def is_ranking(path: Path) -> bool:
-    """Whether a folder is a ranking, or a run that was judged by ranking; False for all else, also where nothing is."""
+    """Whether a folder is a ranking, or a run whose task is ranking; False for everything else, and for no folder."""
     if _is_ranking_folder(path):
         return True
     with suppress(DataError):
@@ -88,16 +88,16 @@ def open_ranking(path: Path, split: str | None = None, dataset: str | None = Non
         folders = sorted(file.parent for file in path.glob(f"{FOLDER}/[!.]*/metrics.json"))  # of finished rankings
     described = {folder: _description(folder) for folder in folders}
     wanted = {
-        folder: found
-        for folder, found in described.items()
-        if split in (None, found["split"]) and dataset in (None, found["dataset"])
+        folder: entry
+        for folder, entry in described.items()
+        if split in (None, entry["split"]) and dataset in (None, entry["dataset"])
     }
     if not wanted:
         raise _no_ranking(
-            path, split, dataset, [f"{found['dataset']}, {found['split']}" for found in described.values()]
+            path, split, dataset, [f"{entry['dataset']}, {entry['split']}" for entry in described.values()]
         )
     best = min(wanted.values(), key=_preference)
-    chosen = [folder for folder, found in wanted.items() if _preference(found) == _preference(best)]
+    chosen = [folder for folder, entry in wanted.items() if _preference(entry) == _preference(best)]
     if len(chosen) > 1:
         listed = "; ".join(f"{folder.name}: {wanted[folder]['dataset']}, {best['split']}" for folder in chosen)
         raise UsageError(
@@ -123,11 +123,11 @@ def mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
     again = "rank with both runs on one prepared data set"
     unmatched = len(set(reference.reranked.queries) ^ set(other.reranked.queries))
     if unmatched:
-        return f"they judge different queries ({unmatched} in only one of them)", again
-    judged = [query for query in reference.reranked.queries if reference.qrels[query] != other.qrels[query]]
-    if judged:
-        first = "" if reference.credentialed else f", first of {shortened(judged[0])}"
-        return f"the relevance judgements of {counted(len(judged), 'query', 'queries')} differ{first}", again
+        return f"they have different judged queries ({unmatched} in only one of them)", again
+    differing = [query for query in reference.reranked.queries if reference.qrels[query] != other.qrels[query]]
+    if differing:
+        first = "" if reference.credentialed else f", first of {shortened(differing[0])}"
+        return f"the relevance judgements of {counted(len(differing), 'query', 'queries')} differ{first}", again
     if reference.digest != other.digest:
         return f"the data differ: {reference.dataset} and {other.dataset} have different digests", again
     return "", ""
@@ -210,7 +210,7 @@ def _read_measures(file: Path, marked: bool) -> list[QueryMeasures]:
     if header != list(PER_QUERY_COLUMNS):
         raise DataError("not the columns of this version", file=file, row=1, value=header, hint="rank again")
     if not rows:
-        raise DataError("the ranking has no judged query, so that there is nothing to judge it by", file=file)
+        raise DataError("the ranking has no judged query, so that nothing can be measured", file=file)
     for row, cells in enumerate(rows, start=2):
         _check_row(cells, file, row)
     queries = tuple(without_mark(cells[0]) if marked else cells[0] for cells in rows)

@@ -105,7 +105,7 @@ def metric_estimates(
     of_labels = [estimates[start :: len(labels)] for start in range(len(METRICS), len(METRICS) + len(labels))]
     support = np.bincount(predictions.gold, minlength=len(labels)).tolist()
     lines = zip(labels, support, of_labels, strict=True)
-    return metrics, tuple(LabelEstimates(label, count, *found) for label, count, found in lines)
+    return metrics, tuple(LabelEstimates(label, count, *metrics_of) for label, count, metrics_of in lines)
 
 
 def confusion_interval(matrix: Ints) -> tuple[Ints, Ints]:

@@ -42,7 +42,7 @@ class Predictions:
 
     def __post_init__(self) -> None:
         if not self.ids:
-            raise DataError("there is no example to judge")
+            raise DataError("there is no example to evaluate")
         shapes = (len(self.ids),), (len(self.ids), len(self.labels))
         if (self.gold.shape, self.probabilities.shape) != shapes:
             raise DataError(

@@ -135,29 +135,29 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
     )
 
 
-def power_line(found: Power) -> str:
+def power_line(observed: Power) -> str:
     """`Power` in words, metrics in points (hundredths)."""
     beyond = "The seeds show no difference between examples that they share."
-    if found.undetectable:
-        beyond = f"Beyond these examples, no number of seeds detects less than {_points(found.undetectable)}."
-    if found.detectable is None:
+    if observed.undetectable:
+        beyond = f"Beyond these examples, no number of seeds detects less than {_points(observed.undetectable)}."
+    if observed.detectable is None:
         least = (
-            f"The {found.examples:,} test examples alone, {_points(found.example_sd)} of SD, call for at least "
-            f"{found.seeds_low}. "
+            f"The {observed.examples:,} test examples alone, {_points(observed.example_sd)} of SD, call for at least "
+            f"{observed.seeds_low}. "
         )
         return (
-            f"How many seeds detect {_points(found.difference)} with {POWER:.0%} power at p < {LEVEL} is not "
-            f"estimable: the paired difference is the same at all {found.n} seeds. "
-            f"{least if found.seeds_low else ''}{beyond}"
+            f"How many seeds detect {_points(observed.difference)} with {POWER:.0%} power at p < {LEVEL} is not "
+            f"estimable: the paired difference is the same at all {observed.n} seeds. "
+            f"{least if observed.seeds_low else ''}{beyond}"
         )
-    floor = "; no SD below the part of the test examples is reckoned with" if found.floored else ""
+    floor = "; no SD below the part of the test examples is reckoned with" if observed.floored else ""
     return (
-        f"To detect {_points(found.difference)} with {POWER:.0%} power at p < {LEVEL} on this test set: "
-        f"{found.seeds_needed} seeds ({found.seeds_low} to {found.seeds_high} over the 95 % interval of the SD between "
-        f"seeds{floor}). "
-        f"SD of the paired difference over {found.n} seeds {_points(found.sd)}: {_points(found.seed_sd)} from "
-        f"training, {_points(found.example_sd)} from there being {found.examples:,} test examples; {found.n} seeds "
-        f"detect {_points(found.detectable)}. {beyond}"
+        f"To detect {_points(observed.difference)} with {POWER:.0%} power at p < {LEVEL} on this test set: "
+        f"{observed.seeds_needed} seeds ({observed.seeds_low} to {observed.seeds_high} over the 95 % interval of the "
+        f"SD between seeds{floor}). "
+        f"SD of the paired difference over {observed.n} seeds {_points(observed.sd)}: {_points(observed.seed_sd)} "
+        f"from training, {_points(observed.example_sd)} from there being {observed.examples:,} test examples; "
+        f"{observed.n} seeds detect {_points(observed.detectable)}. {beyond}"
     )
 
 
@@ -169,7 +169,7 @@ def _differences(first: ArrayLike, second: ArrayLike) -> Floats:
     """Second minus first, (num_seeds, num_examples), in which every mean exists."""
     before, after = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if before.ndim != 2 or before.shape != after.shape:
-        raise DataError(f"the arms' scores have the shapes {before.shape} and {after.shape}, not one (seeds, examples)")
+        raise DataError(f"the scores have the shapes {before.shape} and {after.shape}, not one (seeds, examples)")
     if not before.size:
         raise DataError("there is no score to take a mean over")
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
@@ -193,7 +193,7 @@ def _seeds_needed(difference: float, sd: float) -> int | None:
 
 @cache
 def _detected_effect(n: int) -> float:
-    """The standardised difference that n pairs detect with 80 % power.
+    """The standardised difference that n pairs detect with 80 % observed.
 
     Solved for the effect, never for n: the power of larger effects comes out as NaN here and there (scipy issue 25470).
     """

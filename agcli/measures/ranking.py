@@ -72,9 +72,9 @@ def measure(run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[
     # plain int and float: trec_eval's code takes no others
     judged = {query: {document: int(grade) for document, grade in qrels[query].items()} for query in qrels}
     judged = {query: grades for query, grades in judged.items() if _relevant(grades)}
-    asked = {query: {document: float(score) for document, score in run.get(query, {}).items()} for query in judged}
-    retrieved = [not _relevant(judged[query]).isdisjoint(asked[query]) for query in judged]
-    return QueryMeasures(tuple(judged), _values(asked, judged), np.array(retrieved, dtype=np.bool_))
+    scores = {query: {document: float(score) for document, score in run.get(query, {}).items()} for query in judged}
+    retrieved = [not _relevant(judged[query]).isdisjoint(scores[query]) for query in judged]
+    return QueryMeasures(tuple(judged), _values(scores, judged), np.array(retrieved, dtype=np.bool_))
 
 
 def joined(parts: Sequence[QueryMeasures]) -> QueryMeasures:
@@ -118,12 +118,12 @@ def _relevant(grades: Mapping[str, int]) -> set[str]:
 
 
 def _values(run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]) -> NDArray[np.float64]:
-    """What ir_measures says, from trec_eval's own code: its other providers break ties otherwise."""
+    """Values of ir_measures, from trec_eval's own code: its other providers break ties otherwise."""
     from ir_measures import AP, RR, R, nDCG, pytrec_eval
 
-    asked = dict(zip((RR, R @ 1, R @ 3, R @ 5, R @ 20, nDCG @ 10, AP), range(len(MEASURES)), strict=True))
+    columns = dict(zip((RR, R @ 1, R @ 3, R @ 5, R @ 20, nDCG @ 10, AP), range(len(MEASURES)), strict=True))
     rows = {query: row for row, query in enumerate(qrels)}
-    values = np.zeros((len(rows), len(asked)))
-    for found in pytrec_eval.evaluator(list(asked), qrels).iter_calc(run) if rows else ():
-        values[rows[found.query_id], asked[found.measure]] = found.value
+    values = np.zeros((len(rows), len(columns)))
+    for result in pytrec_eval.evaluator(list(columns), qrels).iter_calc(run) if rows else ():
+        values[rows[result.query_id], columns[result.measure]] = result.value
     return values

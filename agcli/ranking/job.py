@@ -99,8 +99,8 @@ class RankJob:
         Raises:
             DataError: there are some, or it is not known, and splits are to be strict.
         """
-        claims = f"claims of {self.dataset.name}, {self.split},"
-        return overlap_warning(self.trained_on, self.ranker.folder.name, claims, self.strict_splits)
+        queries = f"queries of {self.dataset.name}, {self.split},"
+        return overlap_warning(self.trained_on, self.ranker.folder.name, queries, self.strict_splits)
 
     @cached_property
     def queries_cut(self) -> int:
@@ -123,7 +123,7 @@ class RankJob:
         """
         if self.depth > self.dataset.depth:
             raise UsageError(
-                f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a claim.",
+                f"--depth {self.depth}: {self.dataset.name} was prepared with {self.dataset.depth} candidates a query.",
                 hint=f"ag prepare ... --depth {self.depth} --overwrite",
             )
         _ = self.queries_cut, self.warning

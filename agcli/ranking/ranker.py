@@ -40,14 +40,10 @@ class Ranker:
 
     Attributes:
         folder: the run it comes from.
-        model: the encoder with its output layer, on its device.
-        tokenizer: the encoder's.
-        weights_sha256: hash of the model's weights.
         max_length: longest pair in tokens; the document is cut, and a query only where it leaves it no room.
         precision: `fp32` or `bf16`.
         batch_tokens: tokens in a batch, padding included.
-        device: where the model is.
-        cut_queries: whether such a query is cut; else it is an error.
+        cut_queries: whether a query that leaves a document no room is cut; else it is an error.
     """
 
     folder: RunFolder
@@ -72,7 +68,7 @@ class Ranker:
         """Score pairs; longest first within the call, so hand over some thousands at a time.
 
         Args:
-            queries: the queries.
+            queries: to which the pairs refer.
             corpus: documents, with the columns `id` and `text`; tokens are kept as long as it is the same table.
             pairs: index of the query and row of the document, shape (num_pairs, 2).
             on_batch: called with the number of pairs of each batch done.

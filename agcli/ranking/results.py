@@ -130,8 +130,8 @@ def _measures(first: QueryMeasures, second: QueryMeasures, resamples: int, seed:
     """Means and intervals of both stages and of their difference, by protocol."""
 
     def estimates(values: Floats) -> dict[str, Any]:
-        found = measure_estimates(values, resamples, seed) if len(values) else {}
-        return {**{name: asdict(estimate) for name, estimate in found.items()}, "n": len(values)}
+        measured = measure_estimates(values, resamples, seed) if len(values) else {}
+        return {**{name: asdict(estimate) for name, estimate in measured.items()}, "n": len(values)}
 
     before, after = ({protocol: measures.of(protocol) for protocol in PROTOCOLS} for measures in (first, second))
     return {

@@ -1,8 +1,8 @@
-"""Logits of very many pairs, fast: what re-ranking spends its time on. Nothing is captured, nothing is learnt.
+"""Logits of very many pairs, fast: most of the time of a re-ranking. No gradients, no captured attention.
 
-Beside `prediction`, whose float32 figures belong to runs, this is free to choose its arithmetic: torch's own attention,
-batches of about equal numbers of tokens, bfloat16 or float16 where that is asked for, and no work on what no score
-depends on. What it changes in a model is undone when the logits are there.
+Unlike `training.predict`, whose float32 numbers belong to runs, this chooses its arithmetic: torch's own attention,
+batches of about equal numbers of tokens, bfloat16 or float16 on request, and no computation that no score depends on.
+The model is restored afterwards.
 
 Pairs a second over those of sentence-transformers' `CrossEncoder.predict` in float32, `minilm`, real claims and
 abstracts cut at 128 and at 256 tokens, CPU time of one core (AMD EPYC, AVX-512 bf16), from texts to scores, median of
@@ -67,9 +67,9 @@ def score_logits(
         returns (num_examples, num_labels), float32, on the CPU; a logit that is not a number is handed on as it is.
 
     Args:
-        model: the model; its mode, attention and modules are restored.
-        examples: what to score; only `lengths` and what `collate` reads are looked at.
-        device: where the model is.
+        model: its mode, attention and modules are restored.
+        examples: only `lengths` and what `collate` reads are used.
+        device: of the model.
         precision: `fp32`, `bf16` or `fp16`.
         batch_tokens: token slots of a batch, padding included; default: `BATCH_TOKENS`.
         on_batch: called with the number of examples of each batch; on a GPU that may still be under way.
@@ -78,15 +78,15 @@ def score_logits(
         return torch.empty((0, model.config.num_labels))
     slots = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cuda"])
     batches = token_batches(examples.lengths, slots)
-    found: list[Tensor] = []
+    logits: list[Tensor] = []
     with torch.inference_mode(), scoring_form(model, precision, device) as forward:
         for rows in batches:
             # Logits stay where they are until the end: a GPU never waits for the next batch to be put together.
-            found.append(forward(**collate(examples, rows).to(device).inputs).logits.float())
+            logits.append(forward(**collate(examples, rows).to(device).inputs).logits.float())
             if on_batch is not None:
                 on_batch(len(rows))
-        logits = torch.cat(found).cpu()
-    return logits[torch.from_numpy(np.argsort(np.concatenate(batches)))]
+        joined = torch.cat(logits).cpu()
+    return joined[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
 
 def token_batches(lengths: Rows, slots: int) -> list[Rows]:
@@ -107,11 +107,6 @@ def scoring_form(model: PreTrainedModel, precision: str, device: torch.device) -
 
     Any encoder with a sequence-classification head will do: attention that cannot be switched stays as it is, and
     models of another layout than BERT's compute their last layer in full.
-
-    Args:
-        model: the model.
-        precision: `fp32`, `bf16` or `fp16`.
-        device: where it is.
     """
     was_training = model.training
     with ExitStack() as stack:
@@ -145,7 +140,7 @@ def _fused_attention(model: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def _last_layer_for_first_token(model: PreTrainedModel) -> Iterator[None]:
-    """The last layer asks, and computes its output, for the first token only: no logit depends on the others.
+    """The last layer computes query and output of the first token only: no logit depends on the others.
 
     Keys and values are still those of all tokens. It saves 14 % of the products of a model of 6 layers, 7 % of 12.
     """

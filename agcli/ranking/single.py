@@ -59,7 +59,7 @@ def _answers(
 ) -> tuple[list[Answer], bool]:
     rows, first_scores = stage.search(text, depth)
     if not len(rows):
-        raise DataError("no document shares a word with this claim")
+        raise DataError("no document shares a word with this query")
     pairs = np.stack([np.zeros(len(rows), dtype=np.int32), rows], axis=1)
     query = Query("claim", text)
     _, cut = ranker.with_room([query])

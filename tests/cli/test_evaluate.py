@@ -100,7 +100,7 @@ def test_runs_of_other_labels_are_named_as_those_of_other_data(tmp_path: Path, p
     other = saved(tmp_path / "other", {"test": Predictions(found.ids, labels, found.gold, found.probabilities)})
     shown = ag(plain, other, code=3)
     assert "different labels. Found ['no', 'yes', 'perhaps']. Allowed: no, yes, maybe." in shown
-    assert "next: judge each by itself: `ag evaluate RUN`" in shown
+    assert "next: evaluate each by itself: `ag evaluate RUN`" in shown
 
 
 def test_json_holds_every_number_with_its_interval(plain: Path) -> None:

@@ -42,7 +42,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 def test_a_split_is_ranked_beside_its_first_stage(ag: Ag, run: Path) -> None:
     shown = ag("rank", run, "--depth", 8, "--offline", "--precision", "fp32")
-    assert "claims, test, depth 8: all 6 judged claims" in shown.stdout
+    assert "claims, test, depth 8: all 6 judged queries" in shown.stdout
     assert "conditional: the" in shown.stdout
     assert "measure" in shown.stdout
     assert "pairs/s" in shown.stderr
@@ -60,11 +60,11 @@ def test_two_files_without_judgements(ag: Ag, run: Path, files: tuple[Path, Path
     out = tmp_path / "out"
     words = ["rank", run, "--queries", queries, "--corpus", corpus, "--depth", 5, "--output", out, "--offline"]
     shown = ag(*words)
-    assert "nothing is judged here" in shown.stderr
+    assert "there are no relevance judgments" in shown.stderr
     assert {line.split()[0] for line in (out / "run.trec").read_text().splitlines()} == {"q0", "q1", "q2", "q3"}
     assert not (out / "qrels.trec").exists()
     measured = ag(*words[:-3], "--output", tmp_path / "judged", "--qrels", qrels, "--offline")
-    assert "all 4 judged claims" in measured.stdout
+    assert "all 4 judged queries" in measured.stdout
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_fewer_documents_than_wanted_are_explained(ag: Ag, run: Path, files: tup
     files[1].write_text('{"_id": "d1", "text": "garlic"}\n{"_id": "d2", "text": "tea"}\n')
     words = ["rank", run, "--text", "Does garlic help?", "--corpus", files[1], "--offline", "--top"]
     shown = " ".join(ag(*words, 2).stdout.split())
-    assert "Fewer than --top 2: the claim shares a word with 1 document only." in shown
+    assert "Fewer than --top 2: the query shares a word with 1 document only." in shown
     assert json.loads(ag(*words, 2, "--json").stdout)["candidates"] == 1
     assert "1 of 1 candidates" in ag(*words, 1).stdout
 
@@ -185,7 +185,7 @@ def test_data_prepared_anew_are_not_ranked_unnoticed(ag: Ag, encoder: Path, tmp_
     shutil.rmtree(claims.folder)
     write_ranking_dataset(tmp_path / "claims", depth=11)
     assert "prepared anew since the run was trained" in ag("rank", mine, "--offline", code=3).stderr
-    assert "all 6 judged claims" in ag("rank", mine, "--offline", "--dataset", claims.folder).stdout
+    assert "all 6 judged queries" in ag("rank", mine, "--offline", "--dataset", claims.folder).stdout
 
 
 def test_a_first_document_without_text(ag: Ag, run: Path, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_text_of_credentialed_data_is_not_shown(ag: Ag, encoder: Path, run: Path
         (["--queries", "q.tsv"], "--queries and --corpus belong together"),
         (["--text", "a", "--output", "x"], "--output: of no use here, where --text is answered and nothing is written"),
         (["--precision", "int8"], "--precision: 'int8' is not allowed; allowed: one of auto, fp32, bf16."),
-        (["--qrels", "q", "--top", "3"], "of no use here, where prepared claims are ranked"),
+        (["--qrels", "q", "--top", "3"], "of no use here, where prepared queries are ranked"),
         (["--stemmer", "none"], "--stemmer: of no use here"),
         (["--text", " "], "--text is empty"),
         (["--text", "a", "--corpus", "c", "--dataset", "d"], "--corpus and --dataset exclude each other"),

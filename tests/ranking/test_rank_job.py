@@ -276,7 +276,7 @@ def test_a_folder_of_other_things_is_left_alone(ranker: Ranker, claims: RankingD
 
 
 def test_no_deeper_than_prepared(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="claims was prepared with 12 candidates a claim"):
+    with pytest.raises(UsageError, match="claims was prepared with 12 candidates a query"):
         ranked(ranker, claims, tmp_path / "deep", depth=13)
 
 
