@@ -126,7 +126,7 @@ def _rank(
     """
     _check(given)
     options = RankOptions(**given)
-    from agcli.runs.finished import open_ranker_run
+    from agcli.runs.folder import open_ranker_run
 
     folder = open_ranker_run(run)  # what cannot be ranked is refused before torch and the model are loaded
     data = _prepared(folder, options.dataset) if options.corpus is None else None

@@ -15,7 +15,7 @@ import numpy as np
 
 from agcli.errors import DataError, UsageError, cells_hidden, counted, shortened, unreadable
 from agcli.measures.classification import without_mark
-from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS, RELEVANT, STAGES, QueryMeasures
+from agcli.measures.ranking import PER_QUERY_COLUMNS, RELEVANT, STAGES, QueryMeasures
 from agcli.measures.trec import read_qrels
 from agcli.runs.folder import RunFolder, open_run
 from agcli.training.trained_on import Overlap

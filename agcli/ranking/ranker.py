@@ -18,8 +18,7 @@ from agcli.errors import DivergedError
 from agcli.models import load_model
 from agcli.ranking.scoring import BATCH_TOKENS, score_logits
 from agcli.runs.device import keep_freed_memory, precision_here
-from agcli.runs.finished import open_ranker_run
-from agcli.runs.folder import RunFolder
+from agcli.runs.folder import RunFolder, open_ranker_run
 from agcli.tasks.ranking import relevance_scores
 
 KEPT_DOCUMENTS = 200_000

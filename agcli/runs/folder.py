@@ -27,7 +27,7 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from agcli.errors import AgError, DataError, InterruptedRunError, RunError, unreadable
+from agcli.errors import AgError, DataError, InterruptedRunError, RunError, UsageError, unreadable
 from agcli.measures.classification import Predictions, read_predictions
 from agcli.measures.ranking import MEASURES
 from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
@@ -256,6 +256,23 @@ def open_run(path: Path) -> RunFolder:
         raise RunError(
             f"{path}: this run is {state}, not finished.",
             hint=f"ag finetune --output {shlex.quote(str(path.resolve()))} --resume",
+        )
+    return folder
+
+
+def open_ranker_run(path: Path) -> RunFolder:
+    """A finished run that was trained to rank.
+
+    Raises:
+        DataError: no run folder.
+        RunError: a run that is not finished.
+        UsageError: a run of another task.
+    """
+    folder = open_run(path)
+    if folder.task != "ranking":
+        raise UsageError(
+            f"{path}: this run classifies pairs; it does not rank documents.",
+            hint="ag finetune --dataset NAME, where NAME was prepared with: ag prepare --task ranking",
         )
     return folder
 
