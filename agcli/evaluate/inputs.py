@@ -26,11 +26,8 @@ class Evaluation(Generic[T, C]):
     """Runs or rankings on one split.
 
     Attributes:
-        split: the split.
         dataset: name of the data set; None where it is each run's own.
-        resamples: bootstrap resamples.
         seed: of the bootstrap and of the permutation tests.
-        runs: in the order given.
         comparisons: of each further one with the first; of a single ranking with its own first stage.
         notes: what a reader of the numbers must know.
     """

@@ -51,9 +51,7 @@ class RankingComparison:
     """Two rankings of the same queries.
 
     Attributes:
-        first: name of the one.
-        second: name of the other; differences are second minus first.
-        measures: protocol -> measure -> difference and tests.
+        measures: second minus first: protocol -> measure -> difference and tests.
         left_out: why `conditional` is not compared, or nothing.
     """
 
@@ -77,7 +75,6 @@ def evaluate_rankings(
         paths: folders of rankings, or of runs that have some.
         split: "dev" or "test"; by default test where there is one, else dev.
         dataset: name of the data set; needed where a run has ranked several.
-        resamples: bootstrap resamples.
         seed: of the bootstrap and of the randomisation test.
 
     Raises:

@@ -28,7 +28,6 @@ class EvaluatedRun:
 
     Attributes:
         name: the run's name in reports, unique among the evaluated runs.
-        path: its folder.
         dataset: name of the evaluated data; empty where the run does not record it.
         predictions: rows and labels in the order of the first run.
         metrics: name -> value and interval, of `METRICS`.
@@ -73,10 +72,8 @@ def evaluate_runs(
     """Evaluate finished runs on one split and compare each with the first.
 
     Args:
-        paths: run folders.
         split: "dev" or "test"; by default test where there is one, else dev.
         dataset: another prepared data set to predict first; by default the saved predictions are read.
-        resamples: bootstrap resamples.
         seed: of the bootstrap and of the permutation tests.
         batch_size: examples in a batch, for `dataset`.
         offline: whether the hub may not be used, for `dataset`.

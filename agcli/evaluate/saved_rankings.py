@@ -32,8 +32,6 @@ class SavedRanking:
     """What `ag rank` left of one split.
 
     Attributes:
-        path: the ranking's folder.
-        digest: of the data set.
         depth: candidates of a query at most.
         credentialed: whether no message may show an id.
         first_stage: measures of the candidates' first order, `reranked` of the model's.

@@ -66,7 +66,6 @@ def bootstrap(
             examples: all have the same rows drawn.
         metrics: from sums to metrics, over any axes in the middle.
         resamples: how many times the rows are drawn.
-        seed: of the draws.
         biased: metrics that sum absolute gaps, as ECE does. Resampling adds noise to each gap, so that resampled values
             lie above the estimate, often all of them. Their bias is taken off; the interval then shows the spread
             around the estimate. The estimate itself lies above the true error for the same reason, the more so the

@@ -26,8 +26,6 @@ class Power:
     A difference has a part that all runs share, one for its seed, one for its example and one for the two together.
 
     Attributes:
-        n: number of seeds observed.
-        difference: the difference to detect.
         sd: standard deviation over seeds of the difference in the metric, as observed.
         seed_sd: what of it would remain with ever more examples; 0 where its estimate is negative.
         example_sd: what of it comes of there being only so many examples. Far better known than `sd`, which a few

@@ -248,7 +248,6 @@ def _permutation_p(
         drawn: the same of so many permutations that it draws.
         width: cells that one drawn permutation takes.
         permutations: how many are drawn or counted at most.
-        seed: of the draws.
 
     Returns:
         The p-value of each statistic, and whether they are exact.
@@ -275,8 +274,6 @@ def _swapped_differences(first: Predictions, second: Predictions, kinds: Ints, s
     """Accuracy and macro-F1 difference (second - first) after swapping answers. Shape (rows of swaps, 2).
 
     Args:
-        first: the first model.
-        second: the second model.
         kinds: gold label, first answer, second answer. Shape (kinds, 3).
         swaps: how many examples of each kind are swapped. Shape (rows, kinds).
     """

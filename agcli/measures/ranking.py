@@ -99,8 +99,6 @@ def below_first_stage(name: str, measure: str, first_stage: float, reranked: flo
     """A sentence for a re-ranker that makes its candidates' order worse; empty for every other.
 
     Args:
-        name: of the re-ranker.
-        measure: one of `MEASURES`.
         first_stage: its mean over the candidates in their first order.
         reranked: its mean over the re-ranker's order.
         high: upper end of the interval of their difference.

@@ -40,7 +40,6 @@ class SeedComparison:
 
     Attributes:
         unpaired: number of seeds that only one setting has; they are left out of everything here.
-        difference: mean of the differences.
         low: lower end of its 95 % t-interval, `high` its upper end; None at one seed.
         t_p: two-sided p-value of the paired t-test, the primary test; 1 where none of several seeds differs; None where
             it is not defined: one seed, or all seeds differ by the same amount.

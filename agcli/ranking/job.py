@@ -36,10 +36,8 @@ class RankJob:
     """What is ranked, by which model, and where the results go.
 
     Attributes:
-        ranker: the model.
         dataset: queries, corpus and first-stage candidates.
         split: whose queries are ranked; all of them.
-        depth: candidates of each query.
         output: the folder of the results.
         strict_splits: whether queries that the run was trained on are an error.
     """
@@ -185,11 +183,8 @@ def rank(
     """Score every candidate, then write the results; saved scores are not computed again.
 
     Args:
-        job: what to rank.
         overwrite: replace an earlier ranking in the output folder.
         resamples: bootstrap resamples of the intervals.
-        seed: of the bootstrap.
-        callback: called on progress.
 
     Raises:
         UsageError: the folder holds another ranking, or other files.
@@ -224,7 +219,6 @@ def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> N
     """Check that results may be written there: the folder is empty, or holds a ranking.
 
     Args:
-        output: the folder.
         settings: those that a ranking that is there must have been made with, as far as it recorded them.
         overwrite: whether another ranking may be replaced; other files never are.
 

@@ -34,8 +34,6 @@ class Chunk:
     """Consecutive queries whose candidates are scored together.
 
     Attributes:
-        number: of the chunk.
-        queries: the queries.
         documents: of each query, its candidates as rows of the corpus, best of the first stage first.
         first_scores: of each query, their first-stage scores.
     """
@@ -65,13 +63,9 @@ def write_results(
     """Write every file, a chunk at a time; `metrics.json` comes last.
 
     Args:
-        folder: where to.
-        dataset: of the queries.
         judged: ids of the queries that are measured.
         scored: the chunks and their scores, in the order of `Chunk.pairs`.
         metrics: what `metrics.json` holds beside the measures.
-        resamples: bootstrap resamples.
-        seed: of the bootstrap.
 
     Raises:
         RunError: the disk refuses.

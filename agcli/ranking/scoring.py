@@ -69,7 +69,6 @@ def score_logits(
     Args:
         model: its mode, attention and modules are restored.
         examples: only `lengths` and what `collate` reads are used.
-        device: of the model.
         precision: `fp32`, `bf16` or `fp16`.
         batch_tokens: token slots of a batch, padding included; default: `BATCH_TOKENS`.
         on_batch: called with the number of examples of each batch; on a GPU that may still be under way.
