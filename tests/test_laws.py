@@ -17,14 +17,14 @@ PACKAGE = CHECKOUT / "agcli"
 FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
 
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "guides", "options"}),
+    frozenset({"errors", "guides", "options", "tables"}),
     frozenset({"attention", "measures"}),
     frozenset({"runs"}),
     frozenset({"data", "models"}),
-    frozenset({"config", "paper", "tasks"}),
+    frozenset({"config", "tasks"}),
     frozenset({"training"}),
-    frozenset({"evaluate", "ranking", "timing"}),
-    frozenset({"figures", "sweep"}),
+    frozenset({"evaluate", "ranking"}),
+    frozenset({"figures", "paper", "sweep", "timing"}),
     frozenset({"cli", "__main__"}),
 )
 """The rooms (files and folders of `agcli/`) by height. A room imports from storeys below its own, and from rooms beside

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agcli.cli import display
-from agcli.cli.tables import Table, cell_text
+from agcli.tables.markdown import markdown as as_markdown
+from agcli.tables.table import Table, cell_text
 from agcli.errors import counted
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ WIDEST = 3
 def show(tables: Iterable[Table], *, markdown: bool) -> None:
     """Print tables to stdout."""
     if markdown:
-        print("\n\n".join(_as_markdown(table) for table in tables))
+        print("\n".join(as_markdown(table) for table in tables), end="")
         return
     for table in tables:
-        display.show_table(table.title, table.columns, table.rows, table.caption, names=table.names)
+        display.show(table)
 
 
 def with_interval(estimate: Estimate, sign: str = "") -> str:

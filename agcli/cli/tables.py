@@ -1,69 +1,81 @@
-"""A table before it is printed, how its cells read, and the steps that narrow it without breaking a word."""
+"""A table on the terminal, and the steps that narrow it without breaking a word."""
 
 from __future__ import annotations
 
-import math
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_uppercase
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, JustifyMethod
+from rich.measure import Measurement
+from rich.table import Table as Grid
 from rich.text import Text
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could steer a terminal, should it stand in somebody's data."""
-_NUMBER = re.compile(r"[<>≤≥]?[+\-−]?\.?\d(?:[^A-Za-z\[]|(?<= )to(?= )|\[[^\[\]]*\])*")
+from agcli.tables.table import Number, Table, cell_text, clean, is_number
+
+PROSE_WIDTH = 80
+"""Columns that titles and captions take where their table takes fewer."""
+_UNBOUNDED = 1_000_000
+"""A width that no table reaches: Rich cuts what it measures to the width it is given."""
 _BEFORE_SPREAD = re.compile(r" (?=[\[(±])")
 """Where a number may break: before its interval, or what else stands in brackets, or its standard deviation."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table, before it is decided how to show it.
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; one with groups of columns as a table for each.
 
-    Attributes:
-        title: shown above.
-        columns: header cells.
-        rows: one sequence of cells a row; None is a dash.
-        caption: shown below.
-        names: texts of header or cells that letters may stand for where the table is too wide, as names of runs.
-        spare: columns that a narrow table may lack, the first to go first.
-        two_lines: whether the intervals of all numbers stand on a line of their own, below their values.
+    A table wider than the console is narrowed step by step, see `narrowed`; what is too wide even then is printed as
+    one `column: value` line a cell.
     """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
-    names: Sequence[str] = ()
-    spare: Sequence[str] = ()
-    two_lines: bool = False
-
-    def cells(self, index: int) -> list[str]:
-        """One column as text."""
-        return [cell_text(row[index]) for row in self.rows]
-
-    def numeric(self, index: int) -> bool:
-        """Whether a column holds numbers, which may carry an interval, and dashes."""
-        written = [cell for cell in self.cells(index) if cell != "-"]
-        return bool(written) and all(_NUMBER.fullmatch(cell) for cell in written)
-
-    def texts(self, index: int) -> list[Text]:
-        """One column for Rich, which breaks lines at every space but those of numbers."""
-        return [_text(row[index], self.two_lines) for row in self.rows]
+    if table.groups:
+        print_paragraphs(console, f"\n{table.title}", console.width, "none")
+        for group in table.by_groups(1):
+            footnotes = [f"[{key}] {text}" for key, text in group.footnotes.items()]
+            print_table(console, replace(group, groups=(), caption="\n".join(footnotes)))
+        return
+    for form, two_lines in narrowed(table):
+        grid, width = _grid(form, two_lines, console, compact=form is not table)
+        if width <= console.width:
+            _print_framed(console, form, width, grid)
+            return
+    _print_framed(console, table, console.width, None)
 
 
-def narrowed(table: Table) -> Iterator[Table]:
-    """The table, then one narrower form after another.
+def _print_framed(console: Console, table: Table, width: int, grid: Grid | None) -> None:
+    """Title, grid (or without one a line for every cell), and caption."""
+    width = min(console.width, max(PROSE_WIDTH, width))
+    print_paragraphs(console, table.title, width, "table.title")
+    if grid is not None:
+        console.print(grid)
+    else:
+        for row in table.rows:
+            for name, cell in zip(table.columns, row, strict=True):
+                print_paragraphs(console, f"{name}: {cell_text(cell)}", console.width, "")
+            console.print()
+    print_paragraphs(console, table.caption, width, "table.caption")
+
+
+def print_paragraphs(console: Console, text: str, width: int, style: str) -> None:
+    """Print text wrapped between words; a word longer than a line, such as a path, stays whole."""
+    for line in clean(text).splitlines():
+        wrapped = textwrap.fill(line, max(width, 1), break_long_words=False, break_on_hyphens=False)
+        console.print(Text(wrapped, style=style), soft_wrap=True)
+
+
+def narrowed(table: Table) -> Iterator[tuple[Table, bool]]:
+    """The table, then one narrower form after another, and whether intervals stand on a line below their values.
 
     Columns that hold one value in every row go to the caption; names become letters; the widest column of names goes
     to a legend; columns that are spare go; rows become columns. Each of these forms is tried with its intervals beside
     their values, then below them.
     """
-    yield table
+    yield table, False
     for form in _with_fewer_columns(table):
-        yield form
-        yield replace(form, two_lines=True)
+        yield form, False
+        yield form, True
 
 
 def _with_fewer_columns(table: Table) -> Iterator[Table]:
@@ -138,26 +150,44 @@ def _turned(table: Table) -> Table:
     return replace(table, columns=columns, rows=rows[1:])
 
 
-def cell_text(cell: object) -> str:
-    """How one cell reads: four decimals for a float of common size, else four digits; a dash for nothing."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return "-"
-    if not isinstance(cell, float):
-        return clean(cell.plain if isinstance(cell, Text) else str(cell))
-    return f"{cell:.4f}" if 1e-3 <= abs(cell) < 10 or cell == 0 else f"{cell:.4g}"
+def _grid(table: Table, two_lines: bool, console: Console, compact: bool) -> tuple[Grid, int]:
+    """A table for Rich, and the columns that it takes to break no word and no number of a cell.
+
+    Texts wrap between words where there is less room than they would take. Rich by itself would narrow a column below
+    its longest word while another one has room to give.
+    """
+    gap = 0 if two_lines else 1  # beside the space that stands for a rule
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0)) if compact else Grid()
+    unbounded = console.options.update(width=_UNBOUNDED)
+    body = [[_text(row[index], two_lines) for row in table.rows] for index in range(len(table.columns))]
+    wants = [_want(console, unbounded, [Text(name), *cells]) for name, cells in zip(table.columns, body, strict=True)]
+    for index, (name, want) in enumerate(zip(table.columns, wants, strict=True)):
+        justify: JustifyMethod = "right" if table.numeric(index) else "left"
+        grid.add_column(Text(name), justify=justify, overflow="fold", min_width=want.minimum)
+    for row in zip(*body, strict=True):
+        grid.add_row(*row)
+    least = console.measure(grid, options=unbounded).minimum
+    share = min(1.0, max(0, console.width - least) / (sum(want.span for want in wants) or 1))
+    for column, want in zip(grid.columns, wants, strict=True):
+        column.width = want.minimum + int(share * want.span)
+    return grid, least
+
+
+def _want(console: Console, options: ConsoleOptions, texts: Sequence[Text]) -> Measurement:
+    """The least and the most characters that a column takes."""
+    sizes = [Measurement.get(console, options, text) for text in texts]
+    least = max(size.maximum if text.no_wrap else size.minimum for text, size in zip(texts, sizes, strict=True))
+    return Measurement(least, max(size.maximum for size in sizes))
 
 
 def _text(cell: object, two_lines: bool) -> Text:
     """One cell; a number is never wrapped, and breaks once, before its interval, where it shall have two lines."""
-    text = cell if isinstance(cell, Text) else Text(cell_text(cell))
-    if not _NUMBER.fullmatch(text.plain):
+    text = Text(cell_text(cell))
+    if isinstance(cell, Number) and cell.best:
+        text.stylize("bold", 0, len(cell.with_spread) + len(cell.stars))
+    if not is_number(text.plain):
         return text
     gap = _BEFORE_SPREAD.search(text.plain) if two_lines else None
     text = Text("\n").join([text[: gap.start()], text[gap.end() :]]) if gap else text.copy()
     text.no_wrap = True
     return text
-
-
-def clean(text: str) -> str:
-    """`text` with a mark in place of what could steer a terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,1 @@
+"""Tables as data, and one writer for each form but the terminal's, which is in `agcli.cli.tables`."""
