@@ -90,7 +90,8 @@ def test_the_wheel_carries_code_sample_tables_and_types_and_nothing_else(wheel: 
         assert names <= sample
     code = {name for name in files if name.startswith("agcli/") and name.endswith((".py", ".pyc"))}
     metadata = {name for name in files if name.startswith(f"agcli-{version('agcli')}.dist-info/")}
-    tables = {"agcli/timing/shapes/multinli.csv", "agcli/timing/shapes/mednli.csv", "agcli/paper/tables.json"}
+    tables = {f"agcli/timing/shapes/{name}.csv" for name in ("multinli", "mednli")}
+    tables |= {f"agcli/paper/{name}.json" for name in ("published", "recipes")}
     assert files == code | metadata | sample | tables | {"agcli/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in metadata)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group
 from rich.live import Live
@@ -18,10 +18,6 @@ from agcli.errors import counted
 from agcli.sweep.cell import CellJob, Outcome
 from agcli.sweep.naming import duration
 from agcli.sweep.sweep import Sweep, SweepWatch
-
-if TYPE_CHECKING:
-    from agcli.paper.layout import Cell, LaidOutTable
-
 
 SHOWN = 20
 """Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
@@ -122,35 +118,17 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
 def show_report(folder: Path, json: bool) -> None:
     """The tables of a sweep, written to `report/` as well; pictures beside them."""
     from agcli.figures.sweep_figures import sweep_figures
+    from agcli.paper.paper_table import recipe_table
     from agcli.sweep.report import write_report
 
-    report = write_report(folder, sweep_figures)
+    report = write_report(folder, sweep_figures, recipe_table)
     if json:
         display.show_json(report.as_json())
         return
     for table in report.tables:
-        display.show_table(table.title, table.columns, table.rows, table.caption)
+        display.show(table)
     if report.paper_table is not None:
-        show_paper_table(report.paper_table)
+        display.show(report.paper_table.table)
     for line in report.lines:
         display.show_text(line)
     display.show_path("report", folder / "report")
-
-
-def show_paper_table(laid_out: LaidOutTable) -> None:
-    """A table laid out as the paper's: a table for each group of columns, our best means bold."""
-    from agcli.paper.rendering import blocks
-
-    display.show_text(f"\n{laid_out.title}")
-    for block in blocks(laid_out, _number):
-        rows = [[name, *map(Text.from_markup, cells)] for name, *cells in block.rows]
-        display.show_table(block.title, block.columns, rows, block.caption)
-
-
-def _number(cell: Cell, source: str, unit: str) -> str:
-    """A number with Rich's markup; it holds nothing that a user wrote."""
-    from agcli.paper.rendering import OURS, cell_text
-
-    return (
-        f"[bold]{cell_text(cell, source, unit)}[/]" if cell.best and source == OURS else cell_text(cell, source, unit)
-    )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agcli.cli import display
 from agcli.errors import counted
-from agcli.paper import TABLE4_HARDWARE
+from agcli.paper.published import TABLE4_HARDWARE
 from agcli.timing.measure import TimingCallback
 from agcli.timing.plan import Group
 from agcli.timing.rows import TimingRow

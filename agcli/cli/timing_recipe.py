@@ -27,12 +27,9 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     """
     import pandas as pd
 
-    from agcli.cli.ablation_display import show_paper_table
     from agcli.cli.timing_display import TimingProgress
-    from agcli.paper.files import write_files
-    from agcli.paper.layout import paper_table
-    from agcli.paper.rendering import records
-    from agcli.runs.atomic import writing
+    from agcli.paper.paper_table import paper_table
+    from agcli.runs.atomic import write_text, writing
     from agcli.timing.measure import measure
     from agcli.timing.plan import plan_groups
     from agcli.timing.record import check_free, write_record
@@ -55,13 +52,14 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
             found = [row for each in times for row in group_rows(each, paper=True)]
             write_record(output / name, request, times, found)
             rows += found
-    table = paper_table(asked.name, pd.DataFrame([asdict(row) for row in rows]), title=asked.title, notes=asked.notes)
-    write_files(table, output)
+    table = paper_table(asked.name, pd.DataFrame([asdict(row) for row in rows]), notes=asked.notes)
+    for file, text in table.files("paper_table").items():
+        write_text(output / file, text)
     if json:
-        display.show_json({"paper_table": records(table)})
+        display.show_json({"paper_table": table.records})
         return
-    show_paper_table(table)
-    for note in table.notes:
+    display.show(table.table)
+    for note in table.table.notes:
         display.show_text(note)
     display.show_path("times and table", output)
 

@@ -12,8 +12,8 @@ from agcli.figures.curves import layer_curve, size_curve
 from agcli.figures.forest import forest
 from agcli.figures.paper_points import PaperPoints
 from agcli.figures.weight_heatmap import weight_heatmap
-from agcli.paper.names import row_name
-from agcli.paper.printed import printed
+from agcli.paper.encoders import short_name
+from agcli.paper.published import published_table
 
 
 def sweep_figures(
@@ -37,8 +37,8 @@ def sweep_figures(
 
 def _paper_points(recipe: str, results: pd.DataFrame) -> PaperPoints:
     """What the paper prints of a figure, and which models and data of ours are the paper's."""
-    form = printed(recipe)
-    where = form.groups[0].where
-    models = frozenset(model for model in results["model"].unique() if row_name(model) == where["model"])
+    published = published_table(recipe)
+    where = published.groups[0].where
+    models = frozenset(model for model in results["model"].unique() if short_name(model) == where["model"])
     datasets = frozenset(name for name in results["dataset"].unique() if Path(name).name == where["dataset"])
-    return PaperPoints(form.of, models, datasets, form.points)
+    return PaperPoints(published.subject, models, datasets, published.points())

@@ -1,52 +1,32 @@
-"""The paper's tables and figures as sweeps: what is run, with which settings, and what is not as in the paper."""
+"""The paper's tables and figures as sweeps: what is run, with which settings, and what is not as in the paper.
+
+The recipes and the text of their notes are in `recipes.json`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from agcli.errors import UsageError, did_you_mean
-from agcli.paper import tables
-from agcli.paper.names import row_name
-from agcli.paper.notes import notes
-from agcli.paper.settings import (
-    SMALL_BATCH,
-    SMALL_EXAMPLES,
-    SMALL_LENGTH,
-    SMALL_MODEL,
-    SMALL_OPTIONS,
-    paper_options,
-    paper_timing,
-    timing_options,
-    weights_tried,
-)
+from agcli.guides.registry import GUIDES
+from agcli.options import OPTIONS, flag
+from agcli.paper.encoders import short_name
+from agcli.paper.published import published_table, shipped
 
-RECIPES = ("table1", "table2", "table3", "table4", "figure3", "figure6")
+_DATA: dict[str, Any] = json.loads(Path(__file__).with_name("recipes.json").read_text(encoding="utf-8"))
+RECIPES: tuple[str, ...] = tuple(_DATA["recipes"])
 SCALES = ("full", "small")
+SMALL: dict[str, Any] = _DATA["small"]
+"""Settings of the small scale."""
 SEEDS = 10
 """Twice what a claim takes at least, so that a seed may be lost."""
-
-_TITLES = {
-    "table1": "The paper's Table 1: pre-trained encoders with and without attention guiding",
-    "table2": "The paper's Table 2: ways of guiding BERT",
-    "table3": "The paper's Table 3: ablation of the guides, on the best encoder of each data set",
-    "table4": "The paper's Table 4: seconds of a training epoch",
-    "figure3": "The paper's Figure 3: BERT guided at one layer",
-    "figure6": "The paper's Figure 6: BERT with shares of the training data",
-}
-_VARIANTS = {
-    "table1": ("none", "both"),
-    "table2": ("none", "mdg", "pdg", "both"),
-    "table3": ("none", "mdg", "pdg", "both"),
-    "table4": ("none", "both"),
-    "figure3": ("none", "mdg", "pdg", "both"),
-    "figure6": ("none", "mdg", "pdg"),
-}
-_SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
-_BEST = (("roberta", "multinli"), ("bluebert", "mednli"), ("biobert", "cross-genre-ir"))
-"""The best encoder of each data set (section 4.1)."""
+_OF_THE_GRID = ("model", "dataset", "mdg", "pdg", "seed", "guide_layers", "train_fraction")
+"""Options that a recipe's grid sets, whatever else is given."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +34,6 @@ class Part:
     """Models and data sets every pair of which runs with the same settings: one grid.
 
     Attributes:
-        models: encoders.
-        datasets: prepared data.
         sizes: shares (up to 1.0) or numbers of training examples; empty: what `options` say.
         options: the run options that all its runs share; of Table 4 those of `ag timing`.
     """
@@ -71,11 +49,7 @@ class Recipe:
     """One table or figure of the paper as a sweep.
 
     Attributes:
-        name: `table1` to `table4`, `figure3` or `figure6`.
         scale: `full`, or `small` for what is at hand.
-        title: what it shows.
-        parts: what runs.
-        variants: which guides are on.
         mdg: weights of MDG that are tried.
         pdg: weights of PDG that are tried.
         each_layer: whether layers are guided one at a time.
@@ -126,28 +100,25 @@ class Recipe:
         """
         if self.scale == "small" and models:
             return replace(self, parts=tuple(replace(part, models=tuple(models)) for part in self.parts))
-        wanted = {row_name(each): each for each in models} or {each: each for each in self.models}
-        for option, asked, known in (("--model", wanted, self.models), ("--dataset", datasets, self.datasets)):
-            for name in asked:
+        wanted = {short_name(model): model for model in models} or {model: model for model in self.models}
+        for option, names, known in (("--model", wanted, self.models), ("--dataset", datasets, self.datasets)):
+            for name in names:
                 if name not in known:
                     raise UsageError(
                         f"{option}: the recipe {self.name} has no {name!r}.{did_you_mean(name, known)} "
                         f"It has {', '.join(known)}.",
                         hint="--scale small runs it on other data",
                     )
-        kept = (
-            replace(
-                part,
-                models=tuple(wanted[each] for each in part.models if each in wanted),
-                datasets=tuple(each for each in part.datasets if each in (datasets or self.datasets)),
-            )
-            for part in self.parts
-        )
-        parts = tuple(part for part in kept if part.models and part.datasets)
+        parts = []
+        for part in self.parts:
+            kept = tuple(wanted[model] for model in part.models if model in wanted)
+            kept_data = tuple(name for name in part.datasets if name in (datasets or self.datasets))
+            if kept and kept_data:
+                parts.append(replace(part, models=kept, datasets=kept_data))
         if not parts:
             pairs = "; ".join(f"{model} on {dataset}" for model, dataset in self.pairs)
             raise UsageError(f"The recipe {self.name} pairs no such model with such data. It has {pairs}.")
-        return replace(self, parts=parts)
+        return replace(self, parts=tuple(parts))
 
 
 def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingProxyType({})) -> Recipe:
@@ -169,52 +140,101 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
             "--scale small runs on the data at hand, and none is named.",
             hint="--dataset NAME of prepared data; `sample` is always there",
         )
+    entry = _DATA["recipes"][name]
     mdg, pdg = weights_tried(name, scale)
     return Recipe(
         name=name,
         scale=scale,
-        title=_TITLES[name],
-        parts=_full_parts(name) if scale == "full" else _small_parts(name, at_hand),
-        variants=_VARIANTS[name],
+        title=published_table(name).title,
+        parts=tuple(_full_parts(entry) if scale == "full" else _small_parts(entry, at_hand)),
+        variants=tuple(entry["variants"]),
         mdg=mdg,
         pdg=pdg,
-        each_layer=name == "figure3",
+        each_layer=entry.get("each_layer", False),
         seeds=SEEDS,
-        timed=name == "table4",
-        notes=tuple(notes(name, scale)),
+        timed=entry.get("timed", False),
+        notes=tuple(_note(key) for key in entry["notes"][scale]),
     )
 
 
-def _full_parts(name: str) -> tuple[Part, ...]:
+def weights_tried(name: str, scale: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """α and β that a recipe tries: the paper's grid, or the default of a run; the small scale searches none."""
+    if scale == "full" and _DATA["recipes"][name]["weights"] == "grid":
+        grid = tuple(map(float, shipped()["hyperparameters"]["grid"]))
+        return grid, grid
+    return (GUIDES["mdg"].weight,), (GUIDES["pdg"].weight,)
+
+
+def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line on the run options that the user gave beside a recipe, which win over its own; none, where none were.
+
+    Args:
+        name: the recipe's.
+        scale: its scale.
+        grids: the saved plan's, each with `models`, `mdg`, `pdg` and `options`.
+    """
+    given: dict[str, Any] = {}
+    for grid in grids:
+        for guide, tried in zip(("mdg", "pdg"), weights_tried(name, scale), strict=True):
+            if tuple(grid[guide]) != tried:
+                given[guide] = ",".join(map(str, grid[guide]))
+        own = _small_options() if scale == "small" else _paper_options(grid["models"])
+        for option, value in grid["options"].items():
+            shapes = option in OPTIONS and OPTIONS[option].spec.shapes_result and option not in _OF_THE_GRID
+            limited = option == "train_limit" and scale == "small" and int(value) <= SMALL["examples"]
+            if shapes and not limited and own.get(option) != value:
+                given[option] = value
+    if given:
+        yield f"Given beside the recipe: {', '.join(f'{flag(option)} {value}' for option, value in given.items())}."
+
+
+def legend(unit: str, *, each_size: bool) -> list[str]:
+    """How a table of the paper with our results is to be read."""
+    return [line.format(at_each_size=", at each size" if each_size else "") for line in _DATA["legend"][unit]]
+
+
+def _note(key: str) -> str:
+    text: str = _DATA["notes"][key]
+    return text.format(**SMALL, alpha=GUIDES["mdg"].weight, beta=GUIDES["pdg"].weight)
+
+
+def _full_parts(entry: Mapping[str, Any]) -> Iterator[Part]:
     """The paper's encoders and data."""
-    paper = tables()
-    datasets = tuple(paper["datasets"])
-    encoders = tuple(row.lower() for row in paper["table1"] if not row.endswith("+AG"))
-    if name == "table2":
-        encoders = ("bert",)
-    if name == "table3":
-        return tuple(Part((model,), (dataset,), options=paper_options("batch_size")) for model, dataset in _BEST)
-    if name in ("figure3", "figure6"):
-        sizes = _SHARES if name == "figure6" else ()
-        return (Part(("bert",), ("mednli",), sizes=sizes, options=paper_options("batch_size")),)
-    if name == "table4":
-        datasets = tuple(dataset for dataset in datasets if dataset != "cross-genre-ir")  # timing reads no rankings
-    others = tuple(model for model in encoders if model != "albert")
-    options = paper_timing if name == "table4" else paper_options
-    parts = (Part(others, datasets, options=options("batch_size")),)
-    albert = Part(("albert",), datasets, options=options("batch_size_albert"))
-    return (*parts, albert) if "albert" in encoders else parts
+    for part in entry["parts"]:
+        models = tuple(part["models"])
+        options = _paper_options(models)
+        if entry.get("timed"):
+            options = _timing_options(shipped()["hyperparameters"]["max_length"], options["batch_size"])
+        yield Part(models, tuple(part["datasets"]), tuple(part.get("sizes", ())), options)
 
 
-def _small_parts(name: str, at_hand: Mapping[str, int]) -> tuple[Part, ...]:
+def _small_parts(entry: Mapping[str, Any], at_hand: Mapping[str, int]) -> Iterator[Part]:
     """A part for each data set, since each has its own number of examples."""
-    if name == "table4":
-        return (Part((SMALL_MODEL,), tuple(at_hand), options=timing_options(SMALL_LENGTH, SMALL_BATCH)),)
-    return tuple(_small_part(name, dataset, min(SMALL_EXAMPLES, count)) for dataset, count in at_hand.items())
+    models, shares = (SMALL["model"],), entry["parts"][0].get("sizes", ())
+    if entry.get("timed"):
+        yield Part(models, tuple(at_hand), options=_timing_options(SMALL["max_length"], SMALL["batch_size"]))
+        return
+    for dataset, available in at_hand.items():
+        count = min(SMALL["examples"], available)
+        sizes = tuple(dict.fromkeys(max(1, round(share * count)) for share in shares))
+        limit = {} if sizes else {"train_limit": count}
+        yield Part(models, (dataset,), sizes, _small_options() | limit)
 
 
-def _small_part(name: str, dataset: str, count: int) -> Part:
-    if name == "figure6":
-        sizes = dict.fromkeys(max(1, round(share * count)) for share in _SHARES)
-        return Part((SMALL_MODEL,), (dataset,), sizes=tuple(sizes), options=dict(SMALL_OPTIONS))
-    return Part((SMALL_MODEL,), (dataset,), options={**SMALL_OPTIONS, "train_limit": count})
+def _paper_options(models: Sequence[str]) -> dict[str, Any]:
+    """Options of section 3.3.
+
+    Rate and batch size are spelt out although `recipe=paper` implies them: a search spaces rates around the former.
+    """
+    paper = shipped()["hyperparameters"]
+    batch_size = "batch_size_albert" if [short_name(model) for model in models] == ["albert"] else "batch_size"
+    return {"recipe": "paper", "learning_rate": paper["learning_rate"], "batch_size": paper[batch_size]}
+
+
+def _small_options() -> dict[str, Any]:
+    return {name: SMALL[name] for name in ("epochs", "max_length", "batch_size")}
+
+
+def _timing_options(length: int, batch_size: int) -> dict[str, Any]:
+    """Options of `ag timing` under which every pair has the same length."""
+    return {"lengths": (length,), "padding": "max", "batch_size": batch_size}

@@ -6,7 +6,6 @@ pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Mar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +21,23 @@ from agcli.measures.classification import Floats
 from agcli.measures.crossed import crossed_bootstrap, power, power_line
 from agcli.measures.ranking import MEASURES
 from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
-from agcli.paper.files import write_files
-from agcli.paper.layout import LaidOutTable, paper_table
-from agcli.paper.notes import given_beside
-from agcli.paper.rendering import markdown, records
 from agcli.runs.atomic import write_text, writing
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
 from agcli.sweep.contrasts import ContrastRow, family, flat
 from agcli.sweep.means import below_baseline, mean_rows
 from agcli.sweep.plan import read_plan
-from agcli.sweep.report_tables import ReportTable, report_tables
+from agcli.sweep.report_tables import report_tables
 from agcli.sweep.selection import winners
 from agcli.sweep.table import checked, read_results
+from agcli.tables.markdown import markdown
+from agcli.tables.recorded import RecordedTable
+from agcli.tables.records import json_text, records_csv
+from agcli.tables.table import Table
 
 Draw = Callable[[Path, pd.DataFrame, Sequence[Mapping[str, Any]], str], Sequence[Path]]
 """(folder, results, flat comparisons, name of the recipe or "") -> the pictures written there."""
+LayOut = Callable[[Mapping[str, Any], pd.DataFrame, Sequence[Mapping[str, Any]]], RecordedTable]
+"""(the sweep's saved plan, results, flat comparisons) -> the table of its recipe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +53,29 @@ class Report:
         paper_table: of a recipe the table laid out as the paper's, ours beside the paper's numbers.
     """
 
-    tables: tuple[ReportTable, ...]
+    tables: tuple[Table, ...]
     lines: tuple[str, ...]
     contrasts: tuple[dict[str, object], ...]
     means: tuple[dict[str, object], ...]
     pictures: tuple[str, ...]
-    paper_table: LaidOutTable | None = None
+    paper_table: RecordedTable | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
         return {
             **{"means": list(self.means), "contrasts": list(self.contrasts), "lines": list(self.lines)},
-            "paper_table": records(self.paper_table) if self.paper_table else [],
+            "paper_table": self.paper_table.records if self.paper_table else [],
             "pictures": list(self.pictures),
         }
 
 
-def write_report(folder: Path, draw: Draw | None = None) -> Report:
+def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None = None) -> Report:
     """Read a sweep's results, compare, draw, and write it all to `report/`; nothing is trained.
 
     Args:
         folder: of the sweep.
-        draw: draws the pictures, which are above this room; None: there are none.
+        draw: draws the pictures; None: there are none.
+        lay_out: lays a recipe's results out as the paper's table; None: there is none.
 
     Raises:
         DataError: no sweep there, or results that cannot be read.
@@ -92,10 +94,10 @@ def write_report(folder: Path, draw: Draw | None = None) -> Report:
     asked = plan.get("recipe")
     pictures = draw(place, results, flat(comparisons), asked["name"] if asked else "") if draw else ()
     tables = list(report_tables(means, comparisons, chosen, results))
-    laid_out = _paper_table(plan, results, comparisons) if asked else None
+    laid_out = lay_out(plan, results, flat(comparisons)) if asked and lay_out else None
     report = Report(
         tables=tuple(tables),
-        lines=tuple(dict.fromkeys([*lines, *(laid_out.notes if laid_out else ())])),
+        lines=tuple(dict.fromkeys([*lines, *(laid_out.table.notes if laid_out else ())])),
         contrasts=tuple(flat(comparisons)),
         means=tuple(means),
         pictures=tuple(path.name for path in pictures),
@@ -173,33 +175,15 @@ def _example_scores(cell: Path) -> dict[str, float]:
     return dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
 
 
-def _paper_table(plan: Mapping[str, Any], results: pd.DataFrame, found: Sequence[ContrastRow]) -> LaidOutTable:
-    """The recipe's table as the paper lays it out, with all that has to be said of it."""
-    asked = plan["recipe"]
-    notes = [*map(str, asked.get("notes", ())), *given_beside(asked["name"], asked["scale"], plan["grids"])]
-    return paper_table(asked["name"], results, flat(found), title=asked["title"], notes=notes)
-
-
 def _write(place: Path, report: Report) -> None:
     for name, rows in (("means.csv", report.means), ("contrasts.csv", report.contrasts)):
-        header = list(rows[0]) if rows else []
-        write_text(place / name, csv_text([header, *([row[column] for column in header] for row in rows)]))
-    write_text(place / "report.json", json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
-    said = report.paper_table.notes if report.paper_table else ()
-    parts = [_markdown(table) for table in report.tables]
+        write_text(place / name, records_csv(rows))
+    write_text(place / "report.json", json_text(report.as_json()))
+    said = report.paper_table.table.notes if report.paper_table else ()
+    parts = [markdown(table).rstrip() for table in report.tables]
     parts += ["\n".join(f"- {line}" for line in report.lines if line not in said)]
     if report.paper_table:
-        parts.append(markdown(report.paper_table).rstrip())
-        write_files(report.paper_table, place)
+        parts.append(markdown(report.paper_table.table).rstrip())
+        for name, text in report.paper_table.files("paper_table").items():
+            write_text(place / name, text)
     write_text(place / "report.md", "\n\n".join(part for part in parts if part) + "\n")
-
-
-def _markdown(table: ReportTable) -> str:
-    def said(cell: object) -> str:
-        return "" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else str(cell).replace("|", "\\|")
-
-    def line(cells: Sequence[object]) -> str:
-        return "| " + " | ".join(map(said, cells)) + " |"
-
-    body = [line(table.columns), line(["---"] * len(table.columns)), *map(line, table.rows)]
-    return "\n".join([f"### {table.title}", "", *body, "", table.caption])

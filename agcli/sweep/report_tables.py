@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,17 +11,7 @@ from agcli.errors import counted
 from agcli.measures.seeds import p_text
 from agcli.sweep.contrasts import ContrastRow, flat
 from agcli.sweep.selection import Winner
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """A table for people."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
-
+from agcli.tables.table import Table
 
 NOT_ESTIMABLE = "not estimable"
 _MEANS = "Over seeds, in percent. best: the best seed, to be read beside the mean only."
@@ -39,14 +28,14 @@ def report_tables(
     comparisons: Sequence[ContrastRow],
     chosen: Sequence[Winner],
     results: pd.DataFrame,
-) -> Iterator[ReportTable]:
+) -> Iterator[Table]:
     """Means, comparisons, winners and failed cells; what there is none of is left out."""
     varied = _varied(means)
     yield _means_table(means, varied)
     found = flat(comparisons)
     if found:
         tests = ["points [95 % t-interval]", "t p", "Holm p", "stars", "Wilcoxon p (least)", "d_z"]
-        yield ReportTable(
+        yield Table(
             "Guided minus unguided",
             [*varied, "variant", "seeds", *tests],
             [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
@@ -56,14 +45,14 @@ def report_tables(
         )
     if chosen:
         rows = [[*_winner(each)] for each in chosen]
-        yield ReportTable("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
+        yield Table("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
     failed = results[results["state"] == "failed"]
     if len(failed):
         columns = ["cell", "variant", "size", "seed", "reason"]
-        yield ReportTable("Failed cells", columns, failed[columns].to_numpy().tolist())
+        yield Table("Failed cells", columns, failed[columns].to_numpy().tolist())
 
 
-def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -> ReportTable:
+def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -> Table:
     """The means, and after the arms of each training set the row of what costs no training."""
     names = [*varied, "variant", "metric", "split", "n"]
     counts = [name for name in _COUNTS if any(row[name] for row in means)]
@@ -76,7 +65,7 @@ def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -
             rows.append([*map(shared.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
     columns = [*varied, "variant", "metric", "split", "seeds", "mean ± sd", "95 % t-interval", "best", *counts]
     equal = f" {NOT_ESTIMABLE}: the seeds are equal." if any(row["sd"] == 0 for row in means) else ""
-    return ReportTable("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
+    return Table("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
 
 
 def _trained_on(row: Mapping[str, object]) -> tuple[object, ...]:

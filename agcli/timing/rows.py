@@ -173,10 +173,11 @@ def _ratios(method: MethodTimes, base: MethodTimes | None) -> dict[str, float | 
 
 def _paper_seconds(model: str, variant: str, data: str) -> tuple[float | None, list[str]]:
     """The paper's seconds, and what is odd about them; it timed its encoders without guides and with both."""
-    from agcli.paper import table4_caution, table4_seconds
+    from agcli.paper.published import table4_number
 
     entry = find_entry(model)
     name, guided = entry.name if entry else model, variant != "none"
-    seconds = table4_seconds(name, guided, data) if variant in ("none", "both", "authors") else None
-    caution = table4_caution(name, guided, data) if seconds is not None else None
+    if variant not in ("none", "both", "authors"):
+        return None, []
+    seconds, caution = table4_number(name, guided, data)
     return seconds, [f"paper: {caution}"] if caution else []

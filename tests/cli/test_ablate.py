@@ -115,8 +115,8 @@ def test_a_report_of_no_sweep(ag: Ag, tmp_path: Path) -> None:
 def test_the_timed_recipe_ends_in_the_papers_table_of_seconds(
     ag: Ag, dataset: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "SMALL_LENGTH", 32)
-    monkeypatch.setattr(recipes, "SMALL_BATCH", 4)
+    monkeypatch.setitem(recipes.SMALL, "max_length", 32)
+    monkeypatch.setitem(recipes.SMALL, "batch_size", 4)
     monkeypatch.setattr(plan, "TimingRequest", partial(plan.TimingRequest, steps=4, rounds=2, warmup=1))
     words = ["ablate", "--recipe", "table4", "--scale", "small", "--model", encoder, "--dataset", dataset]
     words += ["--output", tmp_path / "timed"]

@@ -10,9 +10,8 @@ import pytest
 from agcli.config import make_config
 from agcli.errors import UsageError
 from agcli.models.zoo import ZOO
-from agcli.paper import tables
-from agcli.paper.notes import given_beside
-from agcli.paper.recipes import RECIPES, SCALES, Recipe, recipe
+from agcli.paper.published import shipped
+from agcli.paper.recipes import RECIPES, SCALES, Recipe, given_beside, recipe
 
 SEVEN = {"bert", "albert", "roberta", "biobert", "clinicalbert", "bluebert", "scibert"}
 THREE = {"multinli", "mednli", "cross-genre-ir"}
@@ -40,7 +39,7 @@ def test_full_scale_is_what_the_paper_ran() -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_full_scale_has_the_settings_of_section_3_3(name: str) -> None:
-    settings = tables()["hyperparameters"]
+    settings = shipped()["hyperparameters"]
     for part in recipe(name).parts:
         for model in part.models:
             for dataset in part.datasets:

@@ -17,13 +17,13 @@ from pictures import all_text
 from agcli.figures.sweep_figures import sweep_figures
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS
-from agcli.paper.recipes import recipe
-from agcli.paper.settings import weights_tried
+from agcli.paper.paper_table import recipe_table
+from agcli.paper.recipes import recipe, weights_tried
 from agcli.runs.folder import RunFolder, csv_text
 from agcli.sweep import report as reports
 from agcli.sweep.report import Report, _scores
 
-write_report = partial(reports.write_report, draw=sweep_figures)
+write_report = partial(reports.write_report, draw=sweep_figures, lay_out=recipe_table)
 BERT = "google-bert/bert-base-uncased"
 
 
@@ -113,7 +113,7 @@ def test_what_was_given_beside_the_recipe_is_said(
     report = write_report(sweep(tmp_path / "sweep", "figure6", sized(), **options))
     assert [line for line in report.lines if line.startswith("Given")] == expected
     assert report.paper_table is not None
-    assert set(expected) <= set(report.paper_table.notes)
+    assert set(expected) <= set(report.paper_table.table.notes)
     text = (tmp_path / "sweep" / "report" / "report.md").read_text(encoding="utf-8")
     assert text.count("where no option was given") == 1
 

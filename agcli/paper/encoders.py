@@ -9,7 +9,7 @@ from agcli.models.zoo import find_entry
 from agcli.runs.home import expanded
 
 
-def row_name(model: str) -> str:
+def short_name(model: str) -> str:
     """The zoo's short name for a model; a name that the zoo does not know stays as it is.
 
     As where models are loaded, a hub id must be the very one (`somebody/biobert-v1.1` is another model), and a folder
@@ -21,14 +21,14 @@ def row_name(model: str) -> str:
     return entry.name if entry else model
 
 
-def row_names(models: Iterable[str]) -> dict[str, str]:
+def short_names(models: Iterable[str]) -> dict[str, str]:
     """Model as asked for -> its short name.
 
     Where several come to one encoder, one has the name and the others stay as they are: rows are never merged.
     """
     found: dict[str, str] = {}
-    for model in sorted(dict.fromkeys(models), key=lambda each: row_name(each) != each):  # short names come first
-        name = row_name(model)
+    for model in sorted(dict.fromkeys(models), key=lambda each: short_name(each) != each):  # short names come first
+        name = short_name(model)
         found[model] = model if name in found.values() else name
     return found
 

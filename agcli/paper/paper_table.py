@@ -1,0 +1,164 @@
+"""A table of the paper with our results, for people and as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from agcli.measures.seeds import claim_line
+from agcli.paper.layout import Entry, Layout
+from agcli.paper.measured import ASKED, sweep_runs, timing_runs, unreported
+from agcli.paper.published import PERCENT, published_table, size_text
+from agcli.paper.recipes import given_beside, legend
+from agcli.sweep.results import results_of
+from agcli.tables.recorded import RecordedTable
+from agcli.tables.table import Number, Table
+
+
+def paper_table(
+    name: str,
+    results: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]] = (),
+    notes: Sequence[str] = (),
+) -> RecordedTable:
+    """Lay results out as a table of the paper.
+
+    Args:
+        name: a recipe's.
+        results: a sweep's rows, of which cells that choose weights do not count; of Table 4 the rows of `ag timing`.
+        comparisons: with the unguided runs, as plain rows; their stars are shown.
+        notes: what else belongs under it, such as a recipe's notes.
+
+    Raises:
+        UsageError: the paper has no such table.
+        DataError: runs of one setting share a seed.
+    """
+    published = published_table(name)
+    from_sweep = published.unit == PERCENT
+    layout = Layout(published, sweep_runs(results_of(results)) if from_sweep else timing_runs(results), comparisons)
+    footnotes = {key: text for text, key in layout.footnotes.items()}
+    table = Table(
+        published.title,
+        _columns(layout),
+        list(_rows(layout)),
+        groups=[(group.heading, len(group.columns) + from_sweep) for group in layout.groups],
+        footnotes=footnotes,
+        notes=[*notes, *_notes(layout), *(unreported(results) if from_sweep else ())],
+    )
+    return RecordedTable(name, published.unit, table, list(_records(layout, footnotes)))
+
+
+def recipe_table(
+    plan: Mapping[str, Any], results: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]
+) -> RecordedTable:
+    """The table of a sweep that was run as a recipe, with the recipe's notes.
+
+    Args:
+        plan: the saved plan of the sweep.
+        results: as of `paper_table`; `comparisons` likewise.
+    """
+    recipe = plan["recipe"]
+    notes = [*map(str, recipe.get("notes", ())), *given_beside(recipe["name"], recipe["scale"], plan["grids"])]
+    return paper_table(recipe["name"], results, comparisons, notes)
+
+
+def _columns(layout: Layout) -> list[str]:
+    """Percent rest on seeds, whose number ends a group."""
+    columns = ["Methods", "from"]
+    for group in layout.groups:
+        columns += [*(column.name for column in group.columns), *(["n"] if layout.published.unit == PERCENT else [])]
+    return columns
+
+
+def _rows(layout: Layout) -> Iterator[list[object]]:
+    """Our numbers of each row, then the paper's."""
+    unit = layout.published.unit
+    for line in layout.entries:
+        name = line[0].row.name
+        ours = [cell for entry in line for cell in _our_numbers(entry, unit)]
+        paper = [cell for entry in line for cell in _paper_numbers(entry, unit)]
+        if any(entry.has_ours for entry in line):
+            yield [name, "ours", *ours]
+        if any(entry.has_paper for entry in line):
+            yield [name, "paper", *paper]
+
+
+def _our_numbers(entry: Entry, unit: str) -> Iterator[object]:
+    for place, cell in enumerate(entry.cells):
+        footnotes = () if place else entry.ours
+        mean, sd = number_text(cell.mean, unit), number_text(cell.sd, unit)
+        yield Number(mean, sd, cell.stars, cell.best, footnotes) if mean or footnotes else None
+    if unit == PERCENT:
+        yield _seeds_text(entry)
+
+
+def _paper_numbers(entry: Entry, unit: str) -> Iterator[object]:
+    for place, cell in enumerate(entry.cells):
+        footnotes = () if place else entry.paper
+        yield None if cell.paper is None else Number(number_text(cell.paper, unit), footnotes=footnotes)
+    if unit == PERCENT:
+        yield ""
+
+
+def _seeds_text(entry: Entry) -> str:
+    """`10`, or `8-10` where the numbers of an entry rest on different seeds."""
+    if not entry.has_ours:
+        return ""
+    counts = [cell.n for cell in entry.cells if cell.n] or [0]
+    return "-".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
+
+
+def number_text(value: float | None, unit: str) -> str:
+    """Percent with two decimals as in the paper; seconds with three digits, from 100 on whole."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if unit == PERCENT else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _records(layout: Layout, footnotes: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    entries = [entry for line in layout.entries for entry in line]
+    settings = dict.fromkeys(name for entry in entries for cell in entry.cells for name in cell.where)
+    for entry in entries:
+        notes = " ".join(footnotes[key] for key in (*entry.ours, *entry.paper))
+        for column, cell in zip(entry.group.columns, entry.cells, strict=True):
+            if cell.mean is None and cell.paper is None and not entry.ours:
+                continue
+            yield {
+                "table": layout.published.name,
+                "row": entry.row.name,
+                "group": entry.group.heading,
+                "column": column.name,
+                **{name: cell.where.get(name, "") for name in settings},
+                "unit": layout.published.unit,
+                "ours": _rounded(cell.mean),
+                "ours_sd": _rounded(cell.sd),
+                "n": cell.n,
+                "stars": cell.stars,
+                "best": int(cell.best),
+                "paper": cell.paper,
+                "notes": notes,
+            }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Without the digits that 100 * 0.8389 adds."""
+    return None if value is None else round(value, 6)
+
+
+def _notes(layout: Layout) -> Iterator[str]:
+    """How the table is to be read, and what holds for all of it."""
+    published, runs = layout.published, layout.runs
+    yield from legend(published.unit, each_size="size" in published.keys)
+    if published.unit == PERCENT:
+        counts = [cell.n for line in layout.entries for entry in line for cell in entry.cells if cell.n]
+        yield from filter(None, [claim_line(min(counts, default=0))])
+        sizes = [size_text(size) for size in dict.fromkeys(runs["size"]) if size != "1"]
+        if sizes and "size" not in published.keys:
+            yield f"Ours were trained on a part of the data: {', '.join(sizes)}."
+    for model, asked in dict(zip(runs["model"], runs[ASKED], strict=True)).items():
+        if model != asked:
+            yield f"{model} is {asked}, as it was asked for."
+    yield from published.notes
+    yield from (caution.text for caution in published.cautions if not caution.rows)
