@@ -6,7 +6,6 @@ not parse for markup or emoji.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from agcli.cli.tables import print_paragraphs, print_table
 from agcli.runs.launcher import process_rank
+from agcli.tables.records import json_text
 from agcli.tables.table import Table, clean
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def show_path(what: str, path: object) -> None:
 def show_json(value: Any) -> None:
     """`value` as JSON on stdout, with no markup, wrapping or colour."""
     if process_rank() == 0:
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json_text(value), end="")
 
 
 def progress_bar() -> Progress:

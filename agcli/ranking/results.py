@@ -22,7 +22,8 @@ from agcli.measures.ranking import PER_QUERY_COLUMNS, PROTOCOLS, QueryMeasures, 
 from agcli.measures.trec import qrels_lines, run_lines
 from agcli.ranking.ranker import Query
 from agcli.runs.atomic import open_whole, write_text
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
+from agcli.tables.records import csv_text
 
 Scores = NDArray[np.float32]
 FILES = ("metrics.json", "run.trec", "first_stage.trec", "qrels.trec", "ranking.csv", "per_query.csv")

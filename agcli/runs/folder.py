@@ -13,13 +13,11 @@ task in `RunFolder.task`, the apostrophes before some cells in `RunFolder.load_p
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ from agcli.errors import AgError, DataError, InterruptedRunError, RunError, Usag
 from agcli.measures.classification import Predictions, read_predictions
 from agcli.measures.ranking import MEASURES
 from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
+from agcli.tables.records import csv_text
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -284,14 +283,3 @@ def _no_run(path: Path) -> str:
     if (path / "cells").is_dir():
         return "the folder of a sweep, no run folder; its runs lie in cells/"
     return "no run folder (it has no status.json)" if path.exists() else "no run folder (there is nothing)"
-
-
-def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV: floats in full precision, text as it is, so that ids join with those of the source.
-
-    A spreadsheet runs text that begins with `=`, `+`, `-` or `@` as a formula: it should import such columns as text.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows(rows)
-    return text.getvalue()

@@ -19,7 +19,7 @@ import pandas as pd
 from agcli.errors import DataError, RunError, UsageError, counted
 from agcli.runs import signals as interruption
 from agcli.runs.atomic import write_text
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import check_launcher
 from agcli.sweep.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
 from agcli.sweep.grid import Cell, Grid, Winners, first_cells, report_cells
@@ -27,6 +27,7 @@ from agcli.sweep.naming import cell_name, varied_options
 from agcli.sweep.plan import PLAN, read_plan
 from agcli.sweep.selection import winner
 from agcli.sweep.table import CHOICE
+from agcli.tables.records import csv_text
 
 FAILURES = "failures.json"
 Runner = Callable[[Sequence[CellJob], interruption.StopRequest], Iterator[Outcome]]

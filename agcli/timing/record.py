@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from agcli.errors import UsageError
 from agcli.runs import environment
 from agcli.runs.atomic import write_folder
-from agcli.runs.folder import csv_text
+from agcli.tables.records import csv_text, json_text
 from agcli.timing.measure import GroupTimes
 from agcli.timing.plan import TimingRequest
 from agcli.timing.rows import TimingRow
@@ -43,8 +42,8 @@ def write_record(folder: Path, request: TimingRequest, times: Sequence[GroupTime
     texts = {
         "timing.csv": csv_text([columns, *(list(asdict(row).values()) for row in rows)]),
         "steps.csv": csv_text([STEP_COLUMNS, *step_lines(times)]),
-        "timing.json": _json_text([asdict(row) for row in rows]),
-        "environment.json": _json_text(environment.describe() | {"request": _options(request)}),
+        "timing.json": json_text([asdict(row) for row in rows]),
+        "environment.json": json_text(environment.describe() | {"request": _options(request)}),
     }
 
     def write(aside: Path) -> None:
@@ -72,7 +71,3 @@ def step_lines(times: Iterable[GroupTimes]) -> Iterator[list[object]]:
                     step += 1
                     work = asdict(timed.work).values()
                     yield [group.group.name, method.spec.name, number, step, timed.seconds, *work]
-
-
-def _json_text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agcli.runs.atomic import write_text, writing
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
+from agcli.tables.records import csv_text
 from agcli.training.report import StepReport
 from agcli.training.terms import LossTerms
 

@@ -19,7 +19,8 @@ from agcli.cli.app import app
 from agcli.measures.bootstrap import mean_estimates
 from agcli.measures.ranking import MEASURES, QueryMeasures, measure
 from agcli.measures.trec import qrels_lines
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
+from agcli.tables.records import csv_text
 
 DEPTH = 30
 QUERIES = 40

@@ -19,7 +19,8 @@ from tiny_runs import listed
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.options import OPTIONS
-from agcli.runs.folder import RunFolder, csv_text, open_run
+from agcli.runs.folder import RunFolder, open_run
+from agcli.tables.records import csv_text
 from agcli.training.history import StepTable
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")

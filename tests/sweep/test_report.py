@@ -19,9 +19,10 @@ from agcli.measures.classification import Predictions, prediction_rows
 from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS
 from agcli.paper.paper_table import recipe_table
 from agcli.paper.recipes import recipe, weights_tried
-from agcli.runs.folder import RunFolder, csv_text
+from agcli.runs.folder import RunFolder
 from agcli.sweep import report as reports
 from agcli.sweep.report import Report, _scores
+from agcli.tables.records import csv_text
 
 write_report = partial(reports.write_report, draw=sweep_figures, lay_out=recipe_table)
 BERT = "google-bert/bert-base-uncased"
