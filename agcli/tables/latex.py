@@ -65,7 +65,7 @@ def _environment(title: str, table: Table, *, with_notes: bool) -> str:
     return (
         f"\\begin{{table*}}\n\\centering\n\\caption{{{escaped(title)}}}\n"
         "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
-        f"{_tabular(table)}}}\n{small}\\end{{table*}}\n"
+        f"{_tabular(table).rstrip()}}}\n{small}\\end{{table*}}\n"
     )
 
 
