@@ -15,9 +15,9 @@ def markdown(table: Table) -> str:
     """The table under a heading; it ends with a line break."""
     parts = [f"### {escaped(table.title)}"]
     for group in table.by_groups(1) if table.groups else ():
-        parts += [f"**{escaped(group.title)}**", _grid(group)]
+        parts += [f"**{escaped(group.title)}**", grid(group)]
     if not table.groups:
-        parts.append(_grid(table))
+        parts.append(grid(table))
     parts.append("  \n".join(map(escaped, table.caption.splitlines())))
     parts.append("  \n".join(f"\\[{key}] {escaped(text)}" for key, text in table.footnotes.items()))
     parts.append("\n".join(f"- {escaped(note)}" for note in table.notes))
@@ -29,7 +29,8 @@ def escaped(text: str) -> str:
     return _SYNTAX.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _grid(table: Table) -> str:
+def grid(table: Table) -> str:
+    """Header and rows alone, without title and caption."""
     ruler = ["---:" if table.numeric(index) else "---" for index in range(len(table.columns))]
     rows = [_line(map(_cell, row)) for row in table.rows]
     return "\n".join([_line(map(escaped, table.columns)), _line(ruler), *rows])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from huggingface_hub import ModelCardData
 from agcli import __version__
 from agcli.config import RunConfig
 from agcli.errors import counted
+from agcli.tables.markdown import grid
+from agcli.tables.table import Table
 from agcli.tasks.base import Task
 from agcli.training.assemble import Plan
 
@@ -56,25 +57,23 @@ def text(config: RunConfig, plan: Plan, task: Task, metrics: dict[str, Any]) -> 
             "",
             *(f"- {fact}" for fact in facts),
             "",
-            *_results(task, tuple(task.entry.columns), metrics),
+            grid(_results(task, metrics)),
             "",
             *([note, ""] if note else []),
             "One run with one seed: a difference to another run says nothing on its own.",
             "",
-            "| option | value |",
-            "|---|---|",
-            *(f"| {name} | {settings[name]} |" for name in shown),
+            grid(Table("settings", ["option", "value"], [[name, str(settings[name])] for name in shown])),
             "",
         ]
     )
 
 
-def _results(task: Task, names: Sequence[str], metrics: dict[str, Any]) -> list[str]:
-    lines = [f"| split | {' | '.join(names)} | n |", "|---" * (len(names) + 2) + "|"]
+def _results(task: Task, metrics: dict[str, Any]) -> Table:
+    names = task.entry.columns
+    rows: list[list[object]] = []
     for split in ("dev", "test"):
         if split in metrics:
             baseline = f"{split}, {task.entry.baseline}"
             for title, values in ((split, metrics[split]), (baseline, metrics["baseline"][split])):
-                cells = " | ".join(f"{values[name]:.4f}" for name in names)
-                lines.append(f"| {title} | {cells} | {values['n']} |")
-    return lines
+                rows.append([title, *(f"{values[name]:.4f}" for name in names), values["n"]])
+    return Table("results", ["split", *names, "n"], rows)
