@@ -18,7 +18,6 @@ class RecordedTable:
 
     Attributes:
         name: of the table in the JSON file.
-        unit: of the numbers.
         records: mappings of the same keys, numbers in full precision.
     """
 
