@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agcli.cli import display
+from agcli.errors import counted
 from agcli.tables.markdown import markdown as as_markdown
 from agcli.tables.table import Table, cell_text
-from agcli.errors import counted
 
 if TYPE_CHECKING:
     from agcli.evaluate.inputs import Evaluation
