@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +13,9 @@ import typer
 from agcli.cli import display
 from agcli.cli.ablation_grids import grid_of, recipe_grids, recipe_of
 from agcli.errors import RunError, UsageError
+from agcli.guides.registry import GUIDES, PAPER_VARIANTS
+from agcli.guides.registry import variants as all_variants
+from agcli.options import OPTIONS
 from agcli.runs.home import expanded
 
 if TYPE_CHECKING:
@@ -18,23 +23,47 @@ if TYPE_CHECKING:
     from agcli.sweep.sweep import Runner
 
 _GRID, _RUNNING, _OUTPUT = "Grid", "Running", "Output"
+OWN_NAMES = ("recipe", "output")
+"""Run options that the command declares itself, since they mean more here than in a run."""
 
 
+def _with_weight_grids(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command an option `--NAME-grid` for each guide; it is called with those that were given."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    grids = {
+        f"{name}_grid": typer.Option(
+            help=f"Weights of {entry.title} to try: 0.1,0.01, or `paper`: 0.1,0.01,0.001,0.0001.", rich_help_panel=_GRID
+        )
+        for name, entry in GUIDES.items()
+    }
+
+    def wrapper(**values: Any) -> None:
+        chosen = {name: values.pop(name) for name in grids}
+        command(weight_grids={name: text for name, text in chosen.items() if text is not None}, **values)
+
+    parameters = [parameter for parameter in own if parameter.name != "weight_grids"]
+    parameters[2:2] = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        for name, option in grids.items()
+    ]
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return wrapper
+
+
+@_with_weight_grids
 def ablate(
     *,
     given: dict[str, Any],
+    weight_grids: dict[str, str],
     config: Annotated[
         Path | None, typer.Option(help="Grid and run options from a TOML or JSON file.", rich_help_panel=_GRID)
     ] = None,
     variants: Annotated[
-        str | None, typer.Option(help="Of none, mdg, pdg, both.  [default: all four]", rich_help_panel=_GRID)
-    ] = None,
-    mdg_grid: Annotated[
         str | None,
-        typer.Option(help="Weights of MDG to try, or `paper`: 0.1,0.01,0.001,0.0001.", rich_help_panel=_GRID),
-    ] = None,
-    pdg_grid: Annotated[
-        str | None, typer.Option(help="Weights of PDG to try, likewise.", rich_help_panel=_GRID)
+        typer.Option(
+            help=f"Of {', '.join(all_variants())}.  [default: {','.join(PAPER_VARIANTS)}]", rich_help_panel=_GRID
+        ),
     ] = None,
     layers: Annotated[
         Literal["all", "each"] | None, typer.Option(help="each: guide one layer at a time.", rich_help_panel=_GRID)
@@ -83,7 +112,8 @@ def ablate(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A table or figure of the paper: table1 to table4 (seconds an epoch, timed), figure3, figure6.",
+            help="A table or figure of the paper: table1 to table4 (seconds an epoch, timed), figure3, figure6; or "
+            f"named defaults of a run: {OPTIONS['recipe'].spec.allowed().removeprefix('one of ')}.",
             rich_help_panel=_GRID,
         ),
     ] = None,
@@ -110,23 +140,18 @@ def ablate(
             raise UsageError("--report reads a sweep that is there: leave out the options of a new one.")
         show_report(expanded(report), json)
         return
-    own: dict[str, Any] = {
-        "variants": variants,
-        "mdg_grid": mdg_grid,
-        "pdg_grid": pdg_grid,
-        "layers": layers,
-        "sizes": sizes,
-    }
+    own: dict[str, Any] = {"variants": variants, "layers": layers, "sizes": sizes, **weight_grids}
     own |= {"seeds": seeds, "select_seeds": select_seeds, "set": set_axis}
     own = {name: value for name, value in own.items() if value is not None}
+    if recipe in (OPTIONS["recipe"].spec.choices or ()):
+        given, recipe = given | {"recipe": recipe}, None
     if output is None:
         raise UsageError("--output: a sweep needs a folder.", hint="--output sweeps/NAME")
-    from agcli.sweep.plan import read_plan
-    from agcli.sweep.sweep import Sweep, run_sweep
+    from agcli.sweep.sweep import Sweep, read_plan, run_sweep
 
     folder = expanded(output)
-    told: dict[str, Any] | None = None
     grids: tuple[Grid, ...]
+    description: dict[str, Any] | None = None
     if recipe is None:
         grids = (grid_of(own, given, config),)
     else:
@@ -136,30 +161,24 @@ def ablate(
 
             time_recipe(asked, options, folder, dry_run=dry_run, json=json)
             return
-        grids, told = recipe_grids(asked, own, options)
-        for note in told["notes"]:
+        grids, description = recipe_grids(asked, own, options)
+        for note in description["notes"]:
             display.note(note)
-    sweep = Sweep(grids, folder, threads or _threads(folder, workers), keep_models, told)
+    before = read_plan(folder)
+    threads = threads or (before["threads"] if before else max(1, (os.cpu_count() or 1) // workers))
+    sweep = Sweep(grids, folder, threads, keep_models, description)
     if dry_run:
         show_plan(sweep, workers, json)
         return
-    before = read_plan(folder)
     if before is not None and before["grids"] != sweep.plan["grids"]:
         display.note(f"{folder} was begun with another grid: its cells are kept, the results become those of this one.")
-    with SweepProgress() as watch:
-        runner = _runner(engine, workers, sweep.threads, address, gpus, watch.started)
-        run_sweep(sweep, runner, fail_fast=fail_fast, watch=watch)
+    with SweepProgress() as progress:
+        runner = _runner(engine, workers, sweep.threads, address, gpus, progress.started)
+        run_sweep(sweep, runner, fail_fast=fail_fast, callback=progress)
     show_report(sweep.folder, json)
     failed = len(sweep.failures())
     if failed:
         raise RunError(f"{failed} of the cells failed; they are listed.", hint="the same command tries them again")
-
-
-def _threads(folder: Path, workers: int) -> int:
-    """The threads that the sweep was begun with; else the cores, shared out."""
-    from agcli.sweep.sweep import threads_begun_with
-
-    return threads_begun_with(folder) or max(1, (os.cpu_count() or 1) // workers)
 
 
 def _runner(engine: str, workers: int, threads: int, address: str | None, gpus: float, on_start: Any) -> Runner:

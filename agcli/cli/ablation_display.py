@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from rich.console import Group
 from rich.live import Live
@@ -15,15 +13,17 @@ from rich.text import Text
 
 from agcli.cli import display
 from agcli.errors import counted
+from agcli.guides.registry import GUIDES
 from agcli.sweep.cell import CellJob, Outcome
-from agcli.sweep.naming import duration
-from agcli.sweep.sweep import Sweep, SweepWatch
+from agcli.sweep.estimate import MEASURED_STEPS, duration, estimate
+from agcli.sweep.grid import Cell
+from agcli.sweep.sweep import Sweep, SweepCallback
 
 SHOWN = 20
 """Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
 
 
-class SweepProgress(SweepWatch):
+class SweepProgress(SweepCallback):
     """A live table of what runs; a context manager, so that it is taken away whatever happens."""
 
     def __init__(self) -> None:
@@ -77,42 +77,46 @@ class SweepProgress(SweepWatch):
         table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
         for column in ("cell", "what", "seconds"):
             table.add_column(column)
-        for mark, (job, since) in list(self.running.items())[:SHOWN]:
-            table.add_row(Text(mark), Text(job.name), f"{perf_counter() - since:.0f}")
+        for name, (job, since) in list(self.running.items())[:SHOWN]:
+            table.add_row(Text(name), Text(job.name), f"{perf_counter() - since:.0f}")
         self.live.update(Group(table))
-
-
-def _what(options: Mapping[str, Any], axes: Sequence[str]) -> str:
-    varied = ("mdg", "pdg", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
-    names = dict.fromkeys(("model", "dataset", *axes, *varied))
-    return ", ".join(f"{name} {Path(str(options[name])).name}" for name in names if name in options)
 
 
 def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
     """What a sweep would run: cells, steps, disk and time, the latter from a few measured steps."""
-    from agcli.sweep.estimate import estimate
-
-    cells = sweep.cells()
-    counts = Counter((cell.role, cell.variant) for cell in cells)
-    found = estimate(sweep, workers)
+    cells, left = sweep.cells(), estimate(sweep, workers)
     if json:
         cells_json = [
-            {"cell": sweep.mark(cell), "variant": cell.variant, "role": cell.role, **cell.options} for cell in cells
+            {"cell": sweep.fingerprint(cell), "variant": cell.variant, "role": cell.role, **cell.options}
+            for cell in cells
         ]
-        display.show_json({"cells": cells_json, **found.as_json()})
+        numbers = {"cells_to_run": left.cells, "steps": left.steps, "training_seconds": left.seconds}
+        display.show_json({"cells": cells_json, **numbers, "workers": workers, "disk_bytes": left.disk_bytes})
         return
-    rows: list[list[object]] = [[f"{role} cells, {variant}", count] for (role, variant), count in counts.items()]
-    rows += found.rows()
+    counts = Counter((cell.role, cell.variant) for cell in cells)
+    time = f"{duration(left.seconds / workers)} (from {MEASURED_STEPS} steps a kind of cell)"
+    rows: list[list[object]] = [
+        *([f"{role} cells, {variant}", count] for (role, variant), count in counts.items()),
+        ["cells to run now", left.cells],
+        ["optimiser steps", left.steps],
+        [f"training time, {workers} at a time", time],
+        ["not in it", "evaluation, and what workers take from each other"],
+        ["disk, at most", f"{left.disk_bytes / 1e9:.1f} GB"],
+    ]
     for grid in sweep.grids:
         if grid.searches:
-            reported = len(grid.seeds) * len(grid.variants)
-            rows.append(
-                ["then, with the winners", f"{counted(reported, 'report cell')} for each model, data set and size"]
-            )
-    shown = [[sweep.mark(cell), cell.variant, cell.role, _what(cell.options, cell.axes)] for cell in cells[:40]]
+            reported = counted(len(grid.seeds) * len(grid.variants), "report cell")
+            rows.append(["then, with the winners", f"{reported} for each model, data set and size"])
+    shown = [[sweep.fingerprint(cell), cell.variant, cell.role, _settings(cell)] for cell in cells[:40]]
     caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
     display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)
     display.show_table("Plan (nothing was written)", ["what", "value"], rows)
+
+
+def _settings(cell: Cell) -> str:
+    varied = (*GUIDES, "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+    names = dict.fromkeys(("model", "dataset", *cell.axes, *varied))
+    return ", ".join(f"{name} {Path(str(cell.options[name])).name}" for name in names if name in cell.options)
 
 
 def show_report(folder: Path, json: bool) -> None:

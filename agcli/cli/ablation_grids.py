@@ -1,88 +1,139 @@
-"""From what the command line and a file say of a sweep to its grids."""
+"""From the options of `ag ablate` and of a config file to the grids of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from agcli.errors import UsageError, did_you_mean
-from agcli.sweep.grid import DECIDED
+from agcli.guides.registry import GUIDES, PAPER_VARIANTS
+from agcli.options import OPTIONS, flag
 
 if TYPE_CHECKING:
     from agcli.paper.recipes import Recipe
     from agcli.sweep.grid import Grid
 
-NOT_HERE = ("recipe", *DECIDED)
-"""Options of a run that `ag ablate` has not; its own `--recipe` is another."""
+PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 MOST_SEEDS = 1000
 """More than anybody can train; a slip must not fill the memory with cells."""
-_LISTS = ("variants", "mdg_grid", "pdg_grid", "sizes")
-_OWN = (*_LISTS, "layers", "seeds", "select_seeds", "set")
+_GRID_OF = {f"{name}_grid": name for name in GUIDES}
+"""Option with the weights to try -> guide."""
+_OWN = ("variants", *_GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
 """Options of the grid, as a config file may name them."""
+_SAME = {
+    **{grid: (guide,) for grid, guide in _GRID_OF.items()},
+    **{"sizes": ("train_limit", "train_fraction"), "layers": ("guide_layers",), "seeds": ("seed",)},
+}
+"""Axis of the grid -> the run options that it varies, which no cell can have besides."""
 
 
 def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Grid:
-    """The grid out of a file's options and those of the command line, which win."""
-    from agcli.config import COMMAND_LINE, make_config, read_config_file
-    from agcli.options import OPTIONS, flag
-    from agcli.sweep import grid as room
+    """The grid out of a file's options and those of the command line, which win.
 
-    filed = read_config_file(config) if config is not None else {}
-    unknown = [name for name in filed if name not in OPTIONS and name not in _OWN]
-    if unknown:
-        near = did_you_mean(unknown[0], (*OPTIONS, *_OWN))
-        raise UsageError(f"{config}: unknown option {unknown[0]!r}.{near}")
-    own = {name: filed[name] for name in _OWN if name in filed} | own
-    options = {name: value for name, value in filed.items() if name in OPTIONS} | given
-    misplaced = [flag(name) for name in NOT_HERE if name in options]
-    if misplaced:
-        raise UsageError(f"{', '.join(misplaced)}: a sweep decides that itself.", hint="--sizes, --layers, --seeds")
-    rest = {name: value for name, value in options.items() if name not in ("model", "dataset")}
-    make_config(rest, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
+    Raises:
+        UsageError: an option that cannot be, or one beside the axis that varies it.
+    """
+    from agcli.config import COMMAND_LINE, make_config
+    from agcli.sweep.grid import Grid
+
+    own, options = _with_file(own, given, config)
+    shared = {name: value for name, value in options.items() if name not in ("model", "dataset")}
+    make_config(shared, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
     models, datasets = (_words(options.pop(name, OPTIONS[name].default)) for name in ("model", "dataset"))
-    mdg, pdg = (
-        room.parse_weights(_joined(own[f"{name}_grid"]), f"--{name}-grid")
-        if f"{name}_grid" in own
-        else (float(options.get(name, OPTIONS[name].default)),)
-        for name in ("mdg", "pdg")
-    )
-    for name in ("mdg", "pdg"):
-        options.pop(name, None)
-    searches = len(mdg) > 1 or len(pdg) > 1
-    if own.get("layers", "all") not in ("all", "each"):
+    weights = {
+        guide: parse_weights(_joined(own[grid]), flag(grid)) if grid in own else (float(options.pop(guide)),)
+        for grid, guide in _GRID_OF.items()
+        if grid in own or guide in options
+    }
+    if own.get("layers", "each") != "each":
         raise UsageError(f"layers: {own['layers']!r} is neither all nor each.")
-    count = _count(own, "seeds", 5)
-    picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
-    grid = room.Grid(
+    searches = any(len(tried) > 1 for tried in weights.values())
+    seeds, select_seeds = _seeds(own, options, searches, 5)
+    grid = Grid(
         models=models,
         datasets=datasets,
-        variants=room.parse_variants(_joined(own["variants"])) if "variants" in own else room.VARIANTS,
-        mdg=mdg,
-        pdg=pdg,
-        layers=_layers(models, options) if own.get("layers") == "each" else (),
-        sizes=room.parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
-        seeds=tuple(range(1, count + 1)),
-        select_seeds=tuple(range(count + 1, count + picking + 1)),
-        axes=_distinct(room.parse_axis(text) for text in _axes(own.get("set", ()))),
+        variants=_words(_joined(own.get("variants", list(PAPER_VARIANTS)))),
+        weights=weights,
+        layers=_layers(models, options) if "layers" in own else (),
+        sizes=parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
+        seeds=seeds,
+        select_seeds=select_seeds,
+        axes=_distinct(parse_axis(text) for text in _axes(own.get("set", ()))),
         options=options,
     )
     _check_sizes(grid)
     return grid
 
 
+def _with_file(
+    own: dict[str, Any], given: dict[str, Any], config: Path | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the grid and of its runs, those of the command line in place of a file's that say the same."""
+    from agcli.config import read_config_file
+
+    filed = read_config_file(config) if config is not None else {}
+    unknown = [name for name in filed if name not in OPTIONS and name not in _OWN]
+    if unknown:
+        near = did_you_mean(unknown[0], (*OPTIONS, *_OWN))
+        raise UsageError(f"{config}: unknown option {unknown[0]!r}.{near}")
+    filed = {name: value for name, value in filed.items() if value is not None}
+    if "output" in filed:
+        raise UsageError(f"{config}: --output names the sweep's folder, and stands on the command line.")
+    for axis, names in _SAME.items():
+        if axis in own:
+            filed = {name: value for name, value in filed.items() if name not in names}
+        elif any(name in given for name in names):
+            filed.pop(axis, None)
+    for one, other in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
+        if one in given:
+            filed.pop(other, None)
+    own = {name: filed[name] for name in _OWN if name in filed} | own
+    if own.get("layers") == "all":
+        del own["layers"]
+    options = {name: value for name, value in filed.items() if name in OPTIONS} | given
+    check_axes(own, options)
+    return own, options
+
+
+def check_axes(axes: Collection[str], options: Mapping[str, Any]) -> None:
+    """Refuse a run option beside the axis that varies it.
+
+    Raises:
+        UsageError: naming both.
+    """
+    from agcli.options import flag
+
+    for axis in axes:
+        for name in _SAME.get(axis, ()):
+            if name in options:
+                raise UsageError(f"{flag(name)} beside {flag(axis)}, which varies it: give one of them.")
+
+
+def _seeds(
+    own: Mapping[str, Any], options: dict[str, Any], searches: bool, default: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Seeds that are reported, and those after them, which pick winners; takes `seed` out of the run options."""
+    first, count = (int(options.pop("seed")), 1) if "seed" in options else (1, _count(own, "seeds", default))
+    picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
+    last = first + count
+    return tuple(range(first, last)), tuple(range(last, last + picking))
+
+
 def _check_sizes(grid: Grid) -> None:
     """Refuse, before anything runs, a number of training examples that some data have not."""
     from agcli.sweep.cell import training_examples
 
-    largest = max((size for size in grid.sizes if isinstance(size, int)), default=0)
+    name = "--sizes" if grid.sizes else "--train-limit"
+    sizes = grid.sizes or (grid.options.get("train_limit", 0),)
+    largest = max((size for size in sizes if isinstance(size, int)), default=0)
     for dataset in grid.datasets if largest else ():
         available = training_examples(dataset)
         if largest > available:
             raise UsageError(
-                f"--sizes {largest}: {dataset} has {available} training examples.",
-                hint=f"--sizes {available} at most, or shares such as 0.5,1.0",
+                f"{name} {largest}: {dataset} has {available} training examples.",
+                hint=f"{name} {available} at most, or shares such as 0.5,1.0",
             )
 
 
@@ -105,41 +156,38 @@ def recipe_of(
     at_hand = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
     asked = recipe(name, scale, at_hand)
     asked = asked.narrowed(models, datasets if scale == "full" else ())
-    mdg, pdg = (
-        (float(options.pop(name)),) if name in options else tried
-        for name, tried in (("mdg", asked.mdg), ("pdg", asked.pdg))
-    )
-    return replace(asked, mdg=mdg, pdg=pdg), options
+    weights = {guide: (float(options.pop(guide)),) for guide in GUIDES if guide in options}
+    return replace(asked, weights={**asked.weights, **weights}), options
 
 
 def recipe_grids(
     asked: Recipe, own: dict[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[Grid, ...], dict[str, Any]]:
-    """The grids behind a table or figure of the paper, and what must be said of them."""
+    """The grids behind a table or figure of the paper, and its name, scale, title and notes."""
     from agcli.sweep.grid import Grid
 
-    count = _count(own, "seeds", asked.seeds)
-    picking = _count(own, "select_seeds", 3) if asked.searches else 0
+    sized = ["sizes"] if any(part.sizes for part in asked.parts) else []
+    check_axes([*own, *sized, *(["layers"] if asked.each_layer else [])], options)
+    seeds, select_seeds = _seeds(own, options, asked.searches, asked.seeds)
+    replaced = {"train_limit"} if "train_fraction" in options else set()
     grids = tuple(
         Grid(
             models=part.models,
             datasets=part.datasets,
-            variants=cast("tuple[Any, ...]", asked.variants),
-            mdg=asked.mdg,
-            pdg=asked.pdg,
+            variants=asked.variants,
+            weights=asked.weights,
             layers=_layers(part.models, options) if asked.each_layer else (),
             sizes=part.sizes,
-            seeds=tuple(range(1, count + 1)),
-            select_seeds=tuple(range(count + 1, count + picking + 1)),
-            options={**part.options, **options},
+            seeds=seeds,
+            select_seeds=select_seeds,
+            options={name: value for name, value in part.options.items() if name not in replaced} | options,
         )
         for part in asked.parts
     )
-    told = {"name": asked.name, "scale": asked.scale, "title": asked.title, "notes": list(asked.notes)}
-    return grids, told
+    return grids, {"name": asked.name, "scale": asked.scale, "title": asked.title, "notes": list(asked.notes)}
 
 
-def _count(own: dict[str, Any], name: str, default: int) -> int:
+def _count(own: Mapping[str, Any], name: str, default: int) -> int:
     """A number of seeds, from the command line or a file."""
     count = own.get(name, default)
     if type(count) is not int or not 1 <= count <= MOST_SEEDS:
@@ -157,12 +205,12 @@ def _joined(value: Any) -> str:
 
 
 def _distinct(axes: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
-    found: dict[str, tuple[Any, ...]] = {}
+    distinct: dict[str, tuple[Any, ...]] = {}
     for name, values in axes:
-        if name in found:
+        if name in distinct:
             raise UsageError(f"--set {name} is given twice: name all its values at once.")
-        found[name] = values
-    return found
+        distinct[name] = values
+    return distinct
 
 
 def _axes(value: Any) -> list[str]:
@@ -171,7 +219,7 @@ def _axes(value: Any) -> list[str]:
         return [f"{name}={_joined(values)}" for name, values in value.items()]
     if isinstance(value, str):
         return [value]
-    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
         raise UsageError(f'set: {value!r} is none of "OPTION=V1,V2", a list of such, and a table of lists.')
     return list(value)
 
@@ -181,3 +229,52 @@ def _layers(models: tuple[str, ...], options: dict[str, Any]) -> tuple[int, ...]
     from agcli.sweep.cell import num_layers
 
     return tuple(range(min(num_layers(model, bool(options.get("offline"))) for model in models)))
+
+
+def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
+    """`dropout=0.0,0.1` -> the option and its values, in the option's own type.
+
+    Raises:
+        UsageError: no such option, or values of another type.
+    """
+    name, equals, listed = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals or not listed.strip():
+        raise UsageError(f"--set {text}: give an option and one or more values.", hint="--set dropout=0.0,0.1")
+    if name not in OPTIONS:
+        raise UsageError(f"--set {text}: there is no option {name!r}.{did_you_mean(name, OPTIONS)}")
+    return name, tuple(_value(name, word.strip()) for word in listed.split(","))
+
+
+def _value(name: str, word: str) -> Any:
+    kind = OPTIONS[name].type
+    truth = {"true": True, "false": False, "yes": True, "no": False}
+    try:
+        return truth[word.lower()] if kind is bool else kind(word)
+    except (KeyError, ValueError):
+        raise UsageError(f"--set {name}: {word!r} is no value of {flag(name)}.") from None
+
+
+def parse_weights(text: str, option: str) -> tuple[float, ...]:
+    """`0.1,0.01` or `paper` (those among which section 3.3 chose) -> weights.
+
+    Raises:
+        UsageError: a word that is no number.
+    """
+    return PAPER_GRID if text.strip() == "paper" else tuple(_number(word, option) for word in text.split(","))
+
+
+def parse_sizes(text: str) -> tuple[float | int, ...]:
+    """`0.2,1.0` -> shares, `500,2000` -> numbers of examples.
+
+    Raises:
+        UsageError: a word that is no number.
+    """
+    return tuple(int(word) if word.strip().isdecimal() else _number(word, "--sizes") for word in text.split(","))
+
+
+def _number(word: str, option: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise UsageError(f"{option}: {word.strip()!r} is no number.") from None

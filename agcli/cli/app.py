@@ -10,8 +10,7 @@ from typer.core import TyperGroup
 
 from agcli import __version__
 from agcli.cli import display, models
-from agcli.cli.ablate import ablate
-from agcli.cli.ablation_grids import NOT_HERE
+from agcli.cli.ablate import OWN_NAMES, ablate
 from agcli.cli.evaluate import evaluate
 from agcli.cli.finetune import finetune
 from agcli.cli.output import lost_output
@@ -101,6 +100,6 @@ for _verb in (
     rank,
     with_run_options(finetune),
     with_run_options(timing, without=WITHHELD),
-    with_run_options(ablate, without=NOT_HERE),
+    with_run_options(ablate, without=OWN_NAMES),
 ):
     app.command(cls=PlainHelp)(_verb)

@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = _DATA["small"]
 """Settings of the small scale."""
 SEEDS = 10
 """Twice what a claim takes at least, so that a seed may be lost."""
+_PAPER_GUIDES = ("mdg", "pdg")
 _OF_THE_GRID = ("model", "dataset", "mdg", "pdg", "seed", "guide_layers", "train_fraction")
 """Options that a recipe's grid sets, whatever else is given."""
 
@@ -50,8 +51,7 @@ class Recipe:
 
     Attributes:
         scale: `full`, or `small` for what is at hand.
-        mdg: weights of MDG that are tried.
-        pdg: weights of PDG that are tried.
+        weights: guide -> weights that are tried.
         each_layer: whether layers are guided one at a time.
         seeds: how many are reported; those that choose weights are others.
         timed: whether it is measured by `ag timing` and trains nothing to the end.
@@ -63,8 +63,7 @@ class Recipe:
     title: str
     parts: tuple[Part, ...]
     variants: tuple[str, ...]
-    mdg: tuple[float, ...]
-    pdg: tuple[float, ...]
+    weights: Mapping[str, tuple[float, ...]]
     each_layer: bool
     seeds: int
     timed: bool
@@ -88,7 +87,7 @@ class Recipe:
     @property
     def searches(self) -> bool:
         """Whether weights are tried against each other."""
-        return len(self.mdg) > 1 or len(self.pdg) > 1
+        return any(len(tried) > 1 for tried in self.weights.values())
 
     def narrowed(self, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Recipe:
         """The recipe with some of its models and data sets only; none named: all. At small scale any model will do.
@@ -141,15 +140,13 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
             hint="--dataset NAME of prepared data; `sample` is always there",
         )
     entry = _DATA["recipes"][name]
-    mdg, pdg = weights_tried(name, scale)
     return Recipe(
         name=name,
         scale=scale,
         title=published_table(name).title,
         parts=tuple(_full_parts(entry) if scale == "full" else _small_parts(entry, at_hand)),
         variants=tuple(entry["variants"]),
-        mdg=mdg,
-        pdg=pdg,
+        weights=weights_tried(name, scale),
         each_layer=entry.get("each_layer", False),
         seeds=SEEDS,
         timed=entry.get("timed", False),
@@ -157,12 +154,14 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
     )
 
 
-def weights_tried(name: str, scale: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """α and β that a recipe tries: the paper's grid, or the default of a run; the small scale searches none."""
+def weights_tried(name: str, scale: str) -> dict[str, tuple[float, ...]]:
+    """The weights of the paper's guides that a recipe tries: the paper's grid, or the default of a run; the small scale
+    searches none.
+    """
     if scale == "full" and _DATA["recipes"][name]["weights"] == "grid":
         grid = tuple(map(float, shipped()["hyperparameters"]["grid"]))
-        return grid, grid
-    return (GUIDES["mdg"].weight,), (GUIDES["pdg"].weight,)
+        return dict.fromkeys(_PAPER_GUIDES, grid)
+    return {guide: (GUIDES[guide].weight,) for guide in _PAPER_GUIDES}
 
 
 def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -175,7 +174,7 @@ def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> I
     """
     given: dict[str, Any] = {}
     for grid in grids:
-        for guide, tried in zip(("mdg", "pdg"), weights_tried(name, scale), strict=True):
+        for guide, tried in weights_tried(name, scale).items():
             if tuple(grid[guide]) != tried:
                 given[guide] = ",".join(map(str, grid[guide]))
         own = _small_options() if scale == "small" else _paper_options(grid["models"])

@@ -22,6 +22,7 @@ from agcli.config import RunConfig, make_config
 from agcli.data import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
+from agcli.guides.registry import GUIDES
 from agcli.measures.classification import METRICS
 from agcli.measures.ranking import MEASURES
 from agcli.models.find import resolve
@@ -29,25 +30,21 @@ from agcli.models.weights import find_weights
 from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
-from agcli.sweep.grid import Cell
+from agcli.sweep.grid import Cell, stated_guides
 from agcli.tasks.registry import TASKS
 
 RECORD = "cell.json"
-IN_THE_RESULTS = ("mdg", "pdg", "guide_mode", "guide_layers", "learning_rate", "seed")
 
 
 @dataclass(frozen=True)
 class CellJob:
-    """What a worker is told of a cell; plain values, so that it can travel.
+    """What a worker has to know of a cell; plain values, so that it can travel.
 
     Attributes:
-        fingerprint: the cell's.
-        options: its run options.
-        folder: its run folder.
+        folder: the run folder.
         keep_model: whether `model/` stays.
-        threads: that it computes with.
         tokenised: the folder of tokenised data that cells share.
-        reported: whether its test metrics are for anybody to see; where not, the test claims are not ranked.
+        reported: whether test metrics are reported; where not, the test claims are not ranked.
         name: the cell in words, for logs.
     """
 
@@ -66,11 +63,9 @@ class Outcome:
     """How a cell ended.
 
     Attributes:
-        fingerprint: the cell's.
         state: `finished` or `failed`.
         reason: why it failed; else empty.
-        seconds: that it took.
-        diverged: whether that was training itself, in which numbers ceased to be finite.
+        diverged: whether it failed because numbers ceased to be finite in training.
     """
 
     fingerprint: str
@@ -89,15 +84,19 @@ def fingerprint(config: RunConfig) -> str:
     """SHA-256 over what decides a cell's numbers, 16 digits: settings, data, encoder and the version of results.
 
     Where data and model lie does not count, so that a sweep can move; nor does how an unguided cell would have been
-    guided, so that one baseline serves every way of guiding.
+    guided, so that one baseline serves every way of guiding; nor what a guide that is absent would have been like,
+    unless a run has it by default, so that a new guide leaves the cells of earlier sweeps as they are.
 
     Raises:
         DataError: no such data.
         ModelError: no such model.
     """
     settings = config.fingerprinted()
-    if not config.guides.captures:
-        settings = {name: value for name, value in settings.items() if OPTIONS[name].section != "guides"}
+    present = {name for name, weight in config.guides.weights.items() if weight} | {*config.guides.monitored}
+    ignored = {name for name in settings if OPTIONS[name].section == "guides"} if not present else set()
+    for name in GUIDES.keys() - stated_guides(present):
+        ignored |= {name, *(option.name for option in GUIDES[name].options)}
+    settings = {name: value for name, value in settings.items() if name not in ignored}
     settings["dataset"] = data_digest(config.data.dataset)
     settings["model"] = model_digest(config.model.model, config.model.offline)
     seeds = {"seed": config.training.seed, "data_seed": config.data_seed, "subset_seed": config.subset_seed}
@@ -142,14 +141,12 @@ def num_layers(model: str, offline: bool) -> int:
     """Attention layers of an encoder, by its configuration."""
     from transformers import AutoConfig
 
-    found: int = AutoConfig.from_pretrained(
-        resolve(model, offline=offline).folder, local_files_only=True
-    ).num_hidden_layers
-    return found
+    config = AutoConfig.from_pretrained(resolve(model, offline=offline).folder, local_files_only=True)
+    return int(config.num_hidden_layers)
 
 
 def run_cell(job: CellJob) -> Outcome:
-    """Train, judge, and record a cell; what is half done is gone on with, where there is a state to go on from.
+    """Train, evaluate and record a cell; one that was interrupted is resumed from its last checkpoint.
 
     Raises:
         InterruptedRunError: SIGINT or SIGTERM; the cell goes on next time.
@@ -172,7 +169,7 @@ def run_cell(job: CellJob) -> Outcome:
             shutil.rmtree(folder.model, ignore_errors=True)
     except InterruptedRunError:
         raise
-    except Exception as error:  # whatever one cell dies of, the others go on
+    except Exception as error:  # whatever ends one cell, the others run
         reason = str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}"
         took, diverged = perf_counter() - started, isinstance(error, DivergedError)
         return Outcome(job.fingerprint, "failed", " ".join(reason.split()), took, diverged)
@@ -211,30 +208,29 @@ def _rank_test(folder: RunFolder) -> None:
 def columns(axes: Sequence[str]) -> list[str]:
     """The columns of `results.csv`."""
     return [
-        *("cell", "model", "dataset", "variant", "mdg", "pdg", "guide_mode", "layers", "size", "learning_rate"),
+        *("cell", "model", "dataset", "variant", *GUIDES, "guide_mode", "layers", "size", "learning_rate"),
         *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
         *("state", "diverged", "collapsed", "reason", "metric", "baseline"),
         *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES, "baseline")),
     ]
 
 
-def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dict[str, object]:
-    """A cell's line of the results: its settings, how it stands and what came of it; no times.
+def row(cell: Cell, cell_fingerprint: str, folder: RunFolder, failed: Outcome | None) -> dict[str, object]:
+    """A cell's line of the results: its settings, its state and its metrics; no times.
 
     Args:
-        cell: the cell.
-        mark: its fingerprint.
-        folder: its run folder, perhaps not there yet.
+        folder: its run folder, which may be missing.
         failed: how it failed, if it did.
     """
     config, record = config_of(cell), read_record(folder)
     flat = config.flat()
-    found: dict[str, object] = {
-        "cell": mark,
+    line: dict[str, object] = {
+        "cell": cell_fingerprint,
         "model": config.model.model,
         "dataset": Path(config.data.dataset).name,
         "variant": cell.variant,
-        **{{"guide_layers": "layers"}.get(name, name): flat[name] for name in IN_THE_RESULTS},
+        **{name: flat[name] for name in (*GUIDES, "guide_mode", "learning_rate", "seed")},
+        "layers": flat["guide_layers"],
         "size": flat["train_limit"] or flat["train_fraction"],
         "role": cell.role,
         **{f"set:{name}": flat[name] for name in cell.axes},
@@ -243,33 +239,39 @@ def row(cell: Cell, mark: str, folder: RunFolder, failed: Outcome | None) -> dic
         "collapsed": int(failed is None and record is not None and record["degenerate"]),
         "reason": failed.reason if failed else "",
     }
-    if record is not None and failed is None:
-        metrics, plan = folder.metrics, folder.environment.get("plan", {})
-        found |= {name: plan.get(name) for name in ("precision", "device")}
-        task = TASKS[folder.task]
-        metric = task.metrics[0]
-        found |= {"metric": metric, "baseline": task.baseline}
-        by_split = {"dev": metrics["dev"]}
-        if cell.role != "select":  # what is not reported is not looked at either
-            by_split["test"] = _test_metrics(folder, metrics, "reranked")
-        for split, values in by_split.items():
-            baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, {}, "first_stage")
-            found |= {f"{split}:{name}": value for name, value in values.items()}
-            found[f"{split}:baseline"] = baseline.get(metric)
-    return found
+    return line | (_measured(cell, folder) if record is not None and failed is None else {})
+
+
+def _measured(cell: Cell, folder: RunFolder) -> dict[str, object]:
+    """What a finished cell adds to its line; where it selects, nothing of the test split."""
+    metrics, plan = folder.metrics, folder.environment.get("plan", {})
+    task = TASKS[folder.task]
+    metric = task.metrics[0]
+    line = {
+        **{name: plan.get(name) for name in ("precision", "device")},
+        **{"metric": metric, "baseline": task.baseline},
+    }
+    by_split = {"dev": metrics["dev"]}
+    if cell.role != "select":
+        by_split["test"] = _test_metrics(folder, metrics, "reranked")
+    for split, values in by_split.items():
+        baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, {}, "first_stage")
+        line |= {f"{split}:{name}": value for name, value in values.items()}
+        line[f"{split}:baseline"] = baseline.get(metric)
+    return line
 
 
 def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
-    """Metrics of the test split; of a ranking's stage those over all judged claims, none where none is judged."""
+    """Metrics of the test split; of a ranking's stage those over all queries, none where no query has judgments."""
     ranking = RunFolder(folder.path / "rankings" / "test")
     if (ranking.path / "metrics.json").is_file():
-        found = ranking.read_json("metrics.json").get(stage, {}).get("all", {})
-        return {name: found[name]["value"] for name in MEASURES if name in found}
+        measured = ranking.read_json("metrics.json").get(stage, {}).get("all", {})
+        return {name: measured[name]["value"] for name in MEASURES if name in measured}
     return dict(metrics.get("test", {}))
 
 
 def _answers_always_alike(folder: RunFolder) -> bool:
-    """Whether a classifier gives one answer to every dev example: what is called a degenerate run."""
+    """Whether a classifier gives every dev example the same class: a degenerate run."""
     with (folder.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         answers = {
             line["prediction"] for line in csv.DictReader(file) if "prediction" in line and line["split"] == "dev"

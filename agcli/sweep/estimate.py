@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from agcli.runs.folder import RunFolder
 from agcli.runs.processes import pinned_threads
 from agcli.sweep.cell import config_of
 from agcli.sweep.grid import Cell
-from agcli.sweep.naming import duration
 from agcli.sweep.sweep import Sweep
 from agcli.training.assemble import Assembly
 
 MEASURED_STEPS = 4
 """Steps that are measured of each kind of cell; the first, which allocates, does not count."""
 STATE_BYTES = 12
-"""Bytes of a checkpoint a weight: the weight and two moments in float32. Three may lie there while a cell runs."""
+"""Bytes of a checkpoint per weight: the weight and two moments in float32. Three may lie there while a cell runs."""
 
 
 @dataclass(frozen=True)
@@ -28,34 +26,16 @@ class Estimate:
     """What is left to do of a sweep.
 
     Attributes:
-        cells: cells that have to run.
-        steps: their optimiser steps.
+        cells: those that have to run.
+        steps: optimiser steps of all of them.
         seconds: of training, cells one after another on the threads of a cell.
-        workers: cells at a time.
         disk_bytes: most that checkpoints take while cells run, and kept models at the end.
     """
 
     cells: int
     steps: int
     seconds: float
-    workers: int
     disk_bytes: int
-
-    def rows(self) -> list[list[object]]:
-        """For a table."""
-        time = duration(self.seconds / self.workers)
-        return [
-            ["cells to run now", self.cells],
-            ["optimiser steps", self.steps],
-            [f"training time, {self.workers} at a time", f"{time} (from {MEASURED_STEPS} steps a kind of cell)"],
-            ["not in it", "evaluation, and what workers take from each other"],
-            ["disk, at most", f"{self.disk_bytes / 1e9:.1f} GB"],
-        ]
-
-    def as_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {"cells_to_run": self.cells, "steps": self.steps, "training_seconds": self.seconds,
-                "workers": self.workers, "disk_bytes": self.disk_bytes}  # fmt: skip
 
 
 def estimate(sweep: Sweep, workers: int) -> Estimate:
@@ -64,24 +44,20 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
     Raises:
         AgError: settings, data or models that cannot be: better now than in a worker.
     """
-    with pinned_threads(sweep.threads):
-        return _estimate(sweep, workers)
-
-
-def _estimate(sweep: Sweep, workers: int) -> Estimate:
-    left = {sweep.mark(cell): cell for cell in sweep.cells() if not sweep.is_finished(cell)}
+    left = {sweep.fingerprint(cell): cell for cell in sweep.cells() if not sweep.is_finished(cell)}
     kinds: dict[object, tuple[int, float, int]] = {}
     steps, seconds, disk = 0, 0.0, 0
-    for cell in left.values():
-        kind = (cell.setting, cell.variant == "none")
-        if kind not in kinds:
-            kinds[kind] = _measured(cell, sweep.folder)
-        cell_steps, step_seconds, weights = kinds[kind]
-        steps += cell_steps
-        seconds += cell_steps * step_seconds
-        disk = max(disk, 3 * STATE_BYTES * weights * min(workers, len(left)))
+    with pinned_threads(sweep.threads):
+        for cell in left.values():
+            kind = (cell.setting, cell.variant == "none")
+            if kind not in kinds:
+                kinds[kind] = _measured(cell, sweep.folder)
+            cell_steps, step_seconds, weights = kinds[kind]
+            steps += cell_steps
+            seconds += cell_steps * step_seconds
+            disk = max(disk, 3 * STATE_BYTES * weights * min(workers, len(left)))
     kept = 4 * max((weights for _, _, weights in kinds.values()), default=0) * len(left) if sweep.keep_models else 0
-    return Estimate(len(left), steps, seconds, workers, disk + kept)
+    return Estimate(len(left), steps, seconds, disk + kept)
 
 
 def _measured(cell: Cell, folder: Path) -> tuple[int, float, int]:
@@ -90,3 +66,12 @@ def _measured(cell: Cell, folder: Path) -> tuple[int, float, int]:
     engine, plan = parts.engine, parts.plan
     times = [report.seconds for report in islice(engine.train_epoch(), MEASURED_STEPS)]
     return plan.total_steps, median(times[1:] or times) if times else math.nan, plan.num_parameters
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min` or `3.5 h`; `unknown` where nothing was measured."""
+    if math.isnan(seconds):
+        return "unknown"
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

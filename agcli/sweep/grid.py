@@ -6,28 +6,24 @@ winner for each variant, and `report` cells, in which the winners run with other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from agcli.config import default_learning_rate
+from agcli.config import default_learning_rate, recipe_values
 from agcli.errors import UsageError, did_you_mean
+from agcli.guides.registry import GUIDES, PAPER_VARIANTS, variants
 from agcli.options import OPTIONS, flag
 
-Variant = Literal["none", "mdg", "pdg", "both"]
 Role = Literal["single", "select", "report"]
-VARIANTS: tuple[Variant, ...] = ("none", "mdg", "pdg", "both")
-PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
-"""The weights among which the paper chose (section 3.3)."""
-DECIDED = (
-    *("seed", "data_seed", "output", "train_limit", "train_fraction"),
-    *("checkpoint_every", "keep_checkpoints", "track", "guide_layers"),
+_SIZES = ("train_limit", "train_fraction")
+NOT_VARIED = (
+    *("model", "dataset", "recipe", "guide_layers", *GUIDES, *_SIZES),
+    *("seed", "data_seed", "output", "checkpoint_every", "keep_checkpoints", "track"),
 )
-"""Options of a run that a sweep decides itself, or has no use for."""
-OWNED = ("model", "dataset", "mdg", "pdg", *DECIDED)
-"""Options that a grid sets itself, so that no `--set` may."""
+"""Options that no `--set` may vary: the grid has an axis of its own for them, or they make no other run."""
 WIDEST_RATE = 4.0
 """The unguided baseline's learning rates go up to four times the given one, and about as far below it."""
 
@@ -37,13 +33,12 @@ class Cell:
     """One run of a sweep.
 
     Attributes:
-        variant: which guides are on.
         role: what its metrics are for.
         options: every run option that the sweep chose for it.
         axes: the options that `--set` varies.
     """
 
-    variant: Variant
+    variant: str
     role: Role
     options: Mapping[str, Any]
     axes: tuple[str, ...] = ()
@@ -51,7 +46,7 @@ class Cell:
     @property
     def setting(self) -> tuple[tuple[str, Any], ...]:
         """What variants are compared within: all but weights, learning rate, guided layer and seed."""
-        free = {"mdg", "pdg", "learning_rate", "seed", "guide_layers"} - set(self.axes)
+        free = {*GUIDES, "learning_rate", "seed", "guide_layers"} - set(self.axes)
         return tuple(sorted((name, value) for name, value in self.options.items() if name not in free))
 
 
@@ -60,11 +55,8 @@ class Grid:
     """What is varied.
 
     Attributes:
-        models: encoders.
         datasets: prepared data.
-        variants: which guides are on.
-        mdg: weights of MDG that are tried.
-        pdg: weights of PDG that are tried.
+        weights: guide -> weights that are tried; of a guide that is not named its default.
         layers: guided layers, each on its own; empty: all together.
         sizes: shares (up to 1.0) or numbers of training examples; empty: all.
         seeds: seeds whose metrics are reported; the order of examples follows them too.
@@ -75,9 +67,8 @@ class Grid:
 
     models: tuple[str, ...]
     datasets: tuple[str, ...]
-    variants: tuple[Variant, ...] = VARIANTS
-    mdg: tuple[float, ...] = (0.01,)
-    pdg: tuple[float, ...] = (0.001,)
+    variants: tuple[str, ...] = PAPER_VARIANTS
+    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     layers: tuple[int, ...] = ()
     sizes: tuple[float | int, ...] = ()
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
@@ -99,12 +90,13 @@ class Grid:
         for name, values in (("--model", self.models), ("--dataset", self.datasets), ("--seeds", self.seeds)):
             if not values or len(set(values)) < len(values):
                 yield f"{name} needs one or more different values, not {', '.join(map(str, values)) or 'none'}."
+        known = variants()
         for variant in self.variants:
-            if variant not in VARIANTS:
-                yield f"--variants: {variant!r} is none of {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}"
-        for name, weights in (("--mdg-grid", self.mdg), ("--pdg-grid", self.pdg)):
+            if variant not in known:
+                yield f"--variants: {variant!r} is none of {', '.join(known)}.{did_you_mean(variant, known)}"
+        for guide, weights in self.weights.items():
             if not weights or min(weights) <= 0 or len(set(weights)) < len(weights):
-                yield f"{name} needs different weights above 0; a variant without the guide is `none`."
+                yield f"{grid_flag(guide)} needs different weights above 0; a variant without the guide is `none`."
         chosen = (("--variants", self.variants), ("--sizes", self.sizes))
         for name, values in (*chosen, *((f"--set {axis}", tried) for axis, tried in self.axes.items())):
             if len(set(values)) < len(values):
@@ -118,8 +110,8 @@ class Grid:
             listed = ", ".join(map(str, self.sizes))
             yield f"--sizes: {listed} mixes shares (1.0 is all) and numbers of examples (1 is one): give one kind."
         for name in self.axes:
-            if name not in OPTIONS or name in OWNED:
-                near = did_you_mean(name, set(OPTIONS) - set(OWNED))
+            if name not in OPTIONS or name in NOT_VARIED:
+                near = did_you_mean(name, set(OPTIONS) - set(NOT_VARIED))
                 yield f"--set {name}: not an option that can be varied so.{near}"
 
     def _wrong_together(self) -> Iterator[str]:
@@ -138,28 +130,55 @@ class Grid:
     @property
     def searches(self) -> bool:
         """Whether weights are tried against each other."""
-        return any(len(self._weights(variant)) > 1 for variant in self.variants if variant != "none")
+        return any(len(self._weights(variant)) > 1 for variant in self.variants)
 
-    def trials(self, variant: Variant, model: str) -> list[dict[str, float]]:
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The fields as `sweep.json` holds them: a list of weights for each guide, under the guide's name."""
+        fields = asdict(self)
+        del fields["weights"]
+        used = {guide for variant in self.variants for guide in variants()[variant]}
+        return {**fields, **{guide: self.weights_of(guide) for guide in stated_guides(used)}}
+
+    def weights_of(self, guide: str) -> tuple[float, ...]:
+        """The weights that are tried of a guide."""
+        return tuple(self.weights.get(guide, (GUIDES[guide].weight,)))
+
+    def trials(self, variant: str, model: str) -> list[dict[str, float]]:
         """What is tried of a variant: weights; where there is no guide, as many learning rates."""
         weights = self._weights(variant)
-        if variant != "none":
+        if variants()[variant]:
             return weights
-        most = max((len(self._weights(other)) for other in self.variants if other != "none"), default=1)
+        most = max(len(self._weights(other)) for other in self.variants)
         return [{**weights[0], **rate} for rate in self._rates(most, model)]
 
-    def _weights(self, variant: Variant) -> list[dict[str, float]]:
-        alphas = self.mdg if variant in ("mdg", "both") else (0.0,)
-        betas = self.pdg if variant in ("pdg", "both") else (0.0,)
-        return [{"mdg": alpha, "pdg": beta} for alpha, beta in product(alphas, betas)]
+    def _weights(self, variant: str) -> list[dict[str, float]]:
+        present = variants()[variant]
+        stated = stated_guides(present)
+        tried = [self.weights_of(guide) if guide in present else (0.0,) for guide in stated]
+        return [dict(zip(stated, weights, strict=True)) for weights in product(*tried)]
 
     def _rates(self, count: int, model: str) -> list[dict[str, float]]:
         """`count` learning rates around the model's own and with it, evenly spaced in their logarithm."""
         if count == 1:
             return [{}]
-        given = float(self.options.get("learning_rate", default_learning_rate(model)))
+        implied = recipe_values(self.options, {**self.options, "model": model})
+        given = float({**implied, **self.options}.get("learning_rate") or default_learning_rate(model))
         exponents = [(place - (count - 1) // 2) / (count // 2) for place in range(count)]
         return [{"learning_rate": float(f"{given * WIDEST_RATE**exponent:.3g}")} for exponent in exponents]
+
+
+def stated_guides(present: Collection[str]) -> list[str]:
+    """The guides whose weight says something: those that are present, and those that a run has by default, off or on.
+
+    The others are absent without a word, so that cells and fingerprints do not depend on which guides there are.
+    """
+    return [name for name, entry in GUIDES.items() if name in present or entry.by_default]
+
+
+def grid_flag(guide: str) -> str:
+    """`--mdg-grid`."""
+    return flag(f"{guide}_grid")
 
 
 def first_cells(grid: Grid) -> list[Cell]:
@@ -176,7 +195,7 @@ def first_cells(grid: Grid) -> list[Cell]:
     ]
 
 
-Winners = Mapping[tuple[tuple[tuple[str, Any], ...], Variant], Mapping[str, float]]
+Winners = Mapping[tuple[tuple[tuple[str, Any], ...], str], Mapping[str, float]]
 """Setting and variant -> what was chosen for it."""
 
 
@@ -209,63 +228,36 @@ def _size(size: float | int | None) -> dict[str, Any]:
     return {"train_limit": size} if isinstance(size, int) else {"train_fraction": size}
 
 
-def _layers(grid: Grid, variant: Variant) -> list[dict[str, Any]]:
-    return [{}] if variant == "none" or not grid.layers else [{"guide_layers": str(layer)} for layer in grid.layers]
+def _layers(grid: Grid, variant: str) -> list[dict[str, Any]]:
+    guided = variants()[variant] and grid.layers
+    return [{"guide_layers": str(layer)} for layer in grid.layers] if guided else [{}]
 
 
-def _cell(grid: Grid, variant: Variant, role: Role, options: Mapping[str, Any]) -> Cell:
+def _cell(grid: Grid, variant: str, role: Role, options: Mapping[str, Any]) -> Cell:
     return Cell(variant, role, {**grid.options, **options}, tuple(grid.axes))
 
 
-def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
-    """`dropout=0.0,0.1` -> the option and its values, in the option's own type.
-
-    Raises:
-        UsageError: no such option, or values of another type.
-    """
-    name, equals, listed = text.partition("=")
-    name = name.strip().replace("-", "_")
-    if not equals or not listed.strip():
-        raise UsageError(f"--set {text}: give an option and one or more values.", hint="--set dropout=0.0,0.1")
-    if name not in OPTIONS:
-        raise UsageError(f"--set {text}: there is no option {name!r}.{did_you_mean(name, OPTIONS)}")
-    return name, tuple(_value(name, word.strip()) for word in listed.split(","))
+def varied_options(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The options that set cells apart beside variant and seed; sizes always, the presence of a guide never."""
+    names = dict.fromkeys(name for cell in cells for name in cell.options if name != "seed")
+    return tuple(name for name in names if name in _SIZES or len(_values(cells, name)) > 1)
 
 
-def _value(name: str, word: str) -> Any:
-    kind = OPTIONS[name].type
-    truth = {"true": True, "false": False, "yes": True, "no": False}
-    try:
-        return truth[word.lower()] if kind is bool else kind(word)
-    except (KeyError, ValueError):
-        raise UsageError(f"--set {name}: {word!r} is no value of {flag(name)}.") from None
+def _values(cells: Sequence[Cell], name: str) -> set[Any]:
+    """The values of an option; of a weight those above 0, of guided layers those of guided cells."""
+    values = {cell.options.get(name) for cell in cells if name != "guide_layers" or variants()[cell.variant]}
+    return values - {0.0, None} if name in GUIDES else values
 
 
-def parse_weights(text: str, option: str) -> tuple[float, ...]:
-    """`0.1,0.01` or `paper` -> weights.
-
-    Raises:
-        UsageError: a word that is no number.
-    """
-    return PAPER_GRID if text.strip() == "paper" else tuple(_number(word, option) for word in text.split(","))
-
-
-def parse_sizes(text: str) -> tuple[float | int, ...]:
-    """`0.2,1.0` -> shares, `500,2000` -> numbers of examples.
-
-    Raises:
-        UsageError: a word that is no number.
-    """
-    return tuple(int(word) if word.strip().isdecimal() else _number(word, "--sizes") for word in text.split(","))
+def cell_name(cell: Cell, varied: Sequence[str]) -> str:
+    """`both, size 300, seed 1`, which names the options that `varied_options` gives."""
+    words = {**dict.fromkeys(_SIZES, "size"), "guide_layers": "layer"}
+    named = [name for name in varied if name in cell.options and (name not in GUIDES or cell.options[name])]
+    choices = [f"{words.get(name, name)} {_value_text(name, cell.options[name])}" for name in named]
+    return ", ".join([cell.variant, *choices, f"seed {cell.options['seed']}"])
 
 
-def _number(word: str, option: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise UsageError(f"{option}: {word.strip()!r} is no number.") from None
-
-
-def parse_variants(text: str) -> tuple[Variant, ...]:
-    """`none,both` -> variants; a word that is none is left for `Grid` to name."""
-    return cast("tuple[Variant, ...]", tuple(word.strip() for word in text.split(",")))
+def _value_text(name: str, value: Any) -> str:
+    if name == "train_fraction":
+        return f"{100 * value:g} %"
+    return Path(str(value)).name if name in ("model", "dataset") else str(value)

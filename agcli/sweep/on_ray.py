@@ -95,7 +95,8 @@ def run_shipped(job: CellJob, *contents: Files, names: tuple[str, ...]) -> tuple
         shared = _session_folder() or Path(folder)
         here = replace(job, options=options, folder=str(Path(folder) / "cell"), tokenised=str(shared / "ag-tokenised"))
         outcome = run_cell(here)
-        return outcome, _packed(Path(here.folder)) if Path(here.folder).is_dir() else {}
+        kept = bool(options.get("keep_checkpoints"))
+        return outcome, _packed(Path(here.folder), checkpoints=kept) if Path(here.folder).is_dir() else {}
 
 
 def _session_folder() -> Path | None:
@@ -203,11 +204,11 @@ def _collected(ray: Any, task: Any, job: CellJob) -> Outcome:
     return found
 
 
-def _packed(folder: Path) -> Files:
+def _packed(folder: Path, checkpoints: bool = False) -> Files:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "checkpoints" not in path.relative_to(folder).parts
+        if path.is_file() and (checkpoints or "checkpoints" not in path.relative_to(folder).parts)
     }
 
 

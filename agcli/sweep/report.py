@@ -1,4 +1,4 @@
-"""What a sweep says, from its saved results alone: means, contrasts, winners, power, the paper's table, pictures.
+"""The report of a sweep, from its saved results alone: means, comparisons, winners, power, tables and pictures.
 
 Everything goes into `report/` of the sweep's folder: `means.csv`, `contrasts.csv`, `report.json`, `report.md`, the
 pictures, and for a recipe the table as the paper lays it out, in CSV, JSON, Markdown and LaTeX.
@@ -23,12 +23,12 @@ from agcli.measures.ranking import MEASURES
 from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder
-from agcli.sweep.contrasts import ContrastRow, family, flat
-from agcli.sweep.means import below_baseline, mean_rows
-from agcli.sweep.plan import read_plan
-from agcli.sweep.report_tables import report_tables
-from agcli.sweep.selection import winners
-from agcli.sweep.table import checked, read_results
+from agcli.sweep.comparisons import Comparison, family, flat
+from agcli.sweep.report_tables import mean_rows, report_tables
+from agcli.sweep.results import read_results, reported
+from agcli.sweep.seed_groups import setting_of
+from agcli.sweep.sweep import read_plan
+from agcli.sweep.winners import Winner, winners
 from agcli.tables.markdown import markdown
 from agcli.tables.recorded import RecordedTable
 from agcli.tables.records import json_text, records_csv
@@ -42,15 +42,15 @@ LayOut = Callable[[Mapping[str, Any], pd.DataFrame, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What was found.
+    """What a sweep comes to.
 
     Attributes:
         tables: for people.
-        lines: what must be said in words: claims that cannot be made, power, the recipe's notes.
+        lines: what the numbers must be read with: claims that cannot be made, power, the recipe's notes.
         contrasts: one plain row for each comparison, raw and corrected p-values included.
         means: one plain row for each setting and variant.
-        pictures: the files drawn.
-        paper_table: of a recipe the table laid out as the paper's, ours beside the paper's numbers.
+        pictures: names of files.
+        paper_table: of a recipe the table laid out as the paper's, our numbers beside the paper's.
     """
 
     tables: tuple[Table, ...]
@@ -81,24 +81,22 @@ def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None 
         DataError: no sweep there, or results that cannot be read.
         RunError: the disk refuses.
     """
-    plan, results = _plan(folder), read_results(folder / "results.csv")
-    table = checked(results)
-    comparisons, chosen, means = family(results), winners(results), mean_rows(table)
-    lines = [*dict.fromkeys(note for row in comparisons for note in row.notes)]
-    lines += [note for found in chosen for note in found.notes]
-    lines += [*_arithmetic(results), *below_baseline(table)]
-    lines += list(_over_examples(folder, comparisons))
+    plan = read_plan(folder)
+    if plan is None:
+        raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
+    table = read_results(folder / "results.csv")
+    comparisons, chosen, means = family(table), winners(table), mean_rows(table)
+    contrasts, recipe = flat(comparisons), plan.get("recipe")
+    lines = [*_notes(table, comparisons, chosen, means), *_over_examples(folder, comparisons)]
     place = folder / "report"
     with writing(place):
         place.mkdir(exist_ok=True)
-    asked = plan.get("recipe")
-    pictures = draw(place, results, flat(comparisons), asked["name"] if asked else "") if draw else ()
-    tables = list(report_tables(means, comparisons, chosen, results))
-    laid_out = lay_out(plan, results, flat(comparisons)) if asked and lay_out else None
+    pictures = draw(place, table, contrasts, recipe["name"] if recipe else "") if draw else ()
+    laid_out = lay_out(plan, table, contrasts) if recipe and lay_out else None
     report = Report(
-        tables=tuple(tables),
+        tables=tuple(report_tables(means, contrasts, chosen, table)),
         lines=tuple(dict.fromkeys([*lines, *(laid_out.table.notes if laid_out else ())])),
-        contrasts=tuple(flat(comparisons)),
+        contrasts=tuple(contrasts),
         means=tuple(means),
         pictures=tuple(path.name for path in pictures),
         paper_table=laid_out,
@@ -107,46 +105,63 @@ def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None 
     return report
 
 
-def _plan(folder: Path) -> dict[str, Any]:
-    plan = read_plan(folder)
-    if plan is None:
-        raise DataError("no sweep here (it has no sweep.json)", file=folder, hint="`ag ablate --output` makes sweeps")
-    return plan
+def _notes(
+    table: pd.DataFrame,
+    comparisons: Sequence[Comparison],
+    chosen: Sequence[Winner],
+    means: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    """What the numbers must be read with, each line once."""
+    yield from (note for row in comparisons for note in row.notes)
+    yield from (note for row in chosen for note in row.notes)
+    if {"precision", "device"} <= set(table) and "set:precision" not in table:
+        finished = table[table["state"] == "finished"]
+        arithmetic = sorted({f"{row.precision} on {row.device}" for row in finished.itertuples()})
+        if len(arithmetic) > 1:
+            yield (
+                f"Cells ran in different arithmetic ({'; '.join(arithmetic)}): a difference between arms may come "
+                "of that."
+            )
+    finished = reported(table[table["state"] == "finished"])
+    if len(finished) and (finished["baseline"] == "").all():
+        yield "No majority class or first stage in these results: the sweep's own command adds it and trains nothing."
+    yield from filter(None, map(_below_baseline, means))
 
 
-def _arithmetic(results: pd.DataFrame) -> Iterator[str]:
-    """That cells ran in different arithmetic, which `auto` may come to on different machines."""
-    if not {"precision", "device"} <= set(results):
-        return
-    finished = results[results["state"] == "finished"]
-    found = sorted({f"{row.precision} on {row.device}" for row in finished.itertuples()})
-    if len(found) > 1 and "set:precision" not in results:
-        yield f"Cells ran in different arithmetic ({'; '.join(found)}): a difference between arms may come of that."
+def _below_baseline(row: Mapping[str, Any]) -> str:
+    """That a mean is not above that of the majority class or of the first stage; empty where it is."""
+    mean, baseline = row["mean"], row["baseline_mean"]
+    if mean is None or baseline is None or mean > baseline:
+        return ""
+    points = f"{100 * (baseline - mean):.2f} points below" if round(baseline - mean, 6) else "no better than"
+    so = "re-ranking loses to the order it was given" if row["metric"] == "RR" else "nothing useful was learnt"
+    return (
+        f"{setting_of(pd.DataFrame([row])).name}, {row['variant']}: {row['metric']} {100 * mean:.2f} is {points} the "
+        f"{row['baseline']} ({100 * baseline:.2f}): {so}, and a difference between such arms says little."
+    )
 
 
-def _over_examples(folder: Path, comparisons: Sequence[ContrastRow]) -> Iterator[str]:
+def _over_examples(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[str]:
     """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
     for row in comparisons:
-        if row.contrast is None or row.contrast.n < 2:
+        if row.contrast is None or row.unguided is None or row.contrast.n < 2:
             continue
-        arms = [dict(arm.marks) for arm in (row.unguided, row.guided) if arm is not None]
-        first, second = (_scores([folder / "cells" / arm[seed] for seed in row.contrast.seeds]) for arm in arms)
-        name = f"{row.setting.name}, {row.variant}"
+        sides = [dict(row.unguided.fingerprints), dict(row.guided.fingerprints)]
+        first, second = (_scores([folder / "cells" / side[seed] for seed in row.contrast.seeds]) for side in sides)
         if row.contrast.n >= FEWEST_SEEDS:  # of fewer the resampled spread is far too small
-            yield f"{name}: {_crossed_line(row.contrast, crossed_bootstrap(first, second))}"
-        found = power(first, second)
-        if found is not None:
-            yield f"{name}: {power_line(found)}"
+            yield f"{row.name}: {_crossed_line(row.contrast, crossed_bootstrap(first, second))}"
+        needed = power(first, second)
+        if needed is not None:
+            yield f"{row.name}: {power_line(needed)}"
 
 
-def _crossed_line(found: SeedComparison, interval: Estimate) -> str:
+def _crossed_line(difference: SeedComparison, interval: Estimate) -> str:
     """The interval over seeds and examples, with a caution where it is narrower than the one over seeds alone."""
-    width = (found.high or 0.0) - (found.low or 0.0)
     caution = ""
-    if interval.high - interval.low < width:
+    if interval.high - interval.low < (difference.high or 0.0) - (difference.low or 0.0):
         caution = " (narrower than the t-interval, since resampled seeds vary too little: go by the wider one)"
     return (
-        f"{100 * found.difference:+.2f} points; over seeds and examples both resampled "
+        f"{100 * difference.difference:+.2f} points; over seeds and examples both resampled "
         f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]{caution}."
     )
 
@@ -157,16 +172,16 @@ def _scores(cells: Sequence[Path]) -> Floats:
     Raises:
         DataError: a cell's examples are not those of the first one.
     """
-    found = [_example_scores(cell) for cell in cells]
-    for cell, scores in zip(cells, found, strict=True):
-        if scores.keys() != found[0].keys():
+    rows = [_example_scores(cell) for cell in cells]
+    for cell, scores in zip(cells, rows, strict=True):
+        if scores.keys() != rows[0].keys():
             hint = "remove the cell's folder, and the sweep's command runs it again"
             raise DataError("not the test examples of the sweep's other cells", file=cell, hint=hint)
-    return np.array([[scores[name] for name in sorted(scores)] for scores in found], dtype=np.float64)
+    return np.array([[scores[name] for name in sorted(scores)] for scores in rows], dtype=np.float64)
 
 
 def _example_scores(cell: Path) -> dict[str, float]:
-    """Test example -> whether it was answered right; of a ranking claim -> its reciprocal rank."""
+    """Test example -> whether it was answered right; of a query -> its reciprocal rank."""
     ranking = cell / "rankings" / "test"
     if (ranking / "per_query.csv").is_file():
         measures = open_ranking(ranking).reranked
@@ -179,9 +194,9 @@ def _write(place: Path, report: Report) -> None:
     for name, rows in (("means.csv", report.means), ("contrasts.csv", report.contrasts)):
         write_text(place / name, records_csv(rows))
     write_text(place / "report.json", json_text(report.as_json()))
-    said = report.paper_table.table.notes if report.paper_table else ()
+    noted = report.paper_table.table.notes if report.paper_table else ()
     parts = [markdown(table).rstrip() for table in report.tables]
-    parts += ["\n".join(f"- {line}" for line in report.lines if line not in said)]
+    parts += ["\n".join(f"- {line}" for line in report.lines if line not in noted)]
     if report.paper_table:
         parts.append(markdown(report.paper_table.table).rstrip())
         for name, text in report.paper_table.files("paper_table").items():

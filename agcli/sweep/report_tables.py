@@ -1,4 +1,4 @@
-"""The tables of a sweep's report, for people."""
+"""The tables of a sweep's report, and the means over seeds that they show."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from agcli.errors import counted
+from agcli.guides.registry import GUIDES, weights_text
 from agcli.measures.seeds import p_text
-from agcli.sweep.contrasts import ContrastRow, flat
-from agcli.sweep.selection import Winner
+from agcli.sweep.results import CHOICE, GUIDING, axes, first_name, groups, reported, split_of
+from agcli.sweep.seed_groups import over_seeds
+from agcli.sweep.winners import Winner
 from agcli.tables.table import Table
 
 NOT_ESTIMABLE = "not estimable"
@@ -23,37 +25,69 @@ _COUNTS = {
 """Columns that are there where a seed is counted in them, and what each means."""
 
 
+def mean_rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    """A plain row for each setting and variant that is reported, on its primary metric; dev where there is no test."""
+    settings = groups(reported(table), *GUIDING, "variant", *CHOICE)
+    return [_mean_row(part, split_of(table, part["dataset"].iloc[0])) for part in settings]
+
+
+def _mean_row(part: pd.DataFrame, split: Any) -> dict[str, object]:
+    """Mean, spread and counts; there is no mean as long as no cell of the data has finished."""
+    row = part.iloc[0]
+    seeds = over_seeds(part, split) if split else None
+    mean = seeds.summary if seeds else None
+    baseline = part[f"{split}:baseline"].mean() if f"{split}:baseline" in part else float("nan")
+    return {
+        **{name: row[name] for name in ("model", "dataset", "size", "layers", "guide_mode")},
+        **{name: row[name] for name in axes(part)},
+        **{name: row[name] for name in ("variant", *GUIDES, "learning_rate", "metric")},
+        "split": split,
+        "n": mean.n if mean else 0,
+        **{name: getattr(mean, name, None) for name in ("mean", "sd", "low", "high")},
+        "best": seeds.best if seeds else None,
+        "baseline": first_name(part, "baseline") or None,
+        "baseline_mean": None if pd.isna(baseline) else float(baseline),
+        **{flag: int((part[flag] == 1).sum()) for flag in ("collapsed", "diverged")},
+        **{state: int((part["state"] == state).sum()) for state in ("failed", "pending")},
+    }
+
+
 def report_tables(
     means: Sequence[Mapping[str, object]],
-    comparisons: Sequence[ContrastRow],
-    chosen: Sequence[Winner],
-    results: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, object]],
+    winners: Sequence[Winner],
+    table: pd.DataFrame,
 ) -> Iterator[Table]:
-    """Means, comparisons, winners and failed cells; what there is none of is left out."""
+    """Means, comparisons, winners and failed cells; what there is none of is left out.
+
+    Args:
+        means: as `mean_rows` gives them.
+        comparisons: as `comparisons.flat` gives them.
+        table: the checked results.
+    """
     varied = _varied(means)
     yield _means_table(means, varied)
-    found = flat(comparisons)
-    if found:
+    if comparisons:
         tests = ["points [95 % t-interval]", "t p", "Holm p", "stars", "Wilcoxon p (least)", "d_z"]
         yield Table(
             "Guided minus unguided",
             [*varied, "variant", "seeds", *tests],
-            [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in found],
+            [[*(row[name] for name in (*varied, "variant", "n")), *_tests(row)] for row in comparisons],
             "Paired over seeds; the primary test is the paired t-test on the metric named above. Holm: over the "
-            f"{counted(len(found), 'comparison')} here; * p < 0.05, ** p < 0.01, on corrected values. The rest is "
-            "descriptive.",
+            f"{counted(len(comparisons), 'comparison')} here; * p < 0.05, ** p < 0.01, on corrected values. The rest "
+            "is descriptive.",
         )
-    if chosen:
-        rows = [[*_winner(each)] for each in chosen]
+    if winners:
+        rows = [[*_winner(row)] for row in winners]
         yield Table("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
-    failed = results[results["state"] == "failed"]
+    failed = table[table["state"] == "failed"].astype({"seed": int})
     if len(failed):
         columns = ["cell", "variant", "size", "seed", "reason"]
         yield Table("Failed cells", columns, failed[columns].to_numpy().tolist())
 
 
 def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -> Table:
-    """The means, and after the arms of each training set the row of what costs no training."""
+    """The means, and after those of each training set a row with the baseline that costs no training."""
     names = [*varied, "variant", "metric", "split", "n"]
     counts = [name for name in _COUNTS if any(row[name] for row in means)]
     last = {_trained_on(row): place for place, row in enumerate(means) if row["baseline_mean"] is not None}
@@ -105,12 +139,11 @@ def _percent(value: Any) -> str:
     return f"{100 * value:.2f}"
 
 
-def _winner(found: Winner) -> Iterator[object]:
-    yield from (found.setting.model, found.setting.dataset, found.variant)
-    chosen = found.chosen
-    mean = chosen.summary if chosen else None
-    if chosen is None or mean is None:
-        yield from (None, None, len(found.trials))
+def _winner(row: Winner) -> Iterator[object]:
+    yield from (row.setting.model, row.setting.dataset, row.variant)
+    mean = row.chosen.summary if row.chosen else None
+    if row.chosen is None or mean is None:
+        yield from (None, None, len(row.trials))
         return
-    yield f"mdg={chosen.mdg:g}, pdg={chosen.pdg:g}, learning rate {chosen.learning_rate:g}"
-    yield from (_percent(mean.mean), len(found.trials))
+    choice = [*weights_text(row.chosen.weights), f"learning rate {row.chosen.learning_rate:g}"]
+    yield from (", ".join(choice), _percent(mean.mean), len(row.trials))

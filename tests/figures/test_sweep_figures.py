@@ -33,7 +33,7 @@ from agcli.figures.paper_points import PaperPoints
 from agcli.figures.row_chart import MOST_LINES
 from agcli.figures.weight_heatmap import weight_heatmap
 from agcli.guides.registry import GUIDES
-from agcli.sweep.contrasts import family, flat
+from agcli.sweep.comparisons import family, flat
 
 FEW = (1, 2)
 FIVE = (0.60, 0.61, 0.62, 0.63, 0.64)

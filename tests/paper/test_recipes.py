@@ -57,14 +57,14 @@ def test_full_scale_has_the_settings_of_section_3_3(name: str) -> None:
 def test_the_papers_grid_is_searched_and_its_silence_said(name: str) -> None:
     found = recipe(name)
     assert found.searches
-    assert set(found.mdg) == set(found.pdg) == {0.1, 0.01, 0.001, 0.0001}
+    assert set(found.weights["mdg"]) == set(found.weights["pdg"]) == {0.1, 0.01, 0.001, 0.0001}
     assert any("names neither the weights" in note for note in found.notes)
 
 
 def test_layers_are_looked_at_with_fixed_weights() -> None:
     """A sweep refuses layers beside several weights, and the paper does not say which weights its figure has."""
     found = recipe("figure3")
-    assert (found.mdg, found.pdg, found.searches) == ((0.01,), (0.001,), False)
+    assert (found.weights, found.searches) == ({"mdg": (0.01,), "pdg": (0.001,)}, False)
     assert any("the paper does not say" in note for note in found.notes)
 
 
@@ -149,8 +149,7 @@ def test_options_given_beside_a_recipe_are_said(scale: str) -> None:
     asked = recipe("table1", scale, AT_HAND)
     given = {"epochs": 1, "batch_size": 8, "offline": True}
     plain: list[dict[str, Any]] = [
-        {"models": part.models, "mdg": list(asked.mdg), "pdg": list(asked.pdg), "options": dict(part.options)}
-        for part in asked.parts
+        {"models": part.models, **asked.weights, "options": dict(part.options)} for part in asked.parts
     ]
     assert list(given_beside("table1", scale, plain)) == []
     changed = [{**grid, "mdg": [0.5], "options": {**grid["options"], **given}} for grid in plain]

@@ -11,10 +11,9 @@ from made_up_results import arm, row
 from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
 from agcli.sweep.cell import read_record
-from agcli.sweep.contrasts import family
-from agcli.sweep.plan import read_plan
+from agcli.sweep.comparisons import family
 from agcli.sweep.report import write_report
-from agcli.sweep.sweep import Sweep
+from agcli.sweep.sweep import Sweep, read_plan
 
 TEXTS = ["", "{", "[]", "null", '"x"', "{}", '{"threads": "x", "grids": []}', '{"threads": 1, "grids": {}}']
 

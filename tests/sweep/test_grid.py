@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from agcli.cli.ablation_grids import parse_axis, parse_sizes, parse_weights
 from agcli.errors import UsageError
-from agcli.sweep.grid import Cell, Grid, first_cells, parse_axis, parse_sizes, parse_weights, report_cells
+from agcli.sweep.grid import Cell, Grid, first_cells, report_cells
 from agcli.sweep.sweep import choose
 
 Make = Callable[..., Grid]
@@ -38,7 +39,7 @@ def test_axes_and_sizes_multiply(grid: Make) -> None:
 
 
 def test_the_unguided_baseline_gets_as_many_trials(grid: Make) -> None:
-    searched = grid(mdg=(0.1, 0.01), pdg=(0.1, 0.01, 0.001), seeds=(1, 2), select_seeds=(3,))
+    searched = grid(weights={"mdg": (0.1, 0.01), "pdg": (0.1, 0.01, 0.001)}, seeds=(1, 2), select_seeds=(3,))
     trials = {variant: len(searched.trials(variant, "tiny")) for variant in searched.variants}
     assert trials == {"none": 6, "mdg": 2, "pdg": 3, "both": 6}
     rates = [trial["learning_rate"] for trial in searched.trials("none", "tiny")]
@@ -57,7 +58,7 @@ def line(cell: Cell, accuracy: float | None) -> dict[str, object]:
 
 
 def test_winners_are_chosen_on_dev_and_run_with_other_seeds(grid: Make) -> None:
-    searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1, 2), select_seeds=(7, 8))
+    searched = grid(variants=("none", "mdg"), weights={"mdg": (0.1, 0.01)}, seeds=(1, 2), select_seeds=(7, 8))
     cells = first_cells(searched)
     assert {cell.options["seed"] for cell in cells} == {7, 8}
     assert {cell.role for cell in cells} == {"select"}
@@ -76,7 +77,7 @@ def test_winners_are_chosen_on_dev_and_run_with_other_seeds(grid: Make) -> None:
 
 
 def test_a_tie_goes_to_the_weaker_guide_and_a_failed_seed_is_out(grid: Make) -> None:
-    searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1,), select_seeds=(7, 8))
+    searched = grid(variants=("none", "mdg"), weights={"mdg": (0.1, 0.01)}, seeds=(1,), select_seeds=(7, 8))
     cells = [cell for cell in first_cells(searched) if cell.variant == "mdg"]
     same = [line(cell, 0.5) for cell in cells]
     assert next(iter(choose(cells, same).values()))["mdg"] == 0.01
@@ -91,13 +92,13 @@ def test_a_tie_goes_to_the_weaker_guide_and_a_failed_seed_is_out(grid: Make) -> 
     ("fields", "problem"),
     [
         ({"variants": ("none", "bth")}, "Did you mean 'both'"),
-        ({"mdg": (0.0, 0.1)}, "weights above 0"),
+        ({"weights": {"mdg": (0.0, 0.1)}}, "weights above 0"),
         ({"sizes": (1.5,)}, "neither a share"),
         ({"axes": {"mdg": (1.0,)}}, "--set mdg: not an option that can be varied"),
-        ({"mdg": (0.1, 0.01)}, "some seeds must pick the winner"),
+        ({"weights": {"mdg": (0.1, 0.01)}}, "some seeds must pick the winner"),
         ({"select_seeds": (9,)}, "nothing to pick"),
-        ({"mdg": (0.1, 0.01), "select_seeds": (1,)}, "share 1"),
-        ({"mdg": (0.1, 0.01), "select_seeds": (9,), "layers": (0,)}, "choose the weights first"),
+        ({"weights": {"mdg": (0.1, 0.01)}, "select_seeds": (1,)}, "share 1"),
+        ({"weights": {"mdg": (0.1, 0.01)}, "select_seeds": (9,), "layers": (0,)}, "choose the weights first"),
     ],
 )
 def test_grids_that_cannot_be(grid: Make, fields: dict[str, object], problem: str) -> None:

@@ -38,8 +38,7 @@ def sweep(folder: Path, name: str | None, rows: list[Row], **options: Any) -> Pa
     grids = [
         {
             "models": [BERT],
-            "mdg": weights[0],
-            "pdg": weights[1],
+            **weights,
             "options": {"recipe": "paper", "learning_rate": 1e-5, "batch_size": 64, **options},
         }
     ]

@@ -168,7 +168,7 @@ def _kill_child_of(first: CellJob, job: CellJob) -> None:
 
 
 def test_unselected_cells_show_no_test_metric(grid: Make, tmp_path: Path) -> None:
-    searched = grid(variants=("none", "mdg"), mdg=(0.1, 0.01), seeds=(1,), select_seeds=(2,))
+    searched = grid(variants=("none", "mdg"), weights={"mdg": (0.1, 0.01)}, seeds=(1,), select_seeds=(2,))
     run_sweep(Sweep((searched,), tmp_path / "sweep", 1), here)
     found = rows(tmp_path / "sweep")
     assert [row["role"] for row in found] == ["select"] * 4 + ["report"] * 2
@@ -188,10 +188,10 @@ def test_another_thread_count_is_refused_and_a_foreign_folder_left_alone(grid: M
 
 def test_a_fingerprint_is_of_what_decides_the_numbers(grid: Make, dataset: Path, tmp_path: Path) -> None:
     sweep = Sweep((grid(variants=("none",), seeds=(1, 2)),), tmp_path, 1)
-    first, second = (sweep.mark(cell) for cell in sweep.cells())
+    first, second = (sweep.fingerprint(cell) for cell in sweep.cells())
     assert first != second
     moved = tmp_path / "moved"
     moved.symlink_to(dataset)
     cell_room.data_digest.cache_clear()
     elsewhere = Sweep((grid(variants=("none",), seeds=(1, 2), datasets=(str(moved),)),), tmp_path, 1)
-    assert elsewhere.mark(elsewhere.cells()[0]) == first
+    assert elsewhere.fingerprint(elsewhere.cells()[0]) == first

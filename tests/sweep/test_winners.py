@@ -10,7 +10,7 @@ import pytest
 from made_up_results import MDG, UNGUIDED, Row, arm, failed, row
 
 from agcli.errors import DataError
-from agcli.sweep.selection import Winner, winner, winners
+from agcli.sweep.winners import Winner, winner, winners
 
 
 def trial(variant: str, dev: Iterable[float], **changed: Any) -> list[Row]:
@@ -29,7 +29,7 @@ class TestWinner:
     def test_the_best_mean_on_dev_wins_not_the_best_seed(self) -> None:
         found = chosen(*trial("mdg", [0.70, 0.90], mdg=0.1), *trial("mdg", [0.82, 0.82], mdg=0.01))
         assert found.chosen is not None
-        assert (found.chosen.mdg, found.chosen.best) == (0.01, 0.82)
+        assert (found.chosen.weights["mdg"], found.chosen.best) == (0.01, 0.82)
         assert found.chosen.summary is not None
         assert found.chosen.summary.mean == pytest.approx(0.82)
         assert [cells.best for cells in found.trials] == [0.90, 0.82]
@@ -39,7 +39,7 @@ class TestWinner:
         reported = [row("mdg", 1, 0.99, mdg=0.1, role="report", **{"dev:accuracy": 0.99})]
         found = chosen(*trial("mdg", [0.7], mdg=0.1), *trial("mdg", [0.8], mdg=0.01), *reported)
         assert found.chosen is not None
-        assert found.chosen.mdg == 0.01
+        assert found.chosen.weights["mdg"] == 0.01
 
     def test_a_tie_goes_to_the_weaker_guide(self) -> None:
         """The means are of the same values in another order, which differ in their last bit."""
@@ -52,20 +52,20 @@ class TestWinner:
             *trial("both", reversed(values), mdg=0.1, pdg=0.001),
         )
         assert found.chosen is not None
-        assert (found.chosen.mdg, found.chosen.pdg, found.tied) == (0.1, 0.001, 3)
+        assert (found.chosen.weights["mdg"], found.chosen.weights["pdg"], found.tied) == (0.1, 0.001, 3)
 
     def test_ties_of_equal_strength_and_of_learning_rates_are_settled_too(self) -> None:
         weights = chosen(*trial("both", [0.5], mdg=0.1, pdg=0.01), *trial("both", [0.5], mdg=0.01, pdg=0.1))
         rates = chosen(*trial("none", [0.5], learning_rate=4e-5), *trial("none", [0.5], learning_rate=1e-5))
         assert weights.chosen is not None
         assert rates.chosen is not None
-        assert (weights.chosen.mdg, rates.chosen.learning_rate) == (0.01, 1e-5)
+        assert (weights.chosen.weights["mdg"], rates.chosen.learning_rate) == (0.01, 1e-5)
 
     def test_a_trial_with_a_failed_seed_is_out(self) -> None:
         lucky = [*trial("mdg", [0.9], mdg=0.1), failed("mdg", 92, mdg=0.1, role="select")]
         found = chosen(*lucky, *trial("mdg", [0.6, 0.6], mdg=0.01))
         assert found.chosen is not None
-        assert (found.chosen.mdg, found.out) == (0.01, 1)
+        assert (found.chosen.weights["mdg"], found.out) == (0.01, 1)
         assert found.trials[0].failed == (92,)
         assert "1 of 2 trials of mdg could not win" in found.notes[0]
 
@@ -73,7 +73,7 @@ class TestWinner:
         bad = row("mdg", 92, None, role="select", mdg=0.1, collapsed=1, **{"dev:accuracy": 0.33})
         found = chosen(*trial("mdg", [0.9], mdg=0.1), bad, *trial("mdg", [0.7, 0.7], mdg=0.01))
         assert found.chosen is not None
-        assert (found.chosen.mdg, found.trials[0].collapsed) == (0.01, (92,))
+        assert (found.chosen.weights["mdg"], found.trials[0].collapsed) == (0.01, (92,))
 
     def test_no_whole_trial_no_winner(self) -> None:
         found = chosen(failed("mdg", 91, role="select"), *trial("mdg", [], mdg=0.1))
@@ -102,7 +102,7 @@ class TestWinners:
         none, mdg, both, other = winners(pd.DataFrame(cells))
         assert none.chosen is not None
         assert mdg.chosen is not None
-        assert (none.chosen.learning_rate, mdg.chosen.mdg) == (3e-5, 0.01)
+        assert (none.chosen.learning_rate, mdg.chosen.weights["mdg"]) == (3e-5, 0.01)
         assert [each.unguided_trials for each in (none, mdg, both, other)] == [2, 2, 2, 0]
         assert none.notes == mdg.notes == ()
         assert both.notes == ("The unguided baseline had 2 trials, both had 3.",)

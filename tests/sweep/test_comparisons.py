@@ -1,4 +1,4 @@
-"""Results to contrasts, on tables written out by hand."""
+"""Results to comparisons, on tables written out by hand."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from scipy.stats import ttest_rel
 
 from agcli.errors import DataError
 from agcli.measures.seeds import compare_seeds, holm
-from agcli.sweep.contrasts import ContrastRow, family, flat
-from agcli.sweep.table import read_results
+from agcli.sweep.comparisons import Comparison, family, flat
+from agcli.sweep.results import read_results
 
 
-def compared(*rows: Row) -> list[ContrastRow]:
+def compared(*rows: Row) -> list[Comparison]:
     return family(pd.DataFrame(rows))
 
 
-def only(rows: list[ContrastRow]) -> ContrastRow:
+def only(rows: list[Comparison]) -> Comparison:
     [found] = rows
     return found
 
@@ -116,7 +116,7 @@ class TestFamily:
 
     def test_several_weights_that_are_reported_are_a_row_each(self) -> None:
         rows = compared(*arm("none", UNGUIDED), *arm("mdg", MDG), *arm("mdg", PDG, mdg=0.1))
-        assert [each.guided.mdg for each in rows] == [0.01, 0.1]
+        assert [each.guided.weights["mdg"] for each in rows] == [0.01, 0.1]
 
     def test_two_possible_partners_are_refused(self) -> None:
         with pytest.raises(DataError, match="same seed"):
@@ -190,7 +190,7 @@ class TestLostSeeds:
     def test_survivors_of_a_divergence_earn_no_star(self) -> None:
         gone = [failed("mdg", seed, diverged=1) for seed in (6, 7)]
         found = only(compared(*arm("none", [*UNGUIDED, 0.6, 0.6]), *arm("mdg", MDG), *gone))
-        assert (found.lost, found.stars) == ((6, 7), "")
+        assert (found.diverged, found.stars) == ((6, 7), "")
         assert found.holm_p is not None
         assert found.holm_p < 0.01
         assert any("survivors" in note for note in found.notes)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agcli.sweep.grid import Grid, first_cells
-from agcli.sweep.naming import cell_name, duration, varied_options
+from agcli.sweep.estimate import duration
+from agcli.sweep.grid import Grid, cell_name, first_cells, varied_options
 
 
 def names(**fields: Any) -> list[str]:
@@ -32,7 +32,7 @@ def names(**fields: Any) -> list[str]:
             [f"none, dataset {data}, dropout {rate}, seed 1" for data in "xy" for rate in (0.0, 0.1)],
         ),
         (
-            {"variants": ("mdg",), "mdg": (0.1, 0.01), "select_seeds": (2,)},
+            {"variants": ("mdg",), "weights": {"mdg": (0.1, 0.01)}, "select_seeds": (2,)},
             ["mdg, mdg 0.1, seed 2", "mdg, mdg 0.01, seed 2"],
         ),
     ],
