@@ -181,3 +181,46 @@ def test_a_cell_that_fails_is_named_in_words(ag: Ag, flags: list[str], tmp_path:
     shown = ag("ablate", *flags, *words, "--fail-fast", code=1).stderr
     assert re.search(r"warning: none, learning_rate 1e\+30, seed 1 \(cell [0-9a-f]{16}\) failed: ", shown)
     assert re.search(r"error: none, learning_rate 1e\+30, seed 1 \(cell [0-9a-f]{16}\): ", shown)
+
+
+def planned(ag: Ag, flags: list[str], *words: object) -> list[dict[str, Any]]:
+    """The cells of a plan; of one unguided variant and one seed where nothing else is given."""
+    shown = ag("ablate", *flags, "--variants", "none", *words, "--dry-run", "--json").stdout
+    cells: list[dict[str, Any]] = json.loads(shown)["cells"]
+    return cells
+
+
+def test_every_option_of_a_run_has_its_own_name_here(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    given = {"train_limit": 24, "guide_layers": "0", "data_seed": 3, "checkpoint_every": 2, "keep_checkpoints": True}
+    words = [*as_flags(given), "--seed", 7, "--recipe", "paper", "--output", tmp_path / "sweep"]
+    (cell,) = planned(ag, flags, *words)
+    expected = {**given, "seed": 7, "recipe": "paper"}
+    assert {name: cell[name] for name in expected} == expected
+    assert [cell["train_fraction"] for cell in planned(ag, flags, "--train-fraction", 0.5, *words[-2:])] == [0.5] * 5
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--train-limit", 24, "--sizes", "24"], "--train-limit beside --sizes"),
+        (["--train-fraction", 0.5, "--sizes", "24"], "--train-fraction beside --sizes"),
+        (["--seed", 1, "--seeds", 2], "--seed beside --seeds"),
+        (["--guide-layers", "0", "--layers", "each"], "--guide-layers beside --layers"),
+        (["--mdg", 0.1, "--mdg-grid", "0.1,0.2"], "--mdg beside --mdg-grid"),
+        (["--train-limit", 5000], "--train-limit 5000"),
+        (["--recipe", "figure6", "--scale", "small", "--train-limit", 24], "--train-limit beside --sizes"),
+    ],
+)
+def test_a_run_option_beside_the_axis_that_varies_it_is_refused(
+    ag: Ag, flags: list[str], tmp_path: Path, words: list[object], problem: str
+) -> None:
+    assert problem in " ".join(ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr.split())
+
+
+def test_an_axis_on_the_command_line_wins_over_a_file_s_option(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"seed": 4, "train_limit": 30, "guide_layers": "0", "subset_seed": None}))
+    words = ["--config", file, "--output", tmp_path / "sweep"]
+    assert [(cell["seed"], cell["train_limit"]) for cell in planned(ag, flags, *words)] == [(4, 30)]
+    cells = planned(ag, flags, *words, "--seeds", 2, "--sizes", "20")
+    assert [(cell["seed"], cell["train_limit"], cell["guide_layers"]) for cell in cells] == [(1, 20, "0"), (2, 20, "0")]

@@ -1,0 +1,49 @@
+"""A third guide, as somebody would add it, and `ag` with it; run as a program, so that workers have it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from agcli.guides import registry
+from agcli.guides.base import ReceivedAttention, Subset, shared
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Mean entropy of the received attention of a sample's maps."""
+
+    name: ClassVar[str] = "entropy"
+    needs: ClassVar[Literal["received", "maps"]] = "received"
+
+    weight: float = 1.0
+    layers: Subset = None
+    heads: Subset = None
+
+    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
+        """Value per sample, shape (batch,)."""
+        rows = shared(received, mask, self.layers, self.heads).unit_rows
+        return -(rows * (rows + 1e-9).log()).sum((-2, -1)) / rows.shape[1]
+
+
+if "entropy" not in registry.GUIDES:  # this file is a program, and a module that the guide is loaded from
+    registry.register(
+        registry.GuideEntry(
+            name="entropy",
+            title="Entropy",
+            symbol="γ",
+            help="Weight of entropy guiding (γ); 0 turns it off.",
+            weight=0.05,
+            colour="#009E73",
+            marker="v",
+            target="entropy_guide:Entropy",
+            options=(registry.GuideOption("entropy_power", 1.0, "Nothing; an option of its own."),),
+        )
+    )
+
+if __name__ == "__main__":
+    from agcli.__main__ import main
+
+    main()
