@@ -155,13 +155,13 @@ def ablate(
     if recipe is None:
         grids = (grid_of(own, given, config),)
     else:
-        asked, options = recipe_of(recipe, scale, own, given, config)
-        if asked.timed:
+        paper_recipe, options = recipe_of(recipe, scale, own, given, config)
+        if paper_recipe.timed:
             from agcli.cli.timing_recipe import time_recipe
 
-            time_recipe(asked, options, folder, dry_run=dry_run, json=json)
+            time_recipe(paper_recipe, options, folder, dry_run=dry_run, json=json)
             return
-        grids, description = recipe_grids(asked, own, options)
+        grids, description = recipe_grids(paper_recipe, own, options)
         for note in description["notes"]:
             display.note(note)
     before = read_plan(folder)

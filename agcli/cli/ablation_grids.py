@@ -154,37 +154,41 @@ def recipe_of(
     models, datasets = _words(options.pop("model", "")), _words(options.pop("dataset", ""))
     make_config(options)
     at_hand = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
-    asked = recipe(name, scale, at_hand)
-    asked = asked.narrowed(models, datasets if scale == "full" else ())
+    narrowed = recipe(name, scale, at_hand).narrowed(models, datasets if scale == "full" else ())
     weights = {guide: (float(options.pop(guide)),) for guide in GUIDES if guide in options}
-    return replace(asked, weights={**asked.weights, **weights}), options
+    return replace(narrowed, weights={**narrowed.weights, **weights}), options
 
 
 def recipe_grids(
-    asked: Recipe, own: dict[str, Any], options: dict[str, Any]
+    paper_recipe: Recipe, own: dict[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[Grid, ...], dict[str, Any]]:
     """The grids behind a table or figure of the paper, and its name, scale, title and notes."""
     from agcli.sweep.grid import Grid
 
-    sized = ["sizes"] if any(part.sizes for part in asked.parts) else []
-    check_axes([*own, *sized, *(["layers"] if asked.each_layer else [])], options)
-    seeds, select_seeds = _seeds(own, options, asked.searches, asked.seeds)
+    sized = ["sizes"] if any(part.sizes for part in paper_recipe.parts) else []
+    check_axes([*own, *sized, *(["layers"] if paper_recipe.each_layer else [])], options)
+    seeds, select_seeds = _seeds(own, options, paper_recipe.searches, paper_recipe.seeds)
     replaced = {"train_limit"} if "train_fraction" in options else set()
     grids = tuple(
         Grid(
             models=part.models,
             datasets=part.datasets,
-            variants=asked.variants,
-            weights=asked.weights,
-            layers=_layers(part.models, options) if asked.each_layer else (),
+            variants=paper_recipe.variants,
+            weights=paper_recipe.weights,
+            layers=_layers(part.models, options) if paper_recipe.each_layer else (),
             sizes=part.sizes,
             seeds=seeds,
             select_seeds=select_seeds,
             options={name: value for name, value in part.options.items() if name not in replaced} | options,
         )
-        for part in asked.parts
+        for part in paper_recipe.parts
     )
-    return grids, {"name": asked.name, "scale": asked.scale, "title": asked.title, "notes": list(asked.notes)}
+    return grids, {
+        "name": paper_recipe.name,
+        "scale": paper_recipe.scale,
+        "title": paper_recipe.title,
+        "notes": list(paper_recipe.notes),
+    }
 
 
 def _count(own: Mapping[str, Any], name: str, default: int) -> int:

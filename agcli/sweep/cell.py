@@ -1,7 +1,7 @@
 """One cell of a sweep: what it is known by, how it runs, and the line that it adds to the results.
 
 A cell is an ordinary run folder, trained by `runs.finetune` and, where documents are ranked, followed by a ranking of
-the test claims. `cell.json` is written last: a cell that has it is never run again.
+the test queries. `cell.json` is written last: a cell that has it is never run again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CellJob:
         folder: the run folder.
         keep_model: whether `model/` stays.
         tokenised: the folder of tokenised data that cells share.
-        reported: whether test metrics are reported; where not, the test claims are not ranked.
+        reported: whether test metrics are reported; where not, the test queries are not ranked.
         name: the cell in words, for logs.
     """
 
@@ -192,7 +192,7 @@ def read_record(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _rank_test(folder: RunFolder) -> None:
-    """Rank the test claims, if there are any."""
+    """Rank the test queries, if there are any."""
     from agcli.data.ranking.prepared import load_ranking
     from agcli.measures.bootstrap import RESAMPLES
     from agcli.ranking.job import RankJob, rank, usual_depth

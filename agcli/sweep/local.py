@@ -14,7 +14,7 @@ from agcli.runs.processes import Child, settle
 from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import CellJob, Outcome, run_cell
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 OnStart = Callable[[CellJob], None]
 
 
@@ -41,7 +41,7 @@ def run_local(
                 child.send(busy[slot][1])
                 if on_start is not None:
                     on_start(busy[slot][1])
-            wait([each for child, _ in busy.values() for each in child.waited_for], LOOK_SECONDS)
+            wait([each for child, _ in busy.values() for each in child.waited_for], POLL_SECONDS)
             if stop.signal is not None:
                 raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
             for slot, (child, job) in list(busy.items()):
@@ -72,6 +72,6 @@ def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device  # heard, since CUDA starts with the first use of it
     settle(threads)
-    with suppress(EOFError, ConnectionError, InterruptedRunError):  # who sends the signal to all of us hears the parent
+    with suppress(EOFError, ConnectionError, InterruptedRunError):  # the parent reports the signal
         while True:
             pipe.send(run_cell(pipe.recv()))

@@ -23,9 +23,9 @@ from agcli.runs.home import expanded
 from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import CellJob, Outcome, run_cell
 
-LOOK_SECONDS = 0.2
-LOOKS_AT_NODES = 50
-"""So many looks at the cells for one at the cluster's machines."""
+POLL_SECONDS = 0.2
+POLLS_PER_NODE_CHECK = 50
+"""The cluster's machines are checked once in so many polls."""
 CONNECT_SECONDS = 10.0
 RETRIES = 2
 """How often Ray runs a cell anew whose worker died."""
@@ -45,11 +45,9 @@ def run_on_ray(
     """Run cells as Ray tasks, yielding each as it ends and is filed.
 
     Args:
-        jobs: the cells.
-        stop: asked while waiting.
         address: of a cluster; None: the one this machine belongs to, or a fresh local one.
         gpus: GPUs of a cell; a part such as 0.5 lets two share one.
-        on_start: told of each cell as it is handed over.
+        on_start: called with each cell as it is submitted.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -72,8 +70,8 @@ def run_on_ray(
         for look in count(1):
             if not tasks:
                 break
-            done, _ = ray.wait(list(tasks), timeout=LOOK_SECONDS)
-            if not look % LOOKS_AT_NODES:  # a machine may have left the cluster
+            done, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
+            if not look % POLLS_PER_NODE_CHECK:  # a machine may have left the cluster
                 _check_room(ray, jobs[0].threads, gpus)
             if stop.signal is not None:
                 raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
@@ -142,7 +140,7 @@ def _join(ray: Any, address: str | None) -> None:
         hint = 'pip install "ray[client]"'
         raise UsageError(f"{origin}: this Ray is installed without its client.", hint=hint)
     try:
-        _knock(named)
+        _check_reachable(named)
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="error")
         except ValueError:  # options of a new cluster are refused where there is one to join
@@ -153,11 +151,11 @@ def _join(ray: Any, address: str | None) -> None:
         raise RunError(f"{origin}: no Ray cluster there ({reason}).", hint=hint) from None
 
 
-def _knock(address: str | None) -> None:
-    """See whether anybody listens at HOST:PORT or ray://HOST:PORT: Ray itself would try for minutes.
+def _check_reachable(address: str | None) -> None:
+    """Check that HOST:PORT or ray://HOST:PORT accepts connections: Ray itself would try for minutes.
 
     Raises:
-        OSError: nobody, within `CONNECT_SECONDS`.
+        OSError: no connection within `CONNECT_SECONDS`.
     """
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():

@@ -32,6 +32,14 @@ def test_layers_one_at_a_time_and_the_unguided_run_once(grid: Make) -> None:
     assert sum(cell.variant == "none" for cell in cells) == 1
 
 
+def test_a_plan_is_what_earlier_versions_wrote(grid: Make) -> None:
+    """So that a sweep that was begun with one of them is the same sweep."""
+    plan = grid(weights={"mdg": (0.1, 0.01)}, select_seeds=(9,)).plan
+    names = ("models", "datasets", "variants", "mdg", "pdg", "layers", "sizes", "seeds", "select_seeds")
+    assert plan.keys() == {*names, "axes", "options"}
+    assert (plan["mdg"], plan["pdg"]) == ((0.1, 0.01), (0.001,))
+
+
 def test_axes_and_sizes_multiply(grid: Make) -> None:
     cells = first_cells(grid(sizes=(0.5, 1.0), axes={"dropout": (0.0, 0.1), "batch_size": (4, 8)}, seeds=(1,)))
     assert len(cells) == 2 * 2 * 2 * 4
