@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from agcli.guides import registry
-from agcli.guides.base import ReceivedAttention, Subset, shared
+from agcli.guides.base import CapturedAttention, Subset, shared
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Entropy:
     layers: Subset = None
     heads: Subset = None
 
-    def __call__(self, received: Tensor | ReceivedAttention, mask: Tensor | None = None) -> Tensor:
+    def __call__(self, received: Tensor | CapturedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,)."""
         rows = shared(received, mask, self.layers, self.heads).unit_rows
         return -(rows * (rows + 1e-9).log()).sum((-2, -1)) / rows.shape[1]
