@@ -45,7 +45,7 @@ class TestSummary:
             summary(values)
 
 
-class TestContrast:
+class TestSeedComparison:
     def test_by_hand(self) -> None:
         """Differences 1, 2, 3, 2, 2 points: mean 2, variance 1/2, t = sqrt(40) at 4 degrees of freedom."""
         found = compare_seeds(UNGUIDED, GUIDED)
