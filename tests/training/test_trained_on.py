@@ -156,7 +156,7 @@ def ranker(claims: RankingDataset, encoder: Path, tmp_path_factory: pytest.TempP
 
 def test_claims_that_a_ranker_was_trained_on_are_counted(ag: Ag, ranker: Path, tmp_path: Path) -> None:
     words = ["rank", ranker, "--split", "train", "--depth", 4, "--output", tmp_path / "ranking", "--offline"]
-    warning = "3 of 8 claims of claims, train, are in what ranker was trained on"
+    warning = "3 of 8 queries of claims, train, are in what ranker was trained on"
     assert f"{warning}: --strict-splits" in ag(*words, "--strict-splits", code=3).stderr
     assert not (tmp_path / "ranking").exists()
     first = ag(*words, "--json")
@@ -164,7 +164,7 @@ def test_claims_that_a_ranker_was_trained_on_are_counted(ag: Ag, ranker: Path, t
     assert json.loads(first.stdout)["trained_on"] == {"shared": 3, "of": 8}
     assert f"warning: {warning}" in ag(*words).stderr  # ranked already
     judged = json.loads(ag("evaluate", tmp_path / "ranking", "--json").stdout)
-    assert "3 of 8 claims are in what ranking was trained on." in judged["notes"]
+    assert "3 of 8 queries are in what ranking was trained on." in judged["notes"]
 
 
 def test_claims_in_files_are_compared_too(ag: Ag, ranker: Path, claims: RankingDataset, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_claims_in_files_are_compared_too(ag: Ag, ranker: Path, claims: RankingD
     (tmp_path / "c.tsv").write_text("".join(f"d{n}\t{text}\n" for n, text in enumerate(texts)))
     words = ["--queries", tmp_path / "mine.tsv", "--corpus", tmp_path / "c.tsv", "--output", tmp_path / "out"]
     shown = ag("rank", ranker, *words, "--depth", 2, "--offline", "--strict-splits", code=3).stderr
-    assert "3 of 10 claims of mine, test, are in what ranker was trained on" in shown
+    assert "3 of 10 queries of mine, test, are in what ranker was trained on" in shown
 
 
 def test_other_claims_are_ranked_without_a_word(ag: Ag, ranker: Path, tmp_path: Path) -> None:
