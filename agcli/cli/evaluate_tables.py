@@ -232,16 +232,3 @@ def _tests_caption(tests: Sequence[MeasureComparison], drawn: str) -> str:
     if any(test.t_p is None for test in tests):
         caption += " -: no t-test, as one query, or differences without variance, give it nothing to work with."
     return caption
-
-
-def _as_markdown(table: Table) -> str:
-    lines = [_markdown_row(table.columns), _markdown_row(["---"] * len(table.columns))]
-    lines += [_markdown_row([cell_text(cell) for cell in row]) for row in table.rows]
-    body = "\n".join(lines)
-    return f"### {table.title}\n\n{body}" + (f"\n\n{table.caption}" if table.caption else "")
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    """One row of a Markdown table; a bar or a line break inside a cell must not end it."""
-    escaped = (" ".join(cell.replace("\\", "\\\\").replace("|", "\\|").split()) for cell in cells)
-    return f"| {' | '.join(escaped)} |"
