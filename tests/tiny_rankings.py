@@ -11,8 +11,7 @@ import pyarrow as pa
 from tiny_runs import MARKER, WORDS
 
 from agcli.data.bm25 import build
-from agcli.data.ranking.contents import RankingContents, write_ranking
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking, RankingContents, write_ranking
 
 CLAIMS = {"train": 8, "dev": 5, "test": 6}
 NUM_DOCUMENTS, NEGATIVES = 30, 3
@@ -47,7 +46,7 @@ def contents(folder: Path, depth: int = 12) -> RankingContents:
     return RankingContents(documents, queries.astype("str"), qrels, candidates, np.array(lists, np.int32), stage.save)
 
 
-def write_ranking_dataset(folder: Path, depth: int = 12, **manifest: Any) -> RankingDataset:
+def write_ranking_dataset(folder: Path, depth: int = 12, **manifest: Any) -> PreparedRanking:
     """A prepared folder; keywords go into the manifest."""
     written = {
         "name": folder.name,

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-from agcli.data.prepared import COLUMNS, FORMAT, data_digest, write_prepared
+from agcli.data.prepared import COLUMNS, write_pairs
 
 LABELS = ("entailment", "neutral", "contradiction")
 MARKER = "quokka"
@@ -51,16 +51,9 @@ def pairs(split: str, count: int) -> pd.DataFrame:
 def write_dataset(folder: Path, splits: dict[str, pd.DataFrame] | None = None, **manifest: Any) -> Path:
     """A prepared data set folder; keywords go into the manifest."""
     splits = splits or {split: pairs(split, count) for split, count in ROWS.items()}
-    labels = manifest.get("labels", LABELS)
-    written = {
-        "format": FORMAT,
-        "name": folder.name,
-        "labels": labels,
-        "splits": list(splits),
-        "digest": data_digest(tuple(labels), splits),
-        **manifest,
-    }
-    return write_prepared(folder, splits, written).folder
+    return write_pairs(
+        folder, splits, {"name": folder.name, "labels": LABELS, "splits": list(splits), **manifest}
+    ).folder
 
 
 def write_encoder(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from agcli.runs.home import expanded
 
 if TYPE_CHECKING:
     from agcli.data.bm25 import Analysis
-    from agcli.data.ranking.prepared import RankingDataset
+    from agcli.data.ranking.prepared import PreparedRanking
     from agcli.ranking.job import RankJob
     from agcli.ranking.ranker import Ranker
     from agcli.runs.folder import RunFolder
@@ -179,9 +179,9 @@ def _check(given: dict[str, Any]) -> None:
         raise UsageError(" ".join(problems), hint="ag rank --help")
 
 
-def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
+def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
     """The named prepared data, or those of the run."""
-    from agcli.data import find_dataset
+    from agcli.data.catalogue import find_dataset
     from agcli.data.ranking.prepared import load_ranking
     from agcli.errors import DataError
 
@@ -202,7 +202,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> RankingDataset:
     return data
 
 
-def _collected(options: RankOptions, place: Path) -> RankingDataset:
+def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
     from agcli.cli.prepare_ranking_display import working
     from agcli.data.ranking.loose_files import LooseFiles, collect
@@ -236,7 +236,7 @@ def _rank_split(job: RankJob, options: RankOptions) -> None:
     show_ranking(job.output, options.json)
 
 
-def _answer(ranker: Ranker, text: str, data: RankingDataset | None, options: RankOptions) -> None:
+def _answer(ranker: Ranker, text: str, data: PreparedRanking | None, options: RankOptions) -> None:
     """Show the best documents for one query, out of a file or of prepared data."""
     from agcli.cli import display
     from agcli.cli.rank_display import show_answers

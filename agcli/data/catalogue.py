@@ -16,9 +16,9 @@ from agcli.data.pairs import Corpus
 from agcli.data.prepared import MANIFEST
 from agcli.data.ranking import beir, claims, cross_genre_ir, trec
 from agcli.data.ranking.collection import RankingCollection
-from agcli.data.ranking.request import RankingRequest, ranking_files
-from agcli.data.request import HUB_PREFIX, PrepareRequest, all_files, choose_files
+from agcli.data.request import CLASSIFICATION, HUB_PREFIX, RANKING, PrepareRequest, Task
 from agcli.data.sample import SAMPLES, sample_folder
+from agcli.data.splits import all_files, choose_files
 from agcli.data.tables import SUFFIXES
 from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
 from agcli.runs.home import expanded
@@ -47,7 +47,6 @@ RANKING_LAYOUTS = {
     "beir": Layout(beir.recognises, beir.read),
     "trec": Layout(trec.recognises, trec.read),
 }
-RANKING = "ranking"
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ def _is_credentialed(request: PrepareRequest, format_name: str) -> bool:
     return pointed and any(is_credentialed(file.name) for file in all_files(request))
 
 
-def task_of(name: str, format_name: str | None, source: str | None, asked: str | None) -> str:
-    """`classification` or `ranking`: as asked, else as the format or the name says, else as the files look.
+def task_of(request: PrepareRequest) -> Task:
+    """`classification` or `ranking`: as requested, else as the format or the name says, else as the files look.
 
     SciFact's files serve both; unless ranking is asked for, they are pairs with labels.
 
@@ -115,21 +114,24 @@ def task_of(name: str, format_name: str | None, source: str | None, asked: str |
         UsageError: a format of the other task.
         DataError: the source is not there.
     """
+    format_name, known = request.format, KNOWN.get(request.name)
     of_ranking = {**dict.fromkeys(FORMATS, False), **dict.fromkeys(RANKING_LAYOUTS, True)}.get(format_name or "")
-    if asked is not None and of_ranking not in (None, asked == RANKING):
-        allowed = RANKING_LAYOUTS if asked == RANKING else FORMATS
-        raise UsageError(f"--format {format_name} is no format of --task {asked}. Allowed: {', '.join(allowed)}.")
-    if asked is not None:
-        return asked
-    if format_name is None and name not in KNOWN and source is not None and mode_of(expanded(source)):
-        files = source_files(expanded(source))
+    if request.task is not None and of_ranking not in (None, request.task == RANKING):
+        allowed = RANKING_LAYOUTS if request.task == RANKING else FORMATS
+        raise UsageError(
+            f"--format {format_name} is no format of --task {request.task}. Allowed: {', '.join(allowed)}."
+        )
+    if request.task is not None:
+        return request.task
+    if format_name is None and known is not None:
+        of_ranking = known.format is None or known.format in RANKING_LAYOUTS
+    elif format_name is None and request.source is not None and mode_of(expanded(request.source)):
+        files = source_files(expanded(request.source))
         of_ranking = any(RANKING_LAYOUTS[layout].recognises(files) for layout in ("cross-genre-ir", "beir", "trec"))
-    elif format_name is None and name in KNOWN:
-        of_ranking = KNOWN[name].format is None or KNOWN[name].format in RANKING_LAYOUTS
-    return RANKING if of_ranking else "classification"
+    return RANKING if of_ranking else CLASSIFICATION
 
 
-def read_ranking(request: RankingRequest) -> RankingCollection:
+def read_ranking(request: PrepareRequest) -> RankingCollection:
     """Read ranking data in the layout that is forced, known by name, or recognised.
 
     Raises:
@@ -139,7 +141,7 @@ def read_ranking(request: RankingRequest) -> RankingCollection:
     if request.format is not None and request.format not in RANKING_LAYOUTS:
         near = did_you_mean(request.format, RANKING_LAYOUTS)
         raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(RANKING_LAYOUTS)}.")
-    files = ranking_files(request)
+    files = all_files(request)
     known = KNOWN.get(request.name)
     of_name = known.format if known and known.format in RANKING_LAYOUTS else None
     recognised = next((name for name, layout in RANKING_LAYOUTS.items() if layout.recognises(files)), None)

@@ -1,19 +1,27 @@
-"""Dev and test cut from train, so that no text (and no document) is on both sides of a cut."""
+"""Dev and test cut from train by whole groups of linked rows: what they share stays on one side.
+
+Groups are ordered by a hash of the seed and a text of theirs, and each is taken that still fits. So a cut depends on no
+library's random stream and not on the order of a file: the `.txt` and `.tsv` form of one data set give one dev. One
+large group (HealthVer: most abstracts are cited by many claims) does not become a dev as large as train.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal, get_args
 
-from agcli.data.groups import fitting_groups, linked_rows, place
+import numpy as np
+
 from agcli.data.pairs import Pair, folded
+from agcli.data.ranking.collection import RankingSplit
+from agcli.data.request import GROUP_BY, GroupBy
 from agcli.errors import DataError
 
-GroupBy = Literal["document", "text", "first-text", "pair"]
-GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)  # each links fewer rows than the one before
 SHARED = {"document": "a document or a text", "text": "a text", "first-text": "the first text", "pair": "both texts"}
+LINKED_CLAIMS = "relevant documents and texts"
 _ORDERS = 20
 """Orders that are tried before a draw of one label counts as a failure: a rare label is in one of ten draws or so."""
 
@@ -24,29 +32,25 @@ class Cut:
 
     Attributes:
         fraction: part of all rows of train that was wanted.
-        seed: seed of the cut.
-        rows: rows of the new split.
+        seed: seed of the order of groups.
+        rows: rows (claims) of the new split.
         groups: groups of linked rows that it consists of.
         by: what links rows.
-        why: why no stronger link was taken; empty where the strongest was, or where the user chose.
+        why: why it is not what was wanted: a weaker link was taken, or there are too few rows; else empty.
     """
 
     fraction: float
     seed: int
     rows: int
     groups: int
-    by: GroupBy
+    by: str
     why: str = ""
 
 
-def cut(
+def cut_pairs(
     train: Sequence[Pair], split: str, fraction: float, seed: int, group_by: GroupBy | None = None, whole: int = 0
 ) -> tuple[list[Pair], list[Pair], Cut]:
-    """Cut a split from train by whole groups of linked rows; both keep their order.
-
-    Groups are ordered by a hash of the seed and their least text, and each is taken that still fits. So the cut depends
-    on no library's random stream and not on the file's order, the `.txt` and `.tsv` form of one data set give one dev,
-    and one large group does not become a dev as large as train. Where no group fits, the smallest one is taken.
+    """Cut a split from train; both keep their order. Where no group fits, the smallest one is taken.
 
     Args:
         train: the rows to cut from.
@@ -76,7 +80,7 @@ def cut(
         wanted = fraction * (whole or len(train))
         orders: list[int | str] = [seed, *(f"{seed}.{number}" for number in range(1, _ORDERS))]
         for order in orders:
-            chosen = _chosen(groups, names, ceil(round(wanted, 6)), order)
+            chosen = _fitting_or_smallest(groups, names, ceil(round(wanted, 6)), order)
             inside = {row for number in chosen for row in groups[number]}
             taken = [pair for row, pair in enumerate(train) if row in inside]
             rest = [pair for row, pair in enumerate(train) if row not in inside]
@@ -99,6 +103,105 @@ def cut(
     )
 
 
+def cut_claims(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSplit, RankingSplit, Cut]:
+    """Cut dev from train: claims that share a relevant document or their text stay together; both keep their order.
+
+    Claims without a relevant document stay in train, since dev is there to be scored, but for those whose text goes to
+    dev.
+
+    Raises:
+        DataError: all claims are linked, or too few are judged.
+    """
+    documents = train.relevant
+    texts = {folded(claim.text) for claim in train.claims if claim.id in documents}
+    claims = [claim for claim in train.claims if folded(claim.text) in texts]
+    groups = linked_rows(
+        [("text", folded(claim.text)), *(("document", document) for document in documents.get(claim.id, []))]
+        for claim in claims
+    )
+    wanted = fraction * len(claims)
+    names = [min(claims[row].text for row in group) for group in groups]
+    taken = _fitting(groups, names, max(wanted, 1), seed)
+    chosen = {claims[row].id for number in taken for row in groups[number]}
+    if not chosen or len(taken) == len(groups):
+        raise DataError(
+            f"dev cannot be cut: {len(claims)} claims with relevant documents hang together in {len(groups)} group(s), "
+            f"and none of at most {max(wanted, 1):.0f} claims can be spared",
+            file=train.file,
+            hint="claims that share a relevant document stay together; give a dev split, or a larger --dev-fraction",
+        )
+    why = (
+        f"dev was cut from train and has {len(chosen)} of {len(claims)} claims, less than half of what --dev-fraction "
+        f"{fraction} asks for: the others hang together by shared relevant documents"
+    )
+    cut = Cut(fraction, seed, len(chosen), len(taken), LINKED_CLAIMS, why if 2 * len(chosen) < wanted else "")
+    dev = replace(_part(train, chosen, True), file=f"{train.file} (cut)")
+    return _part(train, chosen, False), dev, cut
+
+
+def _part(train: RankingSplit, chosen: Collection[str], inside: bool) -> RankingSplit:
+    return replace(
+        train,
+        claims=[claim for claim in train.claims if (claim.id in chosen) == inside],
+        judgements=[judgement for judgement in train.judgements if (judgement.claim in chosen) == inside],
+    )
+
+
+def linked_rows(keys: Iterable[Iterable[Hashable]]) -> list[list[int]]:
+    """The rows as connected components: rows that share a key are in one group, and so on from row to row.
+
+    Args:
+        keys: for each row, what it shares with others; at least one key.
+
+    Returns:
+        The rows of each group, ascending; the groups by their first row.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers: dict[Hashable, int] = {}
+    links = [(row, numbers.setdefault(key, len(numbers))) for row, of_row in enumerate(keys) for key in of_row]
+    if not links:
+        return []
+    rows, nodes = np.array(links).T
+    size = int(rows[-1]) + 1
+    graph = coo_array((np.ones(len(links), dtype=np.int8), (rows, nodes + size)), shape=(size + len(numbers),) * 2)
+    _, component = connected_components(graph, directed=False)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, number in enumerate(component[:size].tolist()):
+        groups[number].append(row)
+    return list(groups.values())
+
+
+def _fitting(groups: Sequence[Sequence[int]], names: Sequence[str], rows: float, seed: int | str) -> list[int]:
+    """In the order of the seed, each group that still fits into the number of rows.
+
+    `names` holds a text of each group that does not depend on the order of its rows.
+    """
+    chosen, taken = [], 0
+    for number in sorted(range(len(groups)), key=lambda number: _place(names[number], seed)):
+        if taken + len(groups[number]) <= rows:
+            chosen.append(number)
+            taken += len(groups[number])
+    return chosen
+
+
+def _fitting_or_smallest(
+    groups: Sequence[Sequence[int]], names: Sequence[str], rows: int, seed: int | str
+) -> list[int]:
+    """The groups that fit; else the smallest one, unless it is more than half of all."""
+    chosen = _fitting(groups, names, rows, seed)
+    if chosen or not groups:
+        return chosen
+    least = min(range(len(groups)), key=lambda number: (len(groups[number]), _place(names[number], seed)))
+    return [least] if 2 * len(groups[least]) <= sum(map(len, groups)) else []
+
+
+def _place(text: str, seed: int | str) -> bytes:
+    """Where a text stands in the order of a seed."""
+    return hashlib.sha256(f"{seed}\0{text}".encode()).digest()
+
+
 def _keys(pair: Pair, by: GroupBy) -> list[Hashable]:
     """What links a row to others."""
     texts = folded(pair.text_a), folded(pair.text_b)
@@ -112,15 +215,6 @@ def _name(train: Sequence[Pair], group: Sequence[int], by: GroupBy) -> str:
     if by == "pair":
         return min(f"{train[row].text_a}\0{train[row].text_b}" for row in group)
     return min(train[row].text_a for row in group)
-
-
-def _chosen(groups: Sequence[Sequence[int]], names: Sequence[str], rows: int, seed: int | str) -> list[int]:
-    """The groups that fit; else the smallest one, unless it is more than half of all."""
-    chosen = fitting_groups(groups, names, rows, seed)
-    if chosen or not groups:
-        return chosen
-    least = min(range(len(groups)), key=lambda number: (len(groups[number]), place(names[number], seed)))
-    return [least] if 2 * len(groups[least]) <= sum(map(len, groups)) else []
 
 
 def _labels(pairs: Sequence[Pair]) -> int:

@@ -1,13 +1,10 @@
-"""What a label column holds: classes, marks for "no gold label", and spellings that the user unites.
-
-Where data are credentialed (`secret`), messages give row numbers and never a cell.
-"""
+"""What a label column holds: classes, marks for "no gold label", and spellings that the user unites."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from agcli.data.pairs import NLI_LABELS, Corpus, Pair, SourceSplit
@@ -24,7 +21,7 @@ def parse_label_map(texts: Iterable[str]) -> dict[str, str]:
         UsageError: no `=`, an empty NEW, or two NEW for one OLD.
     """
     renamed: dict[str, str] = {}
-    for text in (part for each in texts for part in each.split(",")):
+    for text in (part for whole in texts for part in whole.split(",")):
         old, equals, new = text.rpartition("=")
         if not equals or not new.strip():
             raise UsageError(f"--label-map takes OLD=NEW, not {text!r}.", hint="--label-map NEUTRAL=neutral,YES=yes")
@@ -70,19 +67,18 @@ def _no_gold(present: Collection[str]) -> set[str]:
 
 
 def _no_such_label(old: str, corpus: Corpus, present: Collection[str]) -> DataError:
-    error = DataError(
+    return DataError(
         f"--label-map: no row is labelled {old!r}",
         file=next((source.file for source in corpus.splits.values()), None),
         allowed=sorted(present),
         detail=did_you_mean(old, present),
     )
-    return error.without_cells() if corpus.credentialed else error
 
 
 def infer_labels(sources: Mapping[str, SourceSplit], secret: bool) -> tuple[str, ...]:
     """The labels of the training rows, or of all where none are for training.
 
-    In NLI's order if it is NLI's set, else by number or by alphabet.
+    In NLI's order if it is NLI's set, else by number or by alphabet. Where the data are secret, their labels are NLI's.
 
     Raises:
         DataError: more labels than any classification task has (the wrong column was named), a row without one, or
@@ -144,21 +140,3 @@ def _uniting_option(sources: Mapping[str, SourceSplit]) -> str:
     pairs = [pair for pair in pairs if pair.partition("=")[0] != pair.partition("=")[2]]
     option = f"--label-map {shlex.quote(','.join(pairs))}"
     return option if len(option) <= 300 and "," not in "".join(spellings) else "--label-map OLD=NEW,OLD=NEW unites them"
-
-
-def unknown_label(pair: Pair, source: SourceSplit, labels: Sequence[str], secret: bool) -> DataError:
-    """The error for a label outside the set."""
-    label = str(pair.label)
-    return DataError(
-        "label outside the set",
-        file=source.file,
-        row=pair.row,
-        column=source.label_column,
-        value=None if secret else label,
-        allowed=labels,
-        detail="" if secret else did_you_mean(label, labels),
-        hint=(
-            "--label-map OLD=NEW renames labels; --labels fixes set and order; "
-            "--format tabular --label COLUMN reads another column"
-        ),
-    )

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from typing import NamedTuple
 
-from agcli.data.checks import Splits, ordered
+from agcli.data.checks import split_pairs
+from agcli.data.pair_checks import Splits
 from agcli.data.pairs import Pair, folded
 from agcli.errors import DataError
 
@@ -21,11 +21,11 @@ DROPPED = {
     SPACING: "pair shared with a later split, in other case or spaces",
     REVERSED: "pair shared with a later split, reversed",
 }
+Counts = dict[str, dict[str, int]]
 
 
-@dataclass(frozen=True)
-class SharedPair:
-    """A pair of texts that two splits hold: how alike the two are, and whether they have one label."""
+class SharedPair(NamedTuple):
+    """A pair of texts that two splits hold, and how alike the two are."""
 
     earlier: str
     later: str
@@ -41,29 +41,31 @@ class SharedPair:
 
 def shared_pairs(splits: Splits) -> list[SharedPair]:
     """Pairs of texts that occur in two splits, whatever their labels; once for each earlier row."""
-    return [item for earlier, later in combinations(ordered(splits), 2) for item in _shared(splits, earlier, later)]
-
-
-def _shared(splits: Splits, earlier: str, later: str) -> Iterator[SharedPair]:
-    exact: dict[tuple[str, str], Pair] = {}
-    loose: dict[tuple[str, str], Pair] = {}
-    for pair in splits[later]:
-        exact.setdefault((pair.text_a, pair.text_b), pair)
-        loose.setdefault((folded(pair.text_a), folded(pair.text_b)), pair)
-    for pair in splits[earlier]:
-        texts = folded(pair.text_a), folded(pair.text_b)
-        matches = {
-            EXACT: exact.get((pair.text_a, pair.text_b)),
-            SPACING: loose.get(texts),
-            REVERSED: loose.get(texts[::-1]),
-        }
-        for kind, match in matches.items():
+    found = []
+    for earlier, later in split_pairs(splits):
+        exact: dict[tuple[str, str], Pair] = {}
+        loose: dict[tuple[str, str], Pair] = {}
+        for pair in splits[later]:
+            exact.setdefault((pair.text_a, pair.text_b), pair)
+            loose.setdefault(_folded(pair), pair)
+        for pair in splits[earlier]:
+            texts = _folded(pair)
+            matches = {
+                EXACT: exact.get((pair.text_a, pair.text_b)),
+                SPACING: loose.get(texts),
+                REVERSED: loose.get(texts[::-1]),
+            }
+            kind, match = next(((kind, match) for kind, match in matches.items() if match), ("", None))
             if match:
-                yield SharedPair(earlier, later, pair, match, kind)
-                break
+                found.append(SharedPair(earlier, later, pair, match, kind))
+    return found
 
 
-def counted_pairs(shared: Sequence[SharedPair]) -> dict[str, dict[str, int]]:
+def _folded(pair: Pair) -> tuple[str, str]:
+    return folded(pair.text_a), folded(pair.text_b)
+
+
+def counted_pairs(shared: Sequence[SharedPair]) -> Counts:
     """By `earlier/later`: rows of the earlier split by kind of likeness, and those whose label is another there."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for item in shared:
@@ -72,7 +74,7 @@ def counted_pairs(shared: Sequence[SharedPair]) -> dict[str, dict[str, int]]:
 
 
 def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], secret: bool) -> None:
-    """Stop at pairs shared between splits.
+    """Stop at pairs shared between splits; where the data are secret, without their ids.
 
     Raises:
         DataError: there are some; how many of each kind, and the first few.
@@ -86,8 +88,8 @@ def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], 
         for item in shared[:3]
     )
     kinds = Counter(item.kind for item in shared)
-    contradictory = sum(item.contradictory for item in shared)
-    counts = [f"{kinds[kind]} {kind}" for kind in DROPPED] + [f"{contradictory} with another label"]
+    counts = [f"{kinds[kind]} {kind}" for kind in DROPPED]
+    counts.append(f"{sum(item.contradictory for item in shared)} with another label")
     raise DataError(
         f"{len(shared)} {'pair is' if len(shared) == 1 else 'pairs are'} shared between splits: {names} "
         f"[{', '.join(counts)}]",
@@ -109,53 +111,47 @@ def without_shared_pairs(splits: Splits, shared: Sequence[SharedPair]) -> tuple[
 
 
 def contradictory_warnings(shared: Sequence[SharedPair]) -> list[str]:
-    """Say how many pairs that two splits share are labelled otherwise in the later one."""
-    counts = counted_pairs(shared)
+    """How many pairs that two splits share are labelled otherwise in the later one."""
     return [
         f"{count[OTHER_LABEL]} of the pairs that {names.replace('/', ' and ')} share have contradictory labels"
-        for names, count in counts.items()
+        for names, count in counted_pairs(shared).items()
         if count[OTHER_LABEL]
     ]
 
 
-def shared_documents(splits: Splits) -> dict[str, dict[str, int]]:
+def shared_documents(splits: Splits) -> Counts:
     """How many distinct documents of the later split the earlier one holds too: `shared` and `of`."""
     documents = {split: {pair.document for pair in pairs if pair.document} for split, pairs in splits.items()}
     counts = {
         f"{earlier}/{later}": {"shared": len(documents[earlier] & documents[later]), "of": len(documents[later])}
-        for earlier, later in combinations(ordered(splits), 2)
+        for earlier, later in split_pairs(splits)
     }
     return {names: count for names, count in counts.items() if count["shared"]}
 
 
-def shared_texts(splits: Splits) -> dict[str, dict[str, dict[str, int]]]:
+def shared_texts(splits: Splits) -> dict[str, Counts]:
     """How much text of the later split the earlier one holds too, as a first or a second text.
 
     Returns:
         By `earlier/later`, for the distinct `first texts` and `second texts` of the later split and for its `rows`
         with either: `shared` and `of`.
     """
-    columns = {
-        split: ([folded(pair.text_a) for pair in pairs], [folded(pair.text_b) for pair in pairs])
-        for split, pairs in splits.items()
-    }
+    rows = {split: [_folded(pair) for pair in pairs] for split, pairs in splits.items()}
     counts = {}
-    for earlier, later in combinations(ordered(splits), 2):
-        held = {text for column in columns[earlier] for text in column}
-        first, second = columns[later]
-        rows = sum(a in held or b in held for a, b in zip(first, second, strict=True))
-        if rows:
+    for earlier, later in split_pairs(splits):
+        held = {text for texts in rows[earlier] for text in texts}
+        first, second = ({texts[column] for texts in rows[later]} for column in (0, 1))
+        shared = sum(not held.isdisjoint(texts) for texts in rows[later])
+        if shared:
             counts[f"{earlier}/{later}"] = {
-                "first texts": {"shared": len(held.intersection(first)), "of": len(set(first))},
-                "second texts": {"shared": len(held.intersection(second)), "of": len(set(second))},
-                "rows": {"shared": rows, "of": len(first)},
+                "first texts": {"shared": len(held & first), "of": len(first)},
+                "second texts": {"shared": len(held & second), "of": len(second)},
+                "rows": {"shared": shared, "of": len(rows[later])},
             }
     return counts
 
 
-def shared_warnings(
-    documents: Mapping[str, Mapping[str, int]], texts: Mapping[str, Mapping[str, Mapping[str, int]]], strict: bool
-) -> list[str]:
+def shared_warnings(documents: Counts, texts: Mapping[str, Counts], strict: bool) -> list[str]:
     """Say which splits share documents or texts.
 
     Raises:
@@ -176,8 +172,7 @@ def shared_warnings(
     return messages
 
 
-@dataclass(frozen=True)
-class Repeats:
+class Repeats(NamedTuple):
     """What occurs more than once within a split, apart from case and spaces.
 
     Attributes:
@@ -188,10 +183,10 @@ class Repeats:
 
     duplicates: int
     contradictory: int
-    rows: tuple[int, ...] = ()
+    rows: tuple[int, ...]
 
     def warnings(self, split: str) -> Iterator[str]:
-        """Say what there is."""
+        """What there is, in words."""
         if self.duplicates:
             yield f"{split}: {self.duplicates} row(s) repeat a pair and its label"
         if self.contradictory:
@@ -203,7 +198,7 @@ def repeats(pairs: Sequence[Pair]) -> Repeats:
     """Count what occurs more than once within a split."""
     rows: dict[tuple[str, str], dict[str | None, int]] = defaultdict(dict)
     for pair in pairs:
-        rows[folded(pair.text_a), folded(pair.text_b)].setdefault(pair.label, pair.row)
+        rows[_folded(pair)].setdefault(pair.label, pair.row)
     contradictory = [tuple(labels.values())[:2] for labels in rows.values() if len(labels) > 1]
     distinct = sum(map(len, rows.values()))
     return Repeats(len(pairs) - distinct, len(contradictory), contradictory[0] if contradictory else ())

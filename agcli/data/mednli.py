@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from agcli.data import multinli
 from agcli.data.pairs import Corpus
-from agcli.data.request import PrepareRequest, choose_files
+from agcli.data.request import PrepareRequest
+from agcli.data.splits import choose_files
 from agcli.errors import DataError
 
 FILES = ("mli_train_v1.jsonl", "mli_dev_v1.jsonl", "mli_test_v1.jsonl")

@@ -13,7 +13,8 @@ from itertools import islice
 from agcli.data.files import SourceFile
 from agcli.data.pairs import NLI_LABELS, Corpus
 from agcli.data.quoting import Quoting
-from agcli.data.request import ChosenFiles, PrepareRequest, choose_files
+from agcli.data.request import PrepareRequest
+from agcli.data.splits import ChosenFiles, choose_files
 from agcli.data.tables import DELIMITERS, JSON_LINES, SUFFIXES, Columns, open_table, read_pairs, read_split
 from agcli.errors import DataError
 

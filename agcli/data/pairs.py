@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SPLITS = ("train", "dev", "test")
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))

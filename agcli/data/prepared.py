@@ -1,61 +1,78 @@
-"""The one prepared form: a folder of parquet files, one a split, and a manifest that says where they came from."""
+"""The prepared form that every source becomes: a folder with a manifest, and for pairs a parquet file for each split.
+
+The prepared form of ranking data is in `ranking/prepared.py`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import agcli
+from agcli.data.pairs import SPLITS, SourceRecord
+from agcli.data.request import CLASSIFICATION, PrepareRequest
 from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import write_folder, writing
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-SPLITS = ("train", "dev", "test")
 COLUMNS = ("id", "text_a", "text_b", "label", "document")
 # Rows that the digest takes at a time, column by column: 400,000 rows take 0.3 s (row by row: 2 s). Part of FORMAT.
 _DIGEST_ROWS = 4096
-# What the prepared form of ranking data has beside a manifest and train.parquet; see `ranking/prepared.py`.
 _RANKING_FILES = ("corpus.arrow", "queries.parquet", "qrels.parquet", "candidates.arrow", "bm25")
 # What may lie beside the prepared files and outlives an overwrite: the sample's source, a note.
 _MAY_LIE_BESIDE = frozenset({"pairs.tsv", "README.md", ".keep"})
 
 
-@dataclass(frozen=True)
-class PreparedDataset:
-    """A prepared data set: what every command reads, whatever the source was.
-
-    Attributes:
-        folder: where it lies.
-        name: its name in reports.
-        labels: label names; a label's index in a model is its place here.
-        splits: split name -> frame with the columns `id`, `text_a`, `text_b`, `label` (all str; `label` is one
-            of `labels`) and `document` (str, empty where the source names no document), in source order.
-        manifest: the manifest as written; `digest` identifies the data, `credentialed` forbids its text in
-            logs, reports, model cards and error messages.
-    """
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A prepared data set of either kind: its folder, and its manifest as written."""
 
     folder: Path
-    name: str
-    labels: tuple[str, ...]
-    splits: dict[str, pd.DataFrame]
     manifest: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """Its name in reports."""
+        return str(self.manifest["name"])
+
+    @property
     def digest(self) -> str:
-        """SHA-256 over labels and splits: equal digests mean equal data."""
+        """SHA-256 over everything that a result rests on: equal digests mean equal data."""
         return str(self.manifest["digest"])
 
     @property
     def credentialed(self) -> bool:
         """Whether the text must stay out of everything that is written or printed."""
         return bool(self.manifest.get("credentialed", False))
+
+    def no_split(self, split: str, splits: Iterable[str]) -> DataError:
+        """The error for a split that is not among these."""
+        return DataError(f"the data set has no {split} split", file=self.folder, allowed=splits)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPairs(Prepared):
+    """Pairs of texts with labels.
+
+    Attributes:
+        splits: split name -> frame with the columns `id`, `text_a`, `text_b`, `label` (all str; `label` is one
+            of `labels`) and `document` (str, empty where the source names no document), in source order.
+    """
+
+    splits: dict[str, pd.DataFrame]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names; a label's index in a model is its place here."""
+        return tuple(self.manifest["labels"])
 
     def frame(self, split: str) -> pd.DataFrame:
         """The rows of a split.
@@ -64,11 +81,68 @@ class PreparedDataset:
             DataError: there is no such split.
         """
         if split not in self.splits:
-            raise DataError(f"the data set has no {split} split", file=self.folder, allowed=sorted(self.splits))
+            raise self.no_split(split, sorted(self.splits))
         return self.splits[split]
 
 
-def data_digest(labels: tuple[str, ...], splits: dict[str, pd.DataFrame]) -> str:
+def load_prepared(folder: Path) -> PreparedPairs:
+    """Read prepared pairs and check them against their manifest.
+
+    Raises:
+        DataError: no manifest, an unknown format, ranking data, or a parquet file that is missing, broken or altered.
+    """
+    manifest = read_manifest(folder)
+    if manifest["task"] != CLASSIFICATION:
+        problem = "this data set holds claims with documents to rank, no pairs with labels"
+        raise DataError(problem, file=folder, hint="ag rank --help")
+    prepared = PreparedPairs(
+        folder, manifest, {split: _read_split(folder / f"{split}.parquet") for split in manifest["splits"]}
+    )
+    if data_digest(prepared.labels, prepared.splits) != prepared.digest:
+        raise DataError(
+            "the data differ from what the manifest recorded (digest mismatch)",
+            file=folder,
+            hint="prepare the data again; do not edit prepared files by hand",
+        )
+    for split, frame in prepared.splits.items():
+        strange = frame.loc[~frame["label"].isin(prepared.labels), "label"]
+        if len(strange):
+            raise DataError(
+                "a label is outside the manifest's set",
+                file=folder / f"{split}.parquet",
+                row=int(strange.index[0]) + 1,
+                column="label",
+                allowed=prepared.labels,
+            )
+    return prepared
+
+
+def write_pairs(
+    folder: Path, splits: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], *, overwrite: bool = False
+) -> PreparedPairs:
+    """Write prepared pairs whole or not at all.
+
+    Args:
+        folder: where they shall lie.
+        splits: split name -> frame with `COLUMNS`.
+        manifest: `name`, `labels` and `splits` must be in it; format, task and digest are filled in.
+        overwrite: replace a prepared data set that is there.
+
+    Raises:
+        DataError: see `check_target`.
+        RunError: the disk refuses.
+    """
+
+    def write(aside: Path) -> dict[str, Any]:
+        for split, frame in splits.items():
+            frame.to_parquet(aside / f"{split}.parquet", index=False)
+        return {"digest": data_digest(manifest["labels"], splits)}
+
+    written = write_prepared(folder, {"task": CLASSIFICATION, **manifest}, write, overwrite=overwrite)
+    return PreparedPairs(folder, written, dict(splits))
+
+
+def data_digest(labels: Iterable[str], splits: Mapping[str, pd.DataFrame]) -> str:
     """SHA-256 of the labels and every cell in order; independent of how parquet happens to encode them."""
     digest = hashlib.sha256(json.dumps(list(labels)).encode())
     for split in SPLITS:
@@ -79,75 +153,6 @@ def data_digest(labels: tuple[str, ...], splits: dict[str, pd.DataFrame]) -> str
                 for column in COLUMNS:
                     digest.update(json.dumps(rows[column].tolist(), ensure_ascii=False).encode())
     return digest.hexdigest()
-
-
-def load_prepared(folder: Path) -> PreparedDataset:
-    """Read a prepared folder and check it against its manifest.
-
-    Raises:
-        DataError: no manifest, an unknown format, or a parquet file that is missing, broken or altered.
-    """
-    manifest = read_manifest(folder)
-    if manifest.get("task", "classification") != "classification":
-        raise DataError(
-            "this data set holds claims with documents to rank, no pairs with labels",
-            file=folder,
-            hint="ag rank --help",
-        )
-    splits = {split: _read_split(folder / f"{split}.parquet") for split in manifest["splits"]}
-    labels = tuple(manifest["labels"])
-    if data_digest(labels, splits) != manifest["digest"]:
-        raise DataError(
-            "the data differ from what the manifest recorded (digest mismatch)",
-            file=folder,
-            hint="prepare the data again; do not edit prepared files by hand",
-        )
-    for split, frame in splits.items():
-        strange = frame.loc[~frame["label"].isin(labels), "label"]
-        if len(strange):
-            raise DataError(
-                "a label is outside the manifest's set",
-                file=folder / f"{split}.parquet",
-                row=int(strange.index[0]) + 1,
-                column="label",
-                allowed=labels,
-            )
-    return PreparedDataset(folder, str(manifest["name"]), labels, splits, manifest)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared folder of either kind.
-
-    Raises:
-        DataError: no manifest, one that cannot be read, or one of an unknown format.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("this folder is not a prepared data set: it has no manifest.json", file=folder) from None
-    except OSError as error:
-        raise unreadable(path, error, path) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"the manifest is not valid JSON ({error})", file=path) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(
-            f"this manifest is not of format {FORMAT}",
-            file=path,
-            hint="run `ag prepare` again with this version",
-        )
-    _check_manifest(manifest, path)
-    return manifest
-
-
-def _check_manifest(manifest: dict[str, Any], path: Path) -> None:
-    kind = "files" if "task" in manifest else "labels"
-    absent = [key for key in ("name", kind, "splits", "digest") if key not in manifest]
-    if absent:
-        raise DataError("the manifest lacks an entry", file=path, column=absent[0])
-    unknown = [split for split in manifest["splits"] if split not in SPLITS]
-    if unknown:
-        raise DataError("the manifest names an unknown split", file=path, value=unknown[0], allowed=SPLITS)
 
 
 def _read_split(path: Path) -> pd.DataFrame:
@@ -165,8 +170,88 @@ def _read_split(path: Path) -> pd.DataFrame:
     return frame[list(COLUMNS)]
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder of either kind; `task` is filled in where an earlier version wrote none.
+
+    Raises:
+        DataError: no manifest, one that cannot be read, or one of an unknown format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("this folder is not a prepared data set: it has no manifest.json", file=folder) from None
+    except OSError as error:
+        raise unreadable(path, error, path) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"the manifest is not valid JSON ({error})", file=path) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        hint = "run `ag prepare` again with this version"
+        raise DataError(f"this manifest is not of format {FORMAT}", file=path, hint=hint)
+    manifest.setdefault("task", CLASSIFICATION)
+    contents = "labels" if manifest["task"] == CLASSIFICATION else "files"
+    absent = [key for key in ("name", contents, "splits", "digest") if key not in manifest]
+    if absent:
+        raise DataError("the manifest lacks an entry", file=path, column=absent[0])
+    unknown = [split for split in manifest["splits"] if split not in SPLITS]
+    if unknown:
+        raise DataError("the manifest names an unknown split", file=path, value=unknown[0], allowed=SPLITS)
+    return manifest
+
+
+def origin(
+    request: PrepareRequest,
+    source_format: str,
+    sources: Iterable[SourceRecord],
+    not_used: Mapping[str, str],
+    credentialed: bool,
+) -> dict[str, Any]:
+    """What a manifest says of where the data came from."""
+    return {
+        "name": request.name,
+        "source_format": source_format,
+        "credentialed": credentialed,
+        "license": request.license,
+        "sources": [asdict(source) for source in sources],
+        "not_used": dict(not_used),
+        "agcli_version": agcli.__version__,
+    }
+
+
+def write_prepared(
+    folder: Path, manifest: Mapping[str, Any], write: Callable[[Path], dict[str, Any]], *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Write a prepared data set whole or not at all: a temporary folder beside it, synced, then renamed.
+
+    Args:
+        folder: where it shall lie.
+        manifest: all of it that is known before.
+        write: writes the files into the folder it is given, and returns the rest of the manifest.
+        overwrite: replace a prepared data set that is there.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        DataError: see `check_target`.
+        RunError: the disk refuses.
+    """
+    check_target(folder, overwrite)
+    written: dict[str, Any] = {"format": FORMAT, **manifest}
+
+    def fill(aside: Path) -> None:
+        written.update(write(aside))
+        (aside / MANIFEST).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name in _MAY_LIE_BESIDE:
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, aside / name)
+
+    write_folder(folder, fill)
+    return written
+
+
 def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
-    """Whether a prepared data set may be written here; asked before a long reading, and again before writing.
+    """Whether a prepared data set may be written here; checked before a long reading, and again before writing.
 
     Args:
         folder: where it shall lie.
@@ -198,32 +283,3 @@ def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) ->
         raise DataError(problem, file=folder, value=foreign[0], hint=elsewhere)
     if entries & ours and not overwrite:
         raise DataError("already there", file=folder, hint="--overwrite replaces it; --output DIR writes elsewhere")
-
-
-def write_prepared(
-    folder: Path, splits: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], *, overwrite: bool = False
-) -> PreparedDataset:
-    """Write a prepared data set whole or not at all: a temporary folder beside it, synced, then renamed.
-
-    Args:
-        folder: where it shall lie.
-        splits: split name -> frame with `COLUMNS`.
-        manifest: the manifest; `name`, `labels` and `digest` must be in it.
-        overwrite: replace a prepared data set that is there.
-
-    Raises:
-        DataError: see `check_target`.
-        RunError: the disk refuses.
-    """
-    check_target(folder, overwrite)
-
-    def write(aside: Path) -> None:
-        for split, frame in splits.items():
-            frame.to_parquet(aside / f"{split}.parquet", index=False)
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name in _MAY_LIE_BESIDE:
-            if (folder / name).is_file():
-                shutil.copy2(folder / name, aside / name)
-
-    write_folder(folder, write)
-    return PreparedDataset(folder, str(manifest["name"]), tuple(manifest["labels"]), dict(splits), dict(manifest))

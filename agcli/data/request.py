@@ -1,111 +1,200 @@
-"""What `ag prepare` was asked to do, and the source files that this names."""
+"""What `ag prepare` is asked for: its options, each declared once."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Literal, get_args
 
-from agcli.data.archives import source_files
-from agcli.data.cuts import GROUP_BY, GroupBy
-from agcli.data.files import SourceFile, disk_file
 from agcli.data.quoting import Quoting
-from agcli.data.splits import split_files
-from agcli.errors import DataError, UsageError, did_you_mean
+from agcli.errors import UsageError, did_you_mean, shortened
+from agcli.options import Option, declared_options, flag, option
 from agcli.runs.home import expanded
 
+CLASSIFICATION: Final = "classification"
+RANKING: Final = "ranking"
+Task = Literal["classification", "ranking"]
+GroupBy = Literal["document", "text", "first-text", "pair"]
+GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)  # each links fewer rows than the one before
+NegativesFrom = Literal["bm25", "random", "mixed"]
+NegativeGrades = Literal["refuse", "as-zero", "drop"]
 DEV_FRACTION = 0.1
 HUB_PREFIX = "hub:"
 
 
-@dataclass(frozen=True)
-class PrepareRequest:
-    """One call of `ag prepare`.
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where the data are, and in which format."""
 
-    Attributes:
-        name: the data set's name; picks the format where it is a known one.
-        output: folder of the prepared form.
-        source: file, folder, zip, or `hub:OWNER/NAME`; None with separate files.
-        train: file of the training pairs, in place of `source`.
-        dev: file of the dev pairs.
-        test: file of the test pairs.
-        format: forces a source format.
-        text_a: column of the first text (tabular, hub).
-        text_b: column of the second text.
-        label: label column.
-        id: identifier column.
-        document: document column.
-        no_ids: the source's identifiers are left alone; ids are made of split and row.
-        split_column: column that names each row's split (tabular).
-        labels: label set and order; None takes the format's own, or the training rows'.
-        label_map: label as written -> the name it gets.
-        quoting: how quotation marks are read.
-        strict_splits: documents or texts shared between splits are an error.
-        drop_shared_pairs: pairs shared between splits leave the split that is trained or tuned on.
-        dev_fraction: part of train that becomes dev where there is no dev; None: 0.1 if there is a held-out file.
-        test_fraction: part of train that becomes test where there is no test; None: no test is cut.
-        group_by: what keeps rows on one side of a cut; None: documents where the data have some, else texts.
-        seed: seed of these cuts.
-        hub_config: configuration name of a hub data set.
-        offline: no network.
-        credentialed: no text, label outside the set or other cell ever appears in messages, logs and reports.
-        license: licence line; None takes the known one.
-        tokenizer: name of the tokenizer that lengths are counted with.
-        overwrite: replace an existing prepared data set.
-    """
+    name: str = field(
+        metadata={
+            "option": Option(
+                "multinli, snli, mednli, healthver, scifact, sample, sample-hard, tabular, cross-genre-ir, ranking, "
+                "a hub id (owner/name), or a name of your own; it picks the format and the output folder.",
+                flag="--dataset",
+            )
+        }
+    )
+    source: str | None = option(
+        None, "File (also .gz, .bz2, .xz, .zst), folder, zip, or hub:OWNER/NAME.", flag="--from"
+    )
+    train: Path | None = option(None, "Training file.", task=CLASSIFICATION)
+    dev: Path | None = option(None, "Dev file.", task=CLASSIFICATION)
+    test: Path | None = option(None, "Test file.", task=CLASSIFICATION)
+    format: str | None = option(
+        None,
+        "Force a format: multinli, mednli, scifact, tabular, hub, sample, sample-hard; for ranking cross-genre-ir, "
+        "claims (SciFact's), beir, trec.",
+        default_text="by name or content",
+    )
+    task: Task | None = option(
+        None,
+        "Pairs with labels, or claims with documents to rank.",
+        default_text="by name, format or content",
+    )
+    hub_config: str | None = option(None, "Configuration of a hub data set.", task=CLASSIFICATION)
+    offline: bool = option(False, "Use no network.", task=CLASSIFICATION)
 
-    name: str
-    output: Path
-    source: str | None = None
-    train: Path | None = None
-    dev: Path | None = None
-    test: Path | None = None
-    format: str | None = None
-    text_a: str | None = None
-    text_b: str | None = None
-    label: str | None = None
-    id: str | None = None
-    document: str | None = None
-    split_column: str | None = None
-    no_ids: bool = False
-    labels: tuple[str, ...] | None = None
-    label_map: Mapping[str, str] = field(default_factory=dict)
-    quoting: Quoting = "auto"
-    strict_splits: bool = False
-    drop_shared_pairs: bool = False
-    dev_fraction: float | None = None
-    test_fraction: float | None = None
-    group_by: GroupBy | None = None
-    seed: int = 1
-    hub_config: str | None = None
-    offline: bool = False
-    credentialed: bool = False
-    license: str | None = None
-    tokenizer: str = "minilm"
-    overwrite: bool = False
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """Which columns hold what, and how labels and quotation marks are read. All columns of tables and hub data."""
+
+    text_a: str | None = option(None, "Column of the first text (premise, claim).", task=CLASSIFICATION)
+    text_b: str | None = option(None, "Column of the second text (hypothesis).", task=CLASSIFICATION)
+    label: str | None = option(None, "Label column.", task=CLASSIFICATION)
+    id: str | None = option(None, "Identifier column.", task=CLASSIFICATION)
+    no_ids: bool = option(False, "Leave the source's ids; make them of split and row.", task=CLASSIFICATION)
+    document: str | None = option(None, "Column naming each pair's document.", task=CLASSIFICATION)
+    labels: tuple[str, ...] | None = option(
+        None, "The label set in its order, separated by commas.", task=CLASSIFICATION
+    )
+    label_map: Mapping[str, str] | None = option(
+        None, "Rename labels: OLD=NEW,OLD=NEW; can be repeated.", task=CLASSIFICATION
+    )
+    quoting: Quoting = option(
+        "auto",
+        "Quotation marks: decided per file, plain text, CSV rules, or CSV with backslashes (Spark, R).",
+        task=CLASSIFICATION,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """How splits are made, and what they may share."""
+
+    split_column: str | None = option(
+        None, "Column naming each row's split, for one file with all.", task=CLASSIFICATION
+    )
+    dev_fraction: float | None = option(
+        None, "Part of train that becomes dev where the source has none.", above=0, below=1, default_text="0.1"
+    )
+    test_fraction: float | None = option(
+        None,
+        "Part of train that becomes test where the source has none.",
+        above=0,
+        below=1,
+        default_text="none",
+        task=CLASSIFICATION,
+    )
+    group_by: GroupBy | None = option(
+        None,
+        "Rows that a cut keeps together: those that share a document or a text, a text, the first text, or both texts.",
+        default_text="the first of these that is possible",
+        task=CLASSIFICATION,
+    )
+    seed: int = option(1, "Seed of these cuts, and of negatives.")
+    strict_splits: bool = option(False, "Shared documents or texts: an error.")
+    drop_shared_pairs: bool = option(
+        False, "Pairs shared between splits leave the split that is trained or tuned on.", task=CLASSIFICATION
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingOptions:
+    """The first stage, the lists to train on, and what becomes of judgements that cannot be used."""
+
+    depth: int = option(100, "First-stage candidates of a claim.", minimum=1, task=RANKING)
+    negatives: int = option(10, "Negatives beside each positive to train on.", minimum=1, task=RANKING)
+    negatives_from: NegativesFrom = option(
+        "bm25", "The claim's candidates, the whole corpus, or half and half.", task=RANKING
+    )
+    stemmer: str = option("english", "BM25's stemmer: a language of Snowball, or none.", task=RANKING)
+    stopwords: str = option("en", "BM25's stop words: en, en_plus, de, ..., or none.", task=RANKING)
+    drop_missing: bool = option(
+        False,
+        "Drop and count judgements of claims or documents that are absent, or of empty documents.",
+        task=RANKING,
+    )
+    negative_grades: NegativeGrades = option(
+        "refuse", "Grades below 0: an error, not relevant, or left out; counted.", task=RANKING
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What is written where."""
+
+    output: Path | None = option(None, "Output folder.", default_text="data/NAME")
+    overwrite: bool = option(False, "Replace prepared data.")
+    license: str | None = option(None, "Licence line for the manifest.")
+    tokenizer: str = option("minilm", "Model whose tokenizer measures lengths.", task=CLASSIFICATION)
+    credentialed: bool = option(False, "No cell is ever shown or logged; labels other than NLI's need --labels.")
+
+
+PREPARE_OPTIONS = declared_options(
+    {
+        "Source": SourceOptions,
+        "Columns": ColumnOptions,
+        "Splits": SplitOptions,
+        "Ranking": RankingOptions,
+        "Output": OutputOptions,
+    }
+)
+"""Every option of `ag prepare` that makes a `PrepareRequest`, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions, OutputOptions):
+    """One call of `ag prepare`."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without the data.
 
         Raises:
-            UsageError: options that exclude each other or are out of range.
+            UsageError: options that exclude each other or are out of range; all of them at once.
         """
+        problems = self._out_of_range()
         if self.source is not None and self.named_files:
-            raise UsageError("--from and --train/--dev/--test exclude each other.")
+            problems.append("--from and --train/--dev/--test exclude each other.")
         if self.no_ids and self.id is not None:
-            raise UsageError("--id and --no-ids exclude each other.")
-        for option, value in (("--dev-fraction", self.dev_fraction), ("--test-fraction", self.test_fraction)):
-            if value is not None and not 0 < value < 1:
-                raise UsageError(f"{option} lies between 0 and 1, not {value}.")
-        if (self.dev_fraction or 0) + (self.test_fraction or 0) >= 1:
+            problems.append("--id and --no-ids exclude each other.")
+        if not problems and (self.dev_fraction or 0) + (self.test_fraction or 0) >= 1:
             both = f"--dev-fraction {self.dev_fraction} and --test-fraction {self.test_fraction}"
-            raise UsageError(f"{both} leave nothing to train on.")
-        if self.group_by is not None and self.group_by not in GROUP_BY:
-            near = did_you_mean(self.group_by, GROUP_BY)
-            raise UsageError(f"--group-by {self.group_by}?{near} Allowed: {', '.join(GROUP_BY)}.")
+            problems.append(f"{both} leave nothing to train on.")
         if self.labels is not None and (len(set(self.labels)) < 2 or len(set(self.labels)) < len(self.labels)):
-            raise UsageError(f"--labels needs two or more different labels, not {', '.join(self.labels)}.")
+            problems.append(f"--labels needs two or more different labels, not {', '.join(self.labels)}.")
+        if problems:
+            raise UsageError("\n".join(problems))
+        parts = Path(self.name).parts
+        if self.output is None and (not parts or ".." in parts or Path(self.name).is_absolute()):
+            hint = "the data's place goes into --from, the result's into --output"
+            raise UsageError(f"--dataset is a name, not a path: {self.name!r}.", hint=hint)
+
+    def _out_of_range(self) -> list[str]:
+        problems = []
+        for name, declared in PREPARE_OPTIONS.items():
+            value, spec = getattr(self, name), declared.spec
+            if not spec.admits(value):
+                near = did_you_mean(str(value), spec.choices or ())
+                problems.append(f"{flag(name)}: {shortened(value)} is not allowed; allowed: {spec.allowed()}.{near}")
+        return problems
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the prepared form."""
+        return self.output or Path("data", self.name)
 
     @property
     def named_files(self) -> dict[str, Path]:
@@ -122,68 +211,11 @@ class PrepareRequest:
     @property
     def column_options(self) -> list[str]:
         """The options that name columns, as far as they were given."""
-        given = {
-            "--text-a": self.text_a,
-            "--text-b": self.text_b,
-            "--label": self.label,
-            "--id": self.id,
-            "--document": self.document,
-            "--split-column": self.split_column,
-        }
-        return [option for option, value in given.items() if value is not None]
+        names = ("text_a", "text_b", "label", "id", "document", "split_column")
+        return [flag(name) for name in names if getattr(self, name) is not None]
 
     @property
     def hub_id(self) -> str | None:
         """The hub data set behind `hub:OWNER/NAME`."""
         source = self.source or ""
         return source.removeprefix(HUB_PREFIX) if source.startswith(HUB_PREFIX) else None
-
-
-@dataclass(frozen=True)
-class ChosenFiles:
-    """One file a split, the split files left alone and why, and the splits that the user named himself."""
-
-    by_split: dict[str, SourceFile]
-    not_used: dict[str, str]
-    named: frozenset[str] = frozenset()
-
-
-def all_files(request: PrepareRequest) -> list[SourceFile]:
-    """Every file that the request points at.
-
-    Raises:
-        UsageError: it points at none.
-        DataError: a path that is not there, or an unsafe archive.
-    """
-    if request.named_files:
-        return [disk_file(path) for path in request.named_files.values()]
-    if request.source is None:
-        raise UsageError(
-            f"Where is {request.name}? Give --from PATH, or --train FILE with --dev FILE and --test FILE.",
-            hint=f"ag prepare --dataset {shlex.quote(request.name)} --from PATH",
-        )
-    return source_files(expanded(request.source))
-
-
-def choose_files(request: PrepareRequest, suffixes: Sequence[str]) -> ChosenFiles:
-    """The split files of a request: those named, else those recognised by name; a single file is train.
-
-    Raises:
-        UsageError: the request names no source.
-        DataError: no file is recognised.
-    """
-    if request.named_files:
-        files = {split: disk_file(path) for split, path in request.named_files.items()}
-        return ChosenFiles(files, {}, frozenset(files))
-    files_here = all_files(request)
-    if len(files_here) == 1 and files_here[0].suffix in suffixes:
-        return ChosenFiles({"train": files_here[0]}, {})
-    by_split, not_used = split_files(files_here, suffixes)
-    if not by_split:
-        raise DataError(
-            "no file here names a split",
-            file=request.source,
-            allowed=[f"a name with train, dev (val, validation) or test, ending in {', '.join(suffixes)}"],
-            hint="name the files: --train FILE --dev FILE --test FILE",
-        )
-    return ChosenFiles(by_split, not_used)

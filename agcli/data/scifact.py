@@ -12,7 +12,8 @@ from typing import Any
 
 from agcli.data.files import SourceFile, disk_file, json_records
 from agcli.data.pairs import CLAIM_LABELS, Corpus, Pair, SourceSplit
-from agcli.data.request import PrepareRequest, all_files, choose_files
+from agcli.data.request import PrepareRequest
+from agcli.data.splits import all_files, choose_files
 from agcli.data.tables import source_records
 from agcli.errors import DataError, did_you_mean
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from agcli.data.files import SourceFile, json_records, text_lines
-from agcli.data.prepared import SPLITS
-from agcli.errors import DataError
+from agcli.data.archives import source_files
+from agcli.data.files import SourceFile, disk_file, json_records, text_lines
+from agcli.data.pairs import SPLITS
+from agcli.data.request import RANKING, PrepareRequest
+from agcli.errors import DataError, UsageError
+from agcli.runs.home import expanded
 
 _SPLIT_WORDS = {
     "train": "train",
@@ -195,3 +200,54 @@ def _twice(split: str, files: Sequence[SourceFile]) -> DataError:
         f"{len(files)} files give {split}: {', '.join(sorted(file.name for file in files)[:_NAMED])}",
         hint=f"join them into one file, take all but one away, or {_NAME_THEM}",
     )
+
+
+@dataclass(frozen=True)
+class ChosenFiles:
+    """One file a split, the split files left alone and why, and the splits that the user named himself."""
+
+    by_split: dict[str, SourceFile]
+    not_used: dict[str, str]
+    named: frozenset[str] = frozenset()
+
+
+def all_files(request: PrepareRequest) -> list[SourceFile]:
+    """Every file that the request points at.
+
+    Raises:
+        UsageError: it points at none.
+        DataError: a path that is not there, or an unsafe archive.
+    """
+    if request.named_files:
+        return [disk_file(path) for path in request.named_files.values()]
+    if request.source is None:
+        ways = "a folder or a zip" if request.task == RANKING else "or --train FILE with --dev FILE and --test FILE"
+        raise UsageError(
+            f"Where is {request.name}? Give --from PATH, {ways}.",
+            hint=f"ag prepare --dataset {shlex.quote(request.name)} --from PATH",
+        )
+    return source_files(expanded(request.source))
+
+
+def choose_files(request: PrepareRequest, suffixes: Sequence[str]) -> ChosenFiles:
+    """The split files of a request: those named, else those recognised by name; a single file is train.
+
+    Raises:
+        UsageError: the request names no source.
+        DataError: no file is recognised.
+    """
+    if request.named_files:
+        files = {split: disk_file(path) for split, path in request.named_files.items()}
+        return ChosenFiles(files, {}, frozenset(files))
+    files_here = all_files(request)
+    if len(files_here) == 1 and files_here[0].suffix in suffixes:
+        return ChosenFiles({"train": files_here[0]}, {})
+    by_split, not_used = split_files(files_here, suffixes)
+    if not by_split:
+        raise DataError(
+            "no file here names a split",
+            file=request.source,
+            allowed=[f"a name with train, dev (val, validation) or test, ending in {', '.join(suffixes)}"],
+            hint="name the files: --train FILE --dev FILE --test FILE",
+        )
+    return ChosenFiles(by_split, not_used)

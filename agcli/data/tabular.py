@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agcli.data.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
-from agcli.data.request import PrepareRequest, choose_files
-from agcli.data.splits import split_of
+from agcli.data.request import PrepareRequest
+from agcli.data.splits import choose_files, split_of
 from agcli.data.tables import NAME_COLUMNS, SUFFIXES, Columns, open_table, read_split
 from agcli.errors import DataError, UsageError
 

@@ -22,8 +22,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from agcli.data.batching import TRUNCATION, EncodedRows, Examples, Rows
-from agcli.data.prepared import PreparedDataset
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.prepared import PreparedPairs
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import RunError
 from agcli.runs.atomic import clear_leftovers, sha256, write_folder
 
@@ -146,7 +146,7 @@ class TokenStore:
 
 
 def open_store(
-    folder: Path | None, dataset: PreparedDataset | RankingDataset, tokenizer: Any, max_length: int
+    folder: Path | None, dataset: PreparedPairs | PreparedRanking, tokenizer: Any, max_length: int
 ) -> TokenStore | None:
     """The store of a data set in a folder; none without a folder, and none of credentialed data.
 

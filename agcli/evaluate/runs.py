@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agcli.data import find_dataset, load_prepared
-from agcli.data.prepared import PreparedDataset
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 from agcli.evaluate.inputs import Evaluation, aligned_all, different_splits, open_all, open_distinct
 from agcli.measures.bootstrap import RESAMPLES, Estimate, LabelEstimates, confusion_interval, metric_estimates
@@ -128,7 +128,7 @@ def _common_split(folders: Sequence[RunFolder], names: Sequence[str], wanted: st
 
 
 def _overlaps(
-    folders: Sequence[RunFolder], names: Sequence[str], data: PreparedDataset, split: str, strict: bool
+    folders: Sequence[RunFolder], names: Sequence[str], data: PreparedPairs, split: str, strict: bool
 ) -> tuple[list[Overlap | None], list[str]]:
     """The rows of a split that the runs were trained on, and the warnings of them."""
     frame = data.frame(split)

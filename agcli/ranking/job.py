@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.data.text_pairs import cut_note
 from agcli.errors import InterruptedRunError, UsageError, cells_hidden
 from agcli.ranking.ranker import Query, Ranker
@@ -43,7 +43,7 @@ class RankJob:
     """
 
     ranker: Ranker
-    dataset: RankingDataset
+    dataset: PreparedRanking
     split: str
     depth: int
     output: Path
@@ -172,7 +172,7 @@ class RankingCallback:
         """Something the user should know of."""
 
 
-def usual_depth(dataset: RankingDataset) -> int:
+def usual_depth(dataset: PreparedRanking) -> int:
     """Candidates of a query by default."""
     return min(DEPTH, dataset.depth)
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.measures.classification import Floats
 from agcli.measures.order import descending, strictly_decreasing
 from agcli.measures.ranking import PER_QUERY_COLUMNS, PROTOCOLS, QueryMeasures, joined, measure, measure_estimates
@@ -54,7 +54,7 @@ class Chunk:
 
 def write_results(
     folder: RunFolder,
-    dataset: RankingDataset,
+    dataset: PreparedRanking,
     judged: frozenset[str],
     scored: Iterable[tuple[Chunk, Scores]],
     metrics: dict[str, Any],
@@ -86,7 +86,7 @@ def write_results(
 
 
 def _write_chunk(
-    files: dict[str, TextIO], dataset: RankingDataset, judged: frozenset[str], chunk: Chunk, scores: Scores
+    files: dict[str, TextIO], dataset: PreparedRanking, judged: frozenset[str], chunk: Chunk, scores: Scores
 ) -> tuple[QueryMeasures, QueryMeasures]:
     """Write the lines of some queries; their measures before and after."""
     first: dict[str, dict[str, float]] = {}

@@ -12,7 +12,7 @@ import pyarrow as pa
 from agcli.data.bm25 import Analysis, FirstStage, open_index
 from agcli.data.ranking.candidates import build_index
 from agcli.data.ranking.loose_files import read_documents
-from agcli.data.ranking.prepared import INDEX, RankingDataset
+from agcli.data.ranking.prepared import INDEX, PreparedRanking
 from agcli.errors import DataError
 from agcli.measures.order import descending
 from agcli.ranking.ranker import Query, Ranker
@@ -30,7 +30,7 @@ class Answer:
     first_stage_score: float
 
 
-def answer_from_dataset(ranker: Ranker, text: str, dataset: RankingDataset, depth: int) -> tuple[list[Answer], bool]:
+def answer_from_dataset(ranker: Ranker, text: str, dataset: PreparedRanking, depth: int) -> tuple[list[Answer], bool]:
     """The best of `depth` candidates in prepared data, best first, and whether the query was cut.
 
     Raises:

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any
 
 from agcli.config import RunConfig, make_config
-from agcli.data import find_dataset
+from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agcli.data import find_dataset
+from agcli.data.catalogue import find_dataset
 from agcli.errors import InterruptedRunError, MissingExtraError, RunError, UsageError
 from agcli.runs.atomic import write_folder
 from agcli.runs.home import expanded

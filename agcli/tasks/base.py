@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from agcli.data.batching import Examples, Rows, nested_subset
-from agcli.data.prepared import PreparedDataset
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.prepared import PreparedPairs
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import UsageError
 from agcli.options import DataOptions, RankingOptions
 from agcli.tasks.registry import TASKS, TaskEntry
 
-Dataset = PreparedDataset | RankingDataset
+Dataset = PreparedPairs | PreparedRanking
 Table = Sequence[Sequence[object]]
 """A header, then rows."""
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from agcli.data.batching import Examples, Rows, padding_values, tokenise
-from agcli.data.prepared import PreparedDataset
+from agcli.data.prepared import PreparedPairs
 from agcli.data.token_cache import TokenStore, open_store
 from agcli.errors import DataError
 from agcli.measures.classification import Predictions, classification_metrics, majority_baseline, prediction_rows
@@ -46,7 +46,7 @@ class Classification(Task):
 
     name = "classification"
     loss = "cross-entropy"
-    dataset: PreparedDataset
+    dataset: PreparedPairs
 
     @property
     def outputs(self) -> tuple[str, ...]:

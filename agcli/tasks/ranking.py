@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from agcli.data.batching import Examples, Rows, nested_subset
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.data.text_pairs import PairTemplate, TextPairs, Tokens, cut_note, pair_template, text_tokens, with_room
 from agcli.data.token_cache import open_store
 from agcli.errors import DataError, DivergedError, UsageError, cells_hidden
@@ -68,7 +68,7 @@ class Ranking(Task):
     """Lists of a relevant document and its negatives to train on; the first candidates of some dev queries."""
 
     name = "ranking"
-    dataset: RankingDataset
+    dataset: PreparedRanking
 
     def __init__(self, dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> None:
         super().__init__(dataset, options, ranking, subset_seed)

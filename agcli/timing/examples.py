@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from agcli.data import PreparedDataset, find_dataset, load_prepared
 from agcli.data.batching import Examples, Rows, nested_subset
+from agcli.data.catalogue import find_dataset
+from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError, ModelError, UsageError, did_you_mean
 from agcli.models import ZOO, find_entry, load_tokenizer, locate
 from agcli.tasks.classification import pair_examples
@@ -126,7 +127,7 @@ class Prepared(Source):
         DataError: it has no training example.
     """
 
-    def __init__(self, dataset: PreparedDataset) -> None:
+    def __init__(self, dataset: PreparedPairs) -> None:
         if "train" not in dataset.splits or dataset.splits["train"].empty:
             raise DataError("the data set has no training example", file=dataset.folder)
         self._train, self._labels = dataset.splits["train"], dataset.labels

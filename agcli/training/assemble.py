@@ -14,8 +14,8 @@ from accelerate.utils import set_seed
 from agcli.attention import EncoderAttention, attach, why_maps_are_kept
 from agcli.attention.selection import check
 from agcli.config import RunConfig, parse_indices
-from agcli.data import find_dataset
 from agcli.data.batching import Examples
+from agcli.data.catalogue import find_dataset
 from agcli.data.ranking.prepared import load_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides.base import Guide

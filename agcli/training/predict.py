@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcli.data import find_dataset
+from agcli.data.catalogue import find_dataset
 from agcli.data.batching import Examples, collate, length_order
 from agcli.data.prepared import load_prepared
 from agcli.errors import DataError

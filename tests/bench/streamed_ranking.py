@@ -17,8 +17,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from agcli.data.ranking.contents import RankingContents, write_ranking
-from agcli.data.ranking.prepared import load_ranking
+from agcli.data.ranking.prepared import RankingContents, load_ranking, write_ranking
 from agcli.models import load_tokenizer
 from agcli.ranking.job import RankJob, rank
 from agcli.ranking.ranker import Query, Ranker

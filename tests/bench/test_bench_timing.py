@@ -22,7 +22,8 @@ import torch
 from made_up_times import made_up
 from random_batches import RandomWorkload
 
-from agcli.data import PrepareRequest, prepare
+from agcli.data.preparation import prepare
+from agcli.data.request import PrepareRequest
 from agcli.figures.step_time import step_time_bars
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.runs.environment import describe

@@ -111,7 +111,7 @@ def test_options_reach_the_request(run: Run) -> None:
         ("--dataset mine --from files --format hub --offline", 2, "is a folder here"),
         ("--dataset mine --format hub", 2, "No hub id is known"),
         ("--dataset multinli --from files --text-a q --id k", 2, "--text-a, --id cannot be used"),
-        ("--dataset mine --from files --dev-fraction 1.5", 2, "between 0 and 1"),
+        ("--dataset mine --from files --dev-fraction 1.5", 2, "above 0 and below 1"),
         ("--dataset mine --from files --quoting some", 2, "minimal"),
         ("--dataset some/thing --offline", 3, "without --offline"),
         ("--dataset multinli --from files --labels entailment,neutral", 3, "Allowed: entailment, neutral"),

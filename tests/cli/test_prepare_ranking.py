@@ -92,7 +92,7 @@ def test_scifact_is_pairs_unless_ranking_is_asked_for(run: Run) -> None:
         ]
         Path(f"claims/claims_{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pairs = run("--dataset scifact --from claims --json --tokenizer no/such-model --dev-fraction 0.4")
-    assert "task" not in json.loads(pairs.stdout)
+    assert json.loads(pairs.stdout)["task"] == "classification"
     ranked = run("--dataset scifact --task ranking --from claims --json --negatives 2 --dev-fraction 0.4 --overwrite")
     manifest = json.loads(ranked.stdout)
     assert (manifest["task"], manifest["roles"]) == ("ranking", {"dev": "test"})

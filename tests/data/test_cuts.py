@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agcli.data import PreparedDataset, PrepareRequest
-from agcli.data.cuts import GROUP_BY, GroupBy, _keys, cut
-from agcli.data.groups import linked_rows
+from agcli.data.cuts import _keys, cut_pairs, linked_rows
 from agcli.data.pairs import Pair, folded
+from agcli.data.prepared import PreparedPairs
+from agcli.data.request import GROUP_BY, GroupBy, PrepareRequest
 from agcli.errors import DataError, UsageError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 
 
 def linked(count: int) -> list[Pair]:
@@ -37,7 +37,7 @@ def texts(pairs: list[Pair]) -> set[str]:
 
 def test_no_text_is_on_both_sides_in_any_column_case_or_spacing() -> None:
     pairs = linked(300)
-    train, dev, made = cut(pairs, "dev", 0.1, 1)
+    train, dev, made = cut_pairs(pairs, "dev", 0.1, 1)
     assert (len(dev), made.rows, made.groups, made.by, made.why) == (30, 30, 10, "text", "")
     assert texts(train).isdisjoint(texts(dev))
     assert sorted([*train, *dev], key=lambda pair: pair.row) == pairs
@@ -45,9 +45,9 @@ def test_no_text_is_on_both_sides_in_any_column_case_or_spacing() -> None:
 
 def test_a_cut_follows_the_seed_and_not_the_order_of_the_rows() -> None:
     pairs = linked(300)
-    rows = {pair.row for pair in cut(pairs, "dev", 0.1, 1)[1]}
-    assert {pair.row for pair in cut(pairs[::-1], "dev", 0.1, 1)[1]} == rows
-    assert {pair.row for pair in cut(pairs, "dev", 0.1, 2)[1]} != rows
+    rows = {pair.row for pair in cut_pairs(pairs, "dev", 0.1, 1)[1]}
+    assert {pair.row for pair in cut_pairs(pairs[::-1], "dev", 0.1, 1)[1]} == rows
+    assert {pair.row for pair in cut_pairs(pairs, "dev", 0.1, 2)[1]} != rows
 
 
 @pytest.mark.parametrize("by", ["document", "text", "first-text", "pair"])
@@ -62,7 +62,7 @@ def test_what_each_way_keeps_together(by: GroupBy) -> None:
             Pair(n + 3, f"f {n}", f"g {n}", "y", document=f"e {n}"),
         )
     ]
-    _, dev, made = cut(pairs, "dev", 0.25, 1, by)
+    _, dev, made = cut_pairs(pairs, "dev", 0.25, 1, by)
     rows = {pair.row for pair in dev}
     together = {"document": (0, 1, 2, 3), "text": (0, 1, 2), "first-text": (0, 1, 2), "pair": (0, 1)}[by]
     assert all(len({start + row in rows for row in together}) == 1 for start in range(0, 400, 4))
@@ -72,7 +72,7 @@ def test_what_each_way_keeps_together(by: GroupBy) -> None:
 
 def test_documents_are_kept_together_by_default() -> None:
     pairs = [Pair(n, f"a {n}", f"b {n}", "xy"[n % 2], document=str(n // 5)) for n in range(200)]
-    train, dev, made = cut(pairs, "dev", 0.1, 3)
+    train, dev, made = cut_pairs(pairs, "dev", 0.1, 3)
     assert (made.by, len(dev)) == ("document", 20)
     assert {pair.document for pair in train}.isdisjoint(pair.document for pair in dev)
 
@@ -80,9 +80,9 @@ def test_documents_are_kept_together_by_default() -> None:
 def test_one_large_group_forbids_the_cut_that_was_named_and_weakens_the_default() -> None:
     pairs = [Pair(n, f"a {n // 2}", "This text is about sport.", "xy"[n % 2]) for n in range(100)]
     with pytest.raises(DataError, match="share a text stay together, 0 of the 10 wanted") as caught:
-        cut(pairs, "dev", 0.1, 1, "text")
+        cut_pairs(pairs, "dev", 0.1, 1, "text")
     assert "--group-by first-text or --group-by pair" in str(caught.value.hint)
-    train, dev, made = cut(pairs, "dev", 0.1, 1)
+    train, dev, made = cut_pairs(pairs, "dev", 0.1, 1)
     assert (made.by, len(dev)) == ("first-text", 10)
     assert "the largest of 1 group(s) has 100 of 100 rows" in made.why
     assert {pair.text_a for pair in train}.isdisjoint(pair.text_a for pair in dev)
@@ -90,7 +90,7 @@ def test_one_large_group_forbids_the_cut_that_was_named_and_weakens_the_default(
 
 def test_both_sides_keep_two_labels() -> None:
     pairs = [Pair(n, f"a {n}", f"about {'xy'[n % 2]}", "xy"[n % 2]) for n in range(100)]
-    assert cut(pairs, "dev", 0.5, 1)[2].by == "first-text"  # by text the two groups are the two labels
+    assert cut_pairs(pairs, "dev", 0.5, 1)[2].by == "first-text"  # by text the two groups are the two labels
 
 
 @pytest.mark.parametrize("by", ["first-text", "pair", None])
@@ -99,7 +99,7 @@ def test_a_reversed_pair_stays_with_its_other_half(by: GroupBy | None) -> None:
     pairs = [Pair(n, f"q {n // 2}", "hub", "xy"[n // 2 % 2]) for n in range(60)]
     if by != "first-text":
         pairs = [Pair(p.row, *((p.text_b, p.text_a) if p.row % 2 else (p.text_a, p.text_b)), p.label) for p in pairs]
-    train, dev, made = cut(pairs, "dev", 0.2, 1, by)
+    train, dev, made = cut_pairs(pairs, "dev", 0.2, 1, by)
     assert made.by == by or by is None
     assert len(dev) == 12
     assert {frozenset((pair.text_a, pair.text_b)) for pair in train}.isdisjoint(
@@ -120,17 +120,17 @@ def test_each_way_links_what_the_next_one_links() -> None:
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_a_rare_label_is_found_by_other_orders_before_links_are_weakened(seed: int) -> None:
     pairs = [Pair(n, f"a {n // 2}", f"b {n}", "rare" if n in (20, 100, 200) else "usual") for n in range(300)]
-    _, dev, made = cut(pairs, "dev", 0.1, seed, None)
+    _, dev, made = cut_pairs(pairs, "dev", 0.1, seed, None)
     assert (made.by, made.why) == ("text", "")
     assert {pair.label for pair in dev} == {"rare", "usual"}
 
 
 def test_too_few_rows_to_cut() -> None:
     with pytest.raises(DataError, match="dev cannot be cut from train") as caught:
-        cut([Pair(1, "a", "b", "x"), Pair(2, "A", "b ", "y")], "dev", 0.1, 1)
+        cut_pairs([Pair(1, "a", "b", "x"), Pair(2, "A", "b ", "y")], "dev", 0.1, 1)
     assert caught.value.hint == "give a file of its own: --dev FILE"
     with pytest.raises(DataError, match="no pair names its document"):
-        cut(linked(30), "dev", 0.1, 1, "document")
+        cut_pairs(linked(30), "dev", 0.1, 1, "document")
 
 
 def table(path: Path, rows: int, documents: bool = False) -> str:
@@ -177,5 +177,5 @@ def test_a_weaker_cut_is_a_warning(tmp_path: Path, make: Make) -> None:
 
 def test_fractions_that_cannot_be(tmp_path: Path) -> None:
     for options in ({"test_fraction": 1.5}, {"test_fraction": 0.6, "dev_fraction": 0.5}, {"group_by": "texts"}):
-        with pytest.raises(UsageError, match=r"--test-fraction|--group-by texts\? Did you mean"):
-            PrepareRequest("own", tmp_path, **options)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"--test-fraction|--group-by: 'texts' is not .* Did you mean"):
+            PrepareRequest(name="own", output=tmp_path, **options)  # type: ignore[arg-type]

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from source_files import nli_rows, write_jsonl, write_txt
 
-from agcli.data import PreparedDataset, load_prepared
+from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError, UsageError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 TRAIN = [*nli_rows(40), ('"lone mark', "NA", "neutral"), ("x", "no gold", "-"), ("  ", "null", "neutral")]
 HELD_OUT = [*nli_rows(12, "m"), ("y", "z", "-")]
 

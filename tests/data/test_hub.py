@@ -10,10 +10,10 @@ import datasets
 import pytest
 from source_files import LABELS
 
-from agcli.data import PreparedDataset
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 
 
 def split(tag: str, count: int, label: int | None = None) -> datasets.Dataset:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agcli.data import PreparedDataset
 from agcli.data.labels import parse_label_map
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError, UsageError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 HEADER = ("premise", "hypothesis", "label")
 
 

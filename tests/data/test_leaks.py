@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agcli.data import PreparedDataset
 from agcli.data.pairs import folded
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 Row = tuple[str, str, str]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from source_files import LABELS
 
-from agcli.data import PreparedDataset
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import AgError, DataError
 
 SECRET = "Zebrafisch"
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["mednli", "multinli", "another-name"])
-def test_is_credentialed_whatever_it_is_called(folder: Path, make: Callable[..., PreparedDataset], name: str) -> None:
+def test_is_credentialed_whatever_it_is_called(folder: Path, make: Callable[..., PreparedPairs], name: str) -> None:
     prepared = make(name, source=str(folder))
     assert prepared.credentialed
     assert list(prepared.splits) == ["train", "dev", "test"]
@@ -55,7 +55,7 @@ def test_is_credentialed_whatever_it_is_called(folder: Path, make: Callable[...,
     "options", [{"name": "MedNLI"}, {"name": "data/mednli"}, {"name": "own", "credentialed": True}]
 )
 def test_renamed_files_are_credentialed_by_name_or_by_option(
-    tmp_path: Path, make: Callable[..., PreparedDataset], options: dict[str, Any]
+    tmp_path: Path, make: Callable[..., PreparedPairs], options: dict[str, Any]
 ) -> None:
     for split in ("train", "dev", "test"):
         content = records(split)
@@ -66,7 +66,7 @@ def test_renamed_files_are_credentialed_by_name_or_by_option(
     assert SECRET not in str(caught.value)
 
 
-def test_what_is_no_gzip_file_is_not_quoted(folder: Path, make: Callable[..., PreparedDataset]) -> None:
+def test_what_is_no_gzip_file_is_not_quoted(folder: Path, make: Callable[..., PreparedPairs]) -> None:
     path = folder / "mli_train_v1.jsonl"
     path.rename(f"{path}.gz")
     with pytest.raises(DataError, match="not made by gzip"):

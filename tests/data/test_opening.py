@@ -21,12 +21,13 @@ import pyarrow.parquet
 import pytest
 from source_files import nli_rows
 
-from agcli.data import PreparedDataset, json_items
+from agcli.data import json_items
 from agcli.data.archives import source_files
 from agcli.data.files import SourceFile, disk_file, json_records, text_lines
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 ROWS = nli_rows(30)
 HEADER = ("premise", "hypothesis", "label")
 
@@ -50,7 +51,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def pairs(prepared: PreparedDataset) -> set[tuple[str, str, str]]:
+def pairs(prepared: PreparedPairs) -> set[tuple[str, str, str]]:
     whole = pd.concat(prepared.splits.values())
     return set(whole[["text_a", "text_b", "label"]].itertuples(index=False, name=None))
 

@@ -13,13 +13,18 @@ from closed_files import close
 from source_files import nli_rows, write_txt
 from tiny_rankings import write_ranking_dataset
 
-from agcli.data import PreparedDataset, find_dataset, load_prepared, prepared, sample_folder
+from agcli.data import prepared
 from agcli.data.bm25 import open_index
+from agcli.data.catalogue import find_dataset
+from agcli.data.preparation import prepare
+from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.data.ranking.prepared import INDEX, load_ranking
+from agcli.data.request import PrepareRequest
+from agcli.data.sample import sample_folder
 from agcli.data.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 
 
 @pytest.fixture
@@ -40,18 +45,16 @@ def test_round_trip(make: Make, source: Path) -> None:
 
 
 def test_token_lengths_or_the_reason_without(make: Make, source: Path, tmp_path: Path) -> None:
-    from agcli.data import PrepareRequest, prepare
-
     def count(text_a: list[str], text_b: list[str]) -> list[int]:
         return [len(a.split()) + len(b.split()) for a, b in zip(text_a, text_b, strict=True)]
 
     def absent(text_a: list[str], text_b: list[str]) -> list[int]:
         raise ModelError("not on this machine")
 
-    request = PrepareRequest("multinli", tmp_path / "one", str(source))
+    request = PrepareRequest(name="multinli", output=tmp_path / "one", source=str(source))
     facts = prepare(request, count).manifest["splits"]["train"]
     assert facts["tokens"] == {"min": 6, "p50": 6, "p90": 6, "p95": 6, "p99": 6, "max": 6, "mean": 6.0}
-    manifest = prepare(PrepareRequest("multinli", tmp_path / "two", str(source)), absent).manifest
+    manifest = prepare(PrepareRequest(name="multinli", output=tmp_path / "two", source=str(source)), absent).manifest
     assert manifest["splits"]["train"]["tokens"] is None
     assert manifest["tokenizer"] == {"name": "minilm", "missing": "not on this machine"}
 

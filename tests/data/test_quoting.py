@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agcli.data import PreparedDataset
 from agcli.data.files import SourceFile, disk_file
+from agcli.data.prepared import PreparedPairs
 from agcli.data.quoting import detect_quoting
 from agcli.data.tables import open_table
 from agcli.errors import DataError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 
 
 def in_memory(name: str, text: str) -> SourceFile:

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from source_files import LABELS, nli_rows, write_jsonl
 
-from agcli.data import PreparedDataset
+from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 HEADER = ["premise", "hypothesis", "label"]
 
 

@@ -18,9 +18,9 @@ from tiny_rankings import write_ranking_dataset
 from tiny_runs import pairs, short_options, write_dataset
 
 from agcli.config import RunConfig, make_config
-from agcli.data import load_prepared
 from agcli.data import token_cache as tokenised
 from agcli.data.batching import Examples, collate
+from agcli.data.prepared import load_prepared
 from agcli.data.token_cache import kept, open_store
 from agcli.models import load_model
 from agcli.runs.folder import RunFolder

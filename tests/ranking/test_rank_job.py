@@ -15,8 +15,8 @@ import torch
 from sentence_transformers import CrossEncoder
 from tiny_rankings import contents as contents_of_claims
 
-from agcli.data.ranking.contents import write_ranking
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import write_ranking
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.measures.ranking import MEASURES
 from agcli.measures.trec import read_run
@@ -33,7 +33,7 @@ def ranker(ranking_run: Path) -> Ranker:
     return open_ranker(ranking_run, precision="fp32", batch_tokens=64, offline=True)
 
 
-def ranked(ranker: Ranker, claims: RankingDataset, folder: Path, **kwargs: Any) -> Path:
+def ranked(ranker: Ranker, claims: PreparedRanking, folder: Path, **kwargs: Any) -> Path:
     rank(RankJob(ranker, claims, "test", kwargs.pop("depth", DEPTH), folder), resamples=100, seed=0, **kwargs)
     return folder
 
@@ -47,7 +47,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def folder(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> Path:
+def folder(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> Path:
     """A finished ranking of the test claims."""
     return ranked(ranker, claims, tmp_path / "ranking")
 
@@ -67,7 +67,7 @@ def test_ir_measures_own_command_line_gives_the_same_numbers(folder: Path) -> No
         assert found == {name: pytest.approx(metrics[stage]["all"][name]["value"], abs=1e-6) for name in MEASURES}
 
 
-def test_scores_are_those_of_sentence_transformers(ranker: Ranker, claims: RankingDataset, folder: Path) -> None:
+def test_scores_are_those_of_sentence_transformers(ranker: Ranker, claims: PreparedRanking, folder: Path) -> None:
     encoder = CrossEncoder(str(ranker.folder.model), device="cpu")
     texts = dict(zip(claims.document_ids, claims.documents.column("text").to_pylist(), strict=True))
     asked = dict(zip(claims.queries["id"], claims.queries["text"], strict=True))
@@ -76,7 +76,7 @@ def test_scores_are_those_of_sentence_transformers(ranker: Ranker, claims: Ranki
         assert scores.tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_the_first_stage_is_the_candidates_in_their_order(claims: RankingDataset, folder: Path) -> None:
+def test_the_first_stage_is_the_candidates_in_their_order(claims: PreparedRanking, folder: Path) -> None:
     for (query, documents, _), row in zip(read_run(folder / "first_stage.trec"), claims.judged("test"), strict=True):
         assert query == claims.queries["id"].iloc[row]
         assert documents == [claims.document_ids[i] for i in claims.candidates(int(row), DEPTH)[0]]
@@ -92,7 +92,7 @@ def test_the_table_holds_both_ranks_and_no_text(folder: Path) -> None:
 
 
 def test_protocols_differ_by_the_claims_that_were_not_retrieved(
-    ranker: Ranker, claims: RankingDataset, tmp_path: Path
+    ranker: Ranker, claims: PreparedRanking, tmp_path: Path
 ) -> None:
     shallow = RunFolder(ranked(ranker, claims, tmp_path / "shallow", depth=1)).read_json("metrics.json")
     everything, conditional = (shallow["reranked"][protocol] for protocol in ("all", "conditional"))
@@ -117,7 +117,7 @@ class Stop(RankingCallback):
 
 @pytest.mark.parametrize("batches", [1, 7, 12])
 def test_interrupted_it_goes_on_to_the_same_files(
-    batches: int, ranker: Ranker, claims: RankingDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batches: int, ranker: Ranker, claims: PreparedRanking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "CHUNK_PAIRS", 20)  # two claims
     whole = ranked(ranker, claims, tmp_path / "whole")
@@ -137,7 +137,7 @@ def test_interrupted_it_goes_on_to_the_same_files(
 
 
 def test_a_damaged_chunk_is_scored_again(
-    ranker: Ranker, claims: RankingDataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ranker: Ranker, claims: PreparedRanking, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "damaged"
     with pytest.raises(InterruptedRunError):
@@ -147,7 +147,7 @@ def test_a_damaged_chunk_is_scored_again(
 
 
 def test_a_killed_process_loses_a_chunk_at_most(
-    ranking_run: Path, claims: RankingDataset, folder: Path, tmp_path: Path
+    ranking_run: Path, claims: PreparedRanking, folder: Path, tmp_path: Path
 ) -> None:
     """SIGKILL between two chunks, from within; the folder then holds whole chunks and goes on."""
     program = f"""
@@ -181,7 +181,7 @@ job.rank(job.RankJob(ranker, dataset, "test", {DEPTH}, Path({str(tmp_path / "kil
     assert found["per_query.csv"] == contents(folder)["per_query.csv"]
 
 
-def test_scores_that_are_not_a_number_are_counted(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_scores_that_are_not_a_number_are_counted(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     with torch.no_grad():
         ranker.model.classifier.weight[:] = float("nan")
     with pytest.raises(RunError, match=r"60 of 60 scores are not a number"):
@@ -189,7 +189,7 @@ def test_scores_that_are_not_a_number_are_counted(ranker: Ranker, claims: Rankin
     assert not (tmp_path / "broken" / "run.trec").exists()
 
 
-def test_another_ranking_is_not_replaced_unasked(ranker: Ranker, claims: RankingDataset, folder: Path) -> None:
+def test_another_ranking_is_not_replaced_unasked(ranker: Ranker, claims: PreparedRanking, folder: Path) -> None:
     before = contents(folder)
     ranked(ranker, claims, folder)  # the same again: nothing is done
     assert contents(folder) == before
@@ -201,7 +201,7 @@ def test_another_ranking_is_not_replaced_unasked(ranker: Ranker, claims: Ranking
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_run_is_no_place_for_a_ranking(
-    overwrite: bool, ranker: Ranker, claims: RankingDataset, ranking_run: Path
+    overwrite: bool, ranker: Ranker, claims: PreparedRanking, ranking_run: Path
 ) -> None:
     before = contents_of_files(ranking_run)
     with pytest.raises(UsageError, match="exists and is no ranking; it is left alone"):
@@ -209,7 +209,7 @@ def test_a_run_is_no_place_for_a_ranking(
     assert contents_of_files(ranking_run) == before
 
 
-def test_scores_without_their_settings_are_nobodys(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_scores_without_their_settings_are_nobodys(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     (tmp_path / "place" / "scores").mkdir(parents=True)
     for overwrite in (False, True):
         with pytest.raises(UsageError, match="exists and is no ranking"):
@@ -217,7 +217,7 @@ def test_scores_without_their_settings_are_nobodys(ranker: Ranker, claims: Ranki
 
 
 def test_an_unfinished_ranking_of_another_model_is_not_gone_on_with(
-    ranker: Ranker, claims: RankingDataset, tmp_path: Path
+    ranker: Ranker, claims: PreparedRanking, tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
     with pytest.raises(InterruptedRunError):
@@ -238,7 +238,7 @@ def test_a_claim_without_judgement_is_ranked_and_not_measured(ranker: Ranker, tm
     assert (metrics["queries"], metrics["judged"], metrics["reranked"]["all"]["n"]) == (6, 5, 5)
 
 
-def with_long_claim(folder: Path, **manifest: object) -> RankingDataset:
+def with_long_claim(folder: Path, **manifest: object) -> PreparedRanking:
     made = contents_of_claims(folder / "index")
     made.queries.loc[made.queries["id"] == "test-5", "text"] = "heart " * 40
     return write_ranking(folder / "long", made, {"name": "long", "splits": {}, "depth": 12, **manifest})
@@ -255,7 +255,7 @@ def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_p
     assert "test-5" not in str(hidden.value)
 
 
-def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     said: list[str] = []
 
     class Listening(RankingCallback):
@@ -269,19 +269,19 @@ def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: RankingDataset,
     assert RunFolder(tmp_path / "short").read_json("metrics.json")["claims_cut"] == 0
 
 
-def test_a_folder_of_other_things_is_left_alone(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_a_folder_of_other_things_is_left_alone(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="exists and is no ranking; it is left alone"):
         ranked(ranker, claims, tmp_path)
 
 
-def test_no_deeper_than_prepared(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_no_deeper_than_prepared(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="claims was prepared with 12 candidates a query"):
         ranked(ranker, claims, tmp_path / "deep", depth=13)
 
 
 def test_a_full_disk_keeps_what_is_scored(
-    ranker: Ranker, claims: RankingDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ranker: Ranker, claims: PreparedRanking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
@@ -294,7 +294,7 @@ def test_a_full_disk_keeps_what_is_scored(
     ranked(ranker, claims, tmp_path / "full")
 
 
-def test_documents_are_tokenised_once(ranker: Ranker, claims: RankingDataset, tmp_path: Path) -> None:
+def test_documents_are_tokenised_once(ranker: Ranker, claims: PreparedRanking, tmp_path: Path) -> None:
     asked: list[int] = []
     tokenizer = ranker.tokenizer
 

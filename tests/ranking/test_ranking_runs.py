@@ -13,8 +13,7 @@ from tiny_rankings import NEGATIVES, contents
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from agcli.config import make_config
-from agcli.data.ranking.contents import write_ranking
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking, write_ranking
 from agcli.errors import DataError, UsageError
 from agcli.runs.folder import RunFolder
 from agcli.training.assemble import Assembly
@@ -30,7 +29,7 @@ def predictions(run: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def test_dev_is_measured_over_the_first_candidates_of_its_claims(ranking_run: Path, claims: RankingDataset) -> None:
+def test_dev_is_measured_over_the_first_candidates_of_its_claims(ranking_run: Path, claims: PreparedRanking) -> None:
     metrics = RunFolder(ranking_run).metrics
     run = predictions(ranking_run)
     qrels = {query: claims.judgements[query] for query in claims.queries["id"].iloc[claims.judged("dev")]}
@@ -119,7 +118,7 @@ def test_resumed_is_uninterrupted(
         assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_the_saved_model_gives_its_scores_to_plain_transformers(ranking_run: Path, claims: RankingDataset) -> None:
+def test_the_saved_model_gives_its_scores_to_plain_transformers(ranking_run: Path, claims: PreparedRanking) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(ranking_run / "model").eval()
     tokenizer = AutoTokenizer.from_pretrained(ranking_run / "model")
     texts = dict(zip(claims.document_ids, claims.documents.column("text").to_pylist(), strict=True))

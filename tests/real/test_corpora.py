@@ -8,24 +8,26 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agcli.data import PreparedDataset, PrepareRequest, prepare
+from agcli.data.preparation import prepare
+from agcli.data.prepared import PreparedPairs
+from agcli.data.request import PrepareRequest
 from agcli.errors import DataError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data beside the checkout")
-Make = Callable[..., PreparedDataset]
+Make = Callable[..., PreparedPairs]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def run(name: str, **options: object) -> PreparedDataset:
+    def run(name: str, **options: object) -> PreparedPairs:
         options.setdefault("output", tmp_path / f"{len(list(tmp_path.iterdir()))}")
         return prepare(PrepareRequest(name=name, **options))  # type: ignore[arg-type]
 
     return run
 
 
-def rows(prepared: PreparedDataset) -> dict[str, int]:
+def rows(prepared: PreparedPairs) -> dict[str, int]:
     return {split: len(frame) for split, frame in prepared.splits.items()}
 
 

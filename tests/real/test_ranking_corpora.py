@@ -9,28 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agcli.data.ranking.preparation import prepare_ranking
-from agcli.data.ranking.prepared import RankingDataset, load_ranking
-from agcli.data.ranking.request import RankingRequest
+from agcli.data.preparation import prepare
+from agcli.data.ranking.prepared import PreparedRanking, load_ranking
+from agcli.data.request import PrepareRequest
 from agcli.errors import DataError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data beside the checkout")
-Make = Callable[..., RankingDataset]
+Make = Callable[..., PreparedRanking]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def run(name: str, source: Path, **options: object) -> RankingDataset:
+    def run(name: str, source: Path, **options: object) -> PreparedRanking:
         if not source.is_dir():
             pytest.skip(f"no {source.name} in ../shared/data")
         output = tmp_path / f"{len(list(tmp_path.iterdir()))}"
-        return prepare_ranking(RankingRequest(name=name, output=output, source=str(source), **options))  # type: ignore[arg-type]
+        return prepare(PrepareRequest(name=name, output=output, source=str(source), task="ranking", **options))  # type: ignore[arg-type]
 
     return run
 
 
-def first_ranks(prepared: RankingDataset) -> np.ndarray:
+def first_ranks(prepared: PreparedRanking) -> np.ndarray:
     """Rank of the first relevant document of each judged claim; infinity where none is among the candidates."""
     relevant = {claim: {d for d, grade in grades.items() if grade} for claim, grades in prepared.judgements.items()}
     ids, ranks = prepared.document_ids, []

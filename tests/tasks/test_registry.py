@@ -18,7 +18,7 @@ from torch.nn.functional import mse_loss
 from typer.testing import Result
 
 from agcli.data.batching import Examples
-from agcli.data.prepared import PreparedDataset, load_prepared
+from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import UsageError
 from agcli.options import Metric
 from agcli.runs.folder import RunFolder
@@ -47,7 +47,7 @@ class Length(Task):
     name = "length"
     loss = "squared error"
     outputs = ("LABEL_0",)
-    dataset: PreparedDataset
+    dataset: PreparedPairs
 
     def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
         labels, found = self.dataset.labels, {}
@@ -82,7 +82,7 @@ class Length(Task):
 def _length(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers the task, and has prepared data state it."""
 
-    def load(folder: Path) -> PreparedDataset:
+    def load(folder: Path) -> PreparedPairs:
         data = load_prepared(folder)
         return replace(data, manifest=data.manifest | {"task": "length"})
 

@@ -18,7 +18,7 @@ from tiny_runs import LABELS, MARKER, listed, pairs, short_options, write_datase
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from agcli.config import RunConfig, make_config, read_config_file
-from agcli.data import load_prepared
+from agcli.data.prepared import load_prepared
 from agcli.errors import DataError, DivergedError, RunError, UsageError
 from agcli.measures.classification import Predictions, classification_metrics
 from agcli.runs.folder import RunFolder, open_run

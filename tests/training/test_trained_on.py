@@ -17,7 +17,7 @@ from tiny_runs import MARKER, pairs, short_options, write_dataset
 from typer.testing import Result
 
 from agcli.config import make_config
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
 from agcli.tasks.base import make_task
@@ -142,13 +142,13 @@ def test_large_counts_are_readable() -> None:
 
 
 @pytest.fixture(scope="module")
-def claims(tmp_path_factory: pytest.TempPathFactory) -> RankingDataset:
+def claims(tmp_path_factory: pytest.TempPathFactory) -> PreparedRanking:
     """8 train, 5 dev and 6 test claims."""
     return write_ranking_dataset(tmp_path_factory.mktemp("claims") / "claims")
 
 
 @pytest.fixture(scope="module")
-def ranker(claims: RankingDataset, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ranker(claims: PreparedRanking, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the lists of 3 of its training claims; not to be changed."""
     options: dict[str, Any] = short_options(claims.folder, encoder) | {"max_length": 24, "epochs": 1, "train_limit": 3}
     return finetune(make_config(options), tmp_path_factory.mktemp("runs") / "ranker").path
@@ -167,7 +167,7 @@ def test_claims_that_a_ranker_was_trained_on_are_counted(ag: Ag, ranker: Path, t
     assert "3 of 8 queries are in what ranking was trained on." in judged["notes"]
 
 
-def test_claims_in_files_are_compared_too(ag: Ag, ranker: Path, claims: RankingDataset, tmp_path: Path) -> None:
+def test_claims_in_files_are_compared_too(ag: Ag, ranker: Path, claims: PreparedRanking, tmp_path: Path) -> None:
     texts = claims.queries["text"].tolist()
     (tmp_path / "mine.tsv").write_text("".join(f"q{n}\t{text.upper()}\n" for n, text in enumerate(texts[:10])))
     (tmp_path / "c.tsv").write_text("".join(f"d{n}\t{text}\n" for n, text in enumerate(texts)))
@@ -189,7 +189,7 @@ def test_strict_splits_are_of_no_use_to_one_claim_or_to_saved_rankings(ag: Ag, r
 
 
 def test_a_ranker_without_the_record_is_judged_by_its_data(
-    ranker: Path, claims: RankingDataset, tmp_path: Path
+    ranker: Path, claims: PreparedRanking, tmp_path: Path
 ) -> None:
     run = RunFolder(Path(shutil.copytree(ranker, tmp_path / "run")))
     recorded = (run.path / FILE).read_bytes()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from agcli.data.checks import check_ids
 from agcli.data.files import SourceFile
-from agcli.data.pairs import SourceRecord
-from agcli.data.prepared import SPLITS
+from agcli.data.pairs import SPLITS, SourceRecord
 from agcli.data.ranking.collection import Claim, RankingSplit
 from agcli.data.ranking.qrels import read_judgements
 from agcli.data.splits import split_of
@@ -63,7 +63,9 @@ def assembled(files: RankingFiles, read_claims: Callable[[SourceFile], list[Clai
         DataError: no judgements, or no claims for a split that has some.
     """
     qrels, queries = _with_split(files), files.queries
-    claims = {split: unique(read_claims(file), file.name) for split, file in queries.items()}
+    claims = {split: read_claims(file) for split, file in queries.items()}
+    for split, file in queries.items():
+        check_ids("claim id", (("", file.name, claim.row, claim.id) for claim in claims[split]))
     splits: dict[str, RankingSplit] = {}
     for split in (split for split in SPLITS if split in qrels):
         source = split if split in queries else None
@@ -95,21 +97,6 @@ def _with_split(files: RankingFiles) -> dict[str, SourceFile]:
         problem = "this file names no split, and others here do"
         raise DataError(problem, file=unnamed.name, hint="name each file's split: qrels.train.txt, qrels.test.txt")
     return {splits[0] if splits else "test": unnamed}
-
-
-def unique(claims: list[Claim], file: str) -> list[Claim]:
-    """The claims, after a look at their ids.
-
-    Raises:
-        DataError: an id occurs twice; both rows are named.
-    """
-    rows: dict[str, int] = {}
-    for claim in claims:
-        if claim.id in rows:
-            problem = f"this claim id occurs already in row {rows[claim.id]}"
-            raise DataError(problem, file=file, row=claim.row, value=claim.id)
-        rows[claim.id] = claim.row
-    return claims
 
 
 def _left_out(claims: list[Claim], splits: Mapping[str, RankingSplit], source: SourceFile | None) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from agcli.data.bm25 import Analysis, FirstStage, build
 from agcli.data.files import SourceFile
-from agcli.data.ranking.checks import relevant_documents
 from agcli.data.ranking.collection import Claim, Documents, RankingSplit
 from agcli.errors import DataError, shortened
 from agcli.measures.trec import read_run
@@ -125,7 +124,7 @@ def recall(split: RankingSplit, candidates: Sequence[Candidates], documents: Doc
         `retrieved`, the judged claims with a relevant document among their candidates, and `recall`, the mean over
         judged claims of the part of their relevant documents that is there (None where no claim is judged).
     """
-    relevant = relevant_documents(split)
+    relevant = split.relevant
     parts = [
         np.isin([documents.places[document] for document in relevant[claim.id]], rows).mean()
         for claim, (rows, _) in zip(split.claims, candidates, strict=True)

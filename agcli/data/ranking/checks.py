@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
+from typing import Any
 
-from agcli.data.checks import dropped_text, ordered
+from agcli.data.checks import check_ids, dropped_text, split_pairs
 from agcli.data.pairs import folded
 from agcli.data.ranking.collection import Documents, Judgement, RankingSplit, check_cells
-from agcli.data.ranking.request import NegativeGrades
+from agcli.data.request import NegativeGrades
 from agcli.errors import DataError
 
 Splits = dict[str, RankingSplit]
+Shared = dict[str, dict[str, Any]]
+"""By `earlier/later`: how many of the later split's are `shared`, `of` how many, and an `example` in words."""
 TWICE = "judged twice alike"
 NO_DOCUMENT = "judgement of a document that is not in the corpus"
 EMPTY_DOCUMENT = "judgement of a document without text"
@@ -24,39 +26,19 @@ NO_CLAIM = "judgement of a claim that is not there"
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class Shared:
-    """What two splits share: how many of the later split's, out of how many, and the first case for messages."""
-
-    shared: int
-    of: int
-    example: str
-
-    @property
-    def named(self) -> str:
-        """The first case as an aside; nothing where it must not be shown."""
-        return f" ({self.example})" if self.example else ""
-
-
 def check_claims(splits: Splits) -> None:
-    """Every claim has an id of its own over all splits, and a text.
+    """Whether every claim has an id of its own over all splits, and a text.
 
     Raises:
         DataError: an id that TREC files cannot hold or that occurs twice, or an empty claim.
     """
-    seen: dict[str, tuple[str, str, int]] = {}
-    for name, split in splits.items():
+    for split in splits.values():
         for claim in split.claims:
             check_cells(split.file, claim.row, "claim", claim.id, claim.text)
             if not claim.text:
                 raise DataError("a claim without text", file=split.file, row=claim.row, value=claim.id)
-            if claim.id in seen:
-                other, file, row = seen[claim.id]
-                problem = f"this claim id occurs already in {file}, row {row}" + (
-                    f" ({other}): it cannot be in {name} too" if other != name else ""
-                )
-                raise DataError(problem, file=split.file, row=claim.row, value=claim.id)
-            seen[claim.id] = (name, split.file, claim.row)
+    rows = ((name, split.file, claim.row, claim.id) for name, split in splits.items() for claim in split.claims)
+    check_ids("claim id", rows)
 
 
 def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[RankingSplit, int]:
@@ -155,55 +137,44 @@ def _refusal(file: str, wrong: Mapping[str, Sequence[Judgement]]) -> DataError:
 def claim_warnings(name: str, split: RankingSplit) -> Iterator[str]:
     """How many claims of a split cannot be scored, and why."""
     judged = {judgement.claim for judgement in split.judgements}
-    relevant = relevant_documents(split).keys()
     without = sum(1 for claim in split.claims if claim.id not in judged)
     count = len(split.claims)
     if without:
         yield f"{name}: {without} of {count} claims have no judgement; they cannot be scored or trained on"
-    if len(judged) > len(relevant):
-        yield f"{name}: {len(judged) - len(relevant)} of {count} claims have judgements, but no relevant document"
+    if len(judged) > len(split.relevant):
+        yield f"{name}: {len(judged) - len(split.relevant)} of {count} claims have judgements, but no relevant document"
 
 
-def relevant_documents(split: RankingSplit) -> dict[str, list[str]]:
-    """Claim id -> its relevant documents, in the order of the judgements; claims without any are left out."""
-    found: dict[str, list[str]] = {}
-    for judgement in split.judgements:
-        if judgement.relevance > 0:
-            found.setdefault(judgement.claim, []).append(judgement.document)
-    return found
-
-
-def shared_documents(splits: Splits) -> dict[str, Shared]:
-    """Relevant documents of two splits, by `earlier/later`."""
+def shared_documents(splits: Splits, secret: bool) -> Shared:
+    """Relevant documents of two splits."""
     holders = {
-        name: {document: claim for claim, documents in relevant_documents(split).items() for document in documents}
+        name: {document: claim for claim, documents in split.relevant.items() for document in documents}
         for name, split in splits.items()
     }
-    return _shared(holders, "document")
+    return _shared(holders, " share document", secret)
 
 
-def shared_texts(splits: Splits) -> dict[str, Shared]:
-    """Texts of claims that two splits hold, apart from case and spaces, by `earlier/later`."""
-    return _shared(
-        {name: {folded(claim.text): claim.id for claim in split.claims} for name, split in splits.items()}, ""
-    )
+def shared_texts(splits: Splits, secret: bool) -> Shared:
+    """Texts of claims that two splits hold, apart from case and spaces."""
+    holders = {name: {folded(claim.text): claim.id for claim in split.claims} for name, split in splits.items()}
+    return _shared(holders, "", secret)
 
 
-def _shared(holders: Mapping[str, Mapping[str, str]], what: str) -> dict[str, Shared]:
+def _shared(holders: Mapping[str, Mapping[str, str]], words: str, secret: bool) -> Shared:
+    """What two splits hold, by what holds it; where the data are secret, without an example."""
     found = {}
-    for earlier, later in combinations(ordered(holders), 2):
+    for earlier, later in split_pairs(holders):
         both = [value for value in holders[later] if value in holders[earlier]]
         if both:
             one, other = holders[earlier][both[0]], holders[later][both[0]]
             example = f"claim {one:.40} of {earlier} and claim {other:.40} of {later}"
-            example += f" share {what} {both[0]:.40}" if what else ""
-            found[f"{earlier}/{later}"] = Shared(len(both), len(holders[later]), example)
+            example += f"{words} {both[0]:.40}" if words else ""
+            counts = {"shared": len(both), "of": len(holders[later])}
+            found[f"{earlier}/{later}"] = {**counts, "example": "" if secret else example}
     return found
 
 
-def shared_warnings(
-    documents: Mapping[str, Shared], texts: Mapping[str, Shared], disjoint: bool, strict: bool
-) -> list[str]:
+def shared_warnings(documents: Shared, texts: Shared, disjoint: bool, strict: bool) -> list[str]:
     """Say what splits share.
 
     Args:
@@ -220,18 +191,23 @@ def shared_warnings(
     messages = []
     for names, count in documents.items():
         earlier, later = names.split("/")
-        message = f"{count.shared} of {count.of} relevant documents of {later} are relevant in {earlier} too"
+        message = f"{count['shared']} of {count['of']} relevant documents of {later} are relevant in {earlier} too"
         if disjoint or strict:
             raise _leak(message, original if disjoint else strictly, count)
         messages.append(message)
     for names, count in texts.items():
         earlier, later = names.split("/")
-        message = f"{count.shared} of {count.of} claims of {later} have the text of a claim of {earlier}"
+        message = f"{count['shared']} of {count['of']} claims of {later} have the text of a claim of {earlier}"
         if strict:
             raise _leak(message, strictly, count)
-        messages.append(message + count.named)
+        messages.append(message + _aside(count))
     return messages
 
 
-def _leak(message: str, why: str, count: Shared) -> DataError:
-    return DataError(f"leak between splits: {message}; {why}", detail=count.named)
+def _leak(message: str, why: str, count: Mapping[str, Any]) -> DataError:
+    return DataError(f"leak between splits: {message}; {why}", detail=_aside(count))
+
+
+def _aside(count: Mapping[str, Any]) -> str:
+    """The example in brackets; nothing where it must not be shown."""
+    return f" ({count['example']})" if count["example"] else ""

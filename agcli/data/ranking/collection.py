@@ -5,10 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from agcli.data.checks import check_characters
 from agcli.data.files import SourceFile, json_records, text_lines
 from agcli.data.pairs import SourceRecord
 from agcli.errors import DataError, did_you_mean
@@ -52,6 +54,15 @@ class RankingSplit:
     claims: list[Claim]
     qrels_file: str
     judgements: list[Judgement]
+
+    @cached_property
+    def relevant(self) -> dict[str, list[str]]:
+        """Claim id -> its relevant documents, in the order of the judgements; claims without any are left out."""
+        found: dict[str, list[str]] = {}
+        for judgement in self.judgements:
+            if judgement.relevance > 0:
+                found.setdefault(judgement.claim, []).append(judgement.document)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +150,7 @@ def check_cells(file: str, row: int, what: str, identifier: str, text: str) -> N
         DataError: white space in an id, an empty id, or half of a surrogate pair.
     """
     check_id(identifier, file=file, row=row, column=f"{what} id")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            problem = "text with half of a surrogate pair, which is no character"
-            raise DataError(problem, file=file, row=row) from None
+    check_characters(file, row, text)
 
 
 def json_documents(source: SourceFile) -> Iterator[tuple[int, str, str]]:

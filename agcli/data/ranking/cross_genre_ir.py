@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from agcli.data.files import SourceFile
-from agcli.data.prepared import SPLITS
+from agcli.data.pairs import SPLITS
 from agcli.data.ranking.collection import (
     Claim,
     Judgement,

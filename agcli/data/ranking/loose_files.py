@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from agcli.data.bm25 import Analysis
 from agcli.data.files import SourceFile, disk_file, json_records
 from agcli.data.prepared import MANIFEST, read_manifest
@@ -24,10 +22,16 @@ from agcli.data.ranking.collection import (
     tab_rows,
     text_of,
 )
-from agcli.data.ranking.contents import RankingContents, write_ranking
-from agcli.data.ranking.prepared import RankingDataset, load_ranking
+from agcli.data.ranking.prepared import (
+    PreparedRanking,
+    RankingContents,
+    load_ranking,
+    qrels_table,
+    query_table,
+    write_ranking,
+)
 from agcli.data.ranking.qrels import read_judgements
-from agcli.data.ranking.request import NegativeGrades
+from agcli.data.request import NegativeGrades
 from agcli.errors import DataError, cells_hidden
 from agcli.runs.atomic import folder_beside
 
@@ -35,7 +39,6 @@ SPLIT = "test"
 """The split that the claims of a loose file are in."""
 _TABLES = (".tsv", ".txt")
 _SUFFIXES = (".jsonl", ".ndjson", ".json", *_TABLES)
-_QRELS = {"query": "str", "document": "str", "relevance": "int32"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class LooseFiles:
 
 def collect(
     files: LooseFiles, folder: Path, depth: int, analysis: Analysis, progress: Progress | None = None
-) -> RankingDataset:
+) -> PreparedRanking:
     """Index the documents, find candidates, and keep all that in a folder; what is there already is used again.
 
     Args:
@@ -92,12 +95,10 @@ def collect(
     with folder_beside(folder) as index:
         quiet = progress or (lambda what, done, total: None)
         stage = build_index(documents, index, analysis, quiet)
-        rows = [(SPLIT, claim.id, claim.text) for claim in split.claims]
-        judged = [(each.claim, each.document, each.relevance) for each in split.judgements]
         contents = RankingContents(
             documents.table,
-            pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str"),
-            pd.DataFrame(judged, columns=list(_QRELS)).astype(_QRELS),
+            query_table({SPLIT: split}),
+            qrels_table([split]),
             list(search(stage, split.claims, depth, quiet)),
             None,
             stage.save,

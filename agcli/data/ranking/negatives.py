@@ -9,44 +9,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.data.ranking.collection import Claim, Documents
-from agcli.data.ranking.request import NegativesFrom
+from agcli.data.ranking.collection import Documents, RankingSplit
+from agcli.data.request import NegativesFrom
 from agcli.errors import DataError
 
 Rows = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How negatives are drawn: how many a list, from where, and by which seed."""
-
-    count: int
-    source: NegativesFrom
-    seed: int
-
-    @property
-    def from_candidates(self) -> int:
-        """How many of a list come from the first stage's candidates; of an odd number the larger half."""
-        return {"bm25": self.count, "random": 0, "mixed": (self.count + 1) // 2}[self.source]
-
-
-@dataclass(frozen=True, eq=False)
 class Pool:
-    """The documents in the order of their ids.
+    """The documents in the order of their ids."""
 
-    Attributes:
-        documents: the corpus.
-        drawable: rows of the documents that have text, ordered by id.
-    """
-
-    documents: Documents
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
 
     @cached_property
     def drawable(self) -> Rows:
@@ -65,56 +45,59 @@ class Pool:
 
 
 def training_lists(
-    claims: Sequence[Claim],
-    relevant: Mapping[str, Sequence[str]],
+    train: RankingSplit,
     candidates: Sequence[tuple[Rows, NDArray[np.float32]]],
     pool: Pool,
-    sampling: Sampling,
+    *,
+    count: int,
+    source: NegativesFrom,
+    seed: int,
 ) -> tuple[Rows, int]:
     """One list for each (claim, positive), and how many negatives were drawn from the corpus for want of candidates.
 
     Args:
-        claims: row -> claim; those without a relevant document get no list.
-        relevant: claim id -> its relevant documents.
+        train: claims and judgements; claims without a relevant document get no list.
         candidates: row -> rows of the first stage's candidates and their scores.
-        pool: the documents.
-        sampling: how negatives are drawn.
+        pool: the documents; enough of them: see `refuse_small`.
+        count: negatives of a list.
+        source: where they come from.
+        seed: seed of all draws.
 
     Shape:
         The lists: (num_lists, 2 + count): row of the claim, row of the positive, rows of its negatives.
-
-    The corpus must be large enough: see `refuse_small`.
     """
     lists: list[list[int]] = []
     filled = 0
-    for row, claim in enumerate(claims):
-        positives = [pool.documents.places[document] for document in relevant.get(claim.id, ())]
-        if positives:
-            near = _near(candidates[row][0], positives, pool)
-            filled += len(positives) * max(sampling.from_candidates - len(near), 0)
-            ids = relevant[claim.id]
-            lists += [
-                [
-                    row,
-                    positive,
-                    *_negatives(near, positives, pool, sampling, _stream(sampling.seed, claim.id, document)),
-                ]
-                for positive, document in zip(positives, ids, strict=True)
-            ]
-    return np.array(lists, dtype=np.int32).reshape(-1, 2 + sampling.count), filled
+    from_candidates = num_from_candidates(count, source)
+    for row, claim in enumerate(train.claims):
+        relevant = train.relevant.get(claim.id, [])
+        positives = [pool.documents.places[document] for document in relevant]
+        near = _near(candidates[row][0], positives, pool)
+        for positive, document in zip(positives, relevant, strict=True):
+            stream = _stream(seed, claim.id, document)
+            drawn = _drawn(near, min(from_candidates, len(near)), set(), stream)
+            filled += from_candidates - len(drawn)
+            drawn += _drawn(pool.drawable, count - len(drawn), {*positives, *drawn}, stream)
+            lists.append([row, positive, *drawn])
+    return np.array(lists, dtype=np.int32).reshape(-1, 2 + count), filled
 
 
-def refuse_small(relevant: Mapping[str, Sequence[str]], pool: Pool, sampling: Sampling) -> None:
-    """Whether the corpus has enough documents for every list; asked before it is indexed.
+def num_from_candidates(count: int, source: NegativesFrom) -> int:
+    """How many negatives of a list come from the first stage's candidates; of an odd number the larger half."""
+    return {"bm25": count, "random": 0, "mixed": (count + 1) // 2}[source]
+
+
+def refuse_small(relevant: Mapping[str, Sequence[str]], pool: Pool, count: int) -> None:
+    """Whether the corpus has enough documents for every list; checked before it is indexed.
 
     Raises:
         DataError: it has not.
     """
     most = max(map(len, relevant.values()), default=0)
     spare = len(pool.drawable) - most
-    if spare < sampling.count:
+    if spare < count:
         raise DataError(
-            f"{len(pool.drawable)} documents with text are too few for {sampling.count} negatives beside {most} "
+            f"{len(pool.drawable)} documents with text are too few for {count} negatives beside {most} "
             "positive(s) of a claim",
             file=pool.documents.file,
             hint=f"--negatives {spare}" if spare > 0 else None,
@@ -125,14 +108,6 @@ def _near(candidates: Rows, positives: Sequence[int], pool: Pool) -> Rows:
     """The candidates that may be negatives, ordered by id."""
     kept = candidates[~np.isin(candidates, positives)]
     return kept[np.argsort(pool.ranks[kept])]
-
-
-def _negatives(
-    near: Rows, positives: Sequence[int], pool: Pool, sampling: Sampling, stream: Iterator[int]
-) -> list[int]:
-    found = _drawn(near, min(sampling.from_candidates, len(near)), set(), stream)
-    found += _drawn(pool.drawable, sampling.count - len(found), {*positives, *found}, stream)
-    return found
 
 
 def _drawn(rows: Rows, count: int, without: set[int], stream: Iterator[int]) -> list[int]:

@@ -7,6 +7,9 @@ qrels.parquet       query, document, relevance          bm25/             the in
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,58 +21,45 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from agcli.data.prepared import SPLITS, PreparedDataset, load_prepared, read_manifest
+from agcli.data.pairs import SPLITS
+from agcli.data.prepared import Prepared, PreparedPairs, load_prepared, read_manifest, write_prepared
+from agcli.data.ranking.collection import RankingSplit
+from agcli.data.request import RANKING
 from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import sha256
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
 
-TASK = "ranking"
 INDEX = "bm25"
 TRAIN = "train.parquet"
+_DIGEST_ROWS = 4096  # documents that the digest takes at a time; part of FORMAT
 
 
 @dataclass(frozen=True, eq=False)
-class RankingDataset:
-    """A prepared ranking data set.
+class PreparedRanking(Prepared):
+    """Claims, documents to rank, and judgements.
 
     Attributes:
-        folder: where it lies.
-        name: its name in reports.
         documents: columns `id` and `text`, memory-mapped.
         queries: columns `split`, `id`, `text` and `candidates` (their number).
         qrels: columns `query`, `document` and `relevance`.
         candidate_rows: rows of `documents`, query by query, best first.
         candidate_scores: their first-stage scores.
-        lists: see `contents.RankingContents`.
-        manifest: the manifest as written.
+        lists: as in `RankingContents`.
     """
 
-    folder: Path
-    name: str
     documents: pa.Table
     queries: pd.DataFrame
     qrels: pd.DataFrame
     candidate_rows: Rows
     candidate_scores: Scores
     lists: Rows | None
-    manifest: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over everything that a result rests on."""
-        return str(self.manifest["digest"])
 
     @property
     def collection_digest(self) -> str:
         """SHA-256 over documents, claims and judgements: what rankings that are compared must have in common."""
         return str(self.manifest["collection_digest"])
-
-    @property
-    def credentialed(self) -> bool:
-        """Whether the text must stay out of everything that is written or printed."""
-        return bool(self.manifest.get("credentialed", False))
 
     @property
     def depth(self) -> int:
@@ -106,7 +96,7 @@ class RankingDataset:
             DataError: there is no such split.
         """
         if split not in self.splits:
-            raise DataError(f"the data set has no {split} split", file=self.folder, allowed=self.splits)
+            raise self.no_split(split, self.splits)
         return np.flatnonzero((self.queries["split"] == split).to_numpy()).astype(np.int32)
 
     def judged(self, split: str) -> Rows:
@@ -127,14 +117,23 @@ class RankingDataset:
         return texts
 
 
-def load_ranking(folder: Path) -> RankingDataset:
+def load_dataset(folder: Path) -> PreparedPairs | PreparedRanking:
+    """Open prepared data of either kind.
+
+    Raises:
+        DataError: see `load_prepared` and `load_ranking`.
+    """
+    return load_ranking(folder) if read_manifest(folder)["task"] == RANKING else load_prepared(folder)
+
+
+def load_ranking(folder: Path) -> PreparedRanking:
     """Open a prepared ranking folder and check its files against the manifest's hashes.
 
     Raises:
         DataError: no manifest, an unknown format, a file that is missing, cannot be read or is altered.
     """
     manifest = read_manifest(folder)
-    if manifest.get("task") != TASK:
+    if manifest["task"] != RANKING:
         raise DataError("this data set holds pairs with labels, no claims with documents to rank", file=folder)
     for name, recorded in manifest["files"].items():
         if name.startswith(f"{INDEX}/"):
@@ -151,40 +150,22 @@ def load_ranking(folder: Path) -> RankingDataset:
                 file=folder / name,
                 hint="prepare the data again; do not edit prepared files by hand",
             )
-    return opened(folder, manifest)
+    return _opened(folder, manifest)
 
 
-def opened(folder: Path, manifest: dict[str, Any]) -> RankingDataset:
-    """The files of a folder that is known to be whole, as one that was just written is."""
+def _opened(folder: Path, manifest: dict[str, Any]) -> PreparedRanking:
+    """The files of a folder that is known to be whole."""
     candidates = _mapped(folder / "candidates.arrow")
-    train = folder / TRAIN
-    return RankingDataset(
+    return PreparedRanking(
         folder,
-        str(manifest["name"]),
+        manifest,
         _mapped(folder / "corpus.arrow"),
         pd.read_parquet(folder / "queries.parquet"),
         pd.read_parquet(folder / "qrels.parquet"),
         _column(candidates, "document", np.int32),
         _column(candidates, "score", np.float32),
-        _lists(pyarrow.parquet.read_table(train)) if TRAIN in manifest["files"] else None,
-        manifest,
+        _lists(pyarrow.parquet.read_table(folder / TRAIN)) if TRAIN in manifest["files"] else None,
     )
-
-
-def load_dataset(folder: Path) -> PreparedDataset | RankingDataset:
-    """Open prepared data of either kind.
-
-    Raises:
-        DataError: see `load_prepared` and `load_ranking`.
-    """
-    return load_ranking(folder) if read_manifest(folder).get("task") == TASK else load_prepared(folder)
-
-
-def _lists(table: pa.Table) -> Rows:
-    """The inverse of `contents._train_table`: a list begins at each relevant document."""
-    query, document = (_column(table, name, np.int32) for name in ("query", "document"))
-    size = len(query) // int(table.column("label").to_numpy().sum())
-    return np.hstack([query[::size, None], document.reshape(-1, size)])
 
 
 def _mapped(path: Path) -> pa.Table:
@@ -197,3 +178,123 @@ def _mapped(path: Path) -> pa.Table:
 
 def _column(table: pa.Table, name: str, kind: Any) -> NDArray[Any]:
     return np.asarray(table.column(name).to_numpy(), dtype=kind)
+
+
+@dataclass(frozen=True, eq=False)
+class RankingContents:
+    """What a prepared folder is made of.
+
+    Attributes:
+        documents: columns `id` and `text`.
+        queries: columns `split`, `id` and `text`, the splits in the order train, dev, test.
+        qrels: columns `query` and `document` (ids) and `relevance`.
+        candidates: for each row of `queries`, its first-stage candidates: rows of `documents` and scores, best first.
+        lists: training lists, shape (num_lists, 2 + negatives): row of `queries`, row of the positive, rows of its
+            negatives; None where nothing can be trained.
+        index: writes the first stage's index into the folder it is given; None where there is none.
+    """
+
+    documents: pa.Table
+    queries: pd.DataFrame
+    qrels: pd.DataFrame
+    candidates: Sequence[tuple[Rows, Scores]]
+    lists: Rows | None
+    index: Callable[[Path], object] | None
+
+
+def query_table(splits: Mapping[str, RankingSplit]) -> pd.DataFrame:
+    """The claims as `RankingContents.queries`."""
+    rows = [(name, claim.id, claim.text) for name, split in splits.items() for claim in split.claims]
+    return pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str")
+
+
+def qrels_table(splits: Iterable[RankingSplit]) -> pd.DataFrame:
+    """The judgements as `RankingContents.qrels`."""
+    rows = [(each.claim, each.document, each.relevance) for split in splits for each in split.judgements]
+    kinds = {"query": "str", "document": "str", "relevance": "int32"}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def write_ranking(
+    folder: Path, contents: RankingContents, manifest: Mapping[str, Any], *, overwrite: bool = False
+) -> PreparedRanking:
+    """Write a prepared ranking data set whole or not at all, and open it.
+
+    Args:
+        folder: where it shall lie.
+        contents: what it holds.
+        manifest: its manifest; `format`, `task`, the digests and `files` are filled in here.
+        overwrite: replace a prepared data set that is there.
+
+    Raises:
+        DataError: something is there that may not be replaced.
+        RunError: the disk refuses.
+    """
+
+    def write(aside: Path) -> dict[str, Any]:
+        _write_files(aside, contents)
+        files = {str(path.relative_to(aside)): sha256(path) for path in sorted(aside.rglob("*")) if path.is_file()}
+        return {**_digests(contents), "files": files}
+
+    return _opened(folder, write_prepared(folder, {"task": RANKING, **manifest}, write, overwrite=overwrite))
+
+
+def _write_files(folder: Path, contents: RankingContents) -> None:
+    _write_arrow(folder / "corpus.arrow", contents.documents)
+    counts = [len(rows) for rows, _ in contents.candidates]
+    contents.queries.assign(candidates=counts).to_parquet(folder / "queries.parquet", index=False)
+    contents.qrels.to_parquet(folder / "qrels.parquet", index=False)
+    rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in contents.candidates)])
+    scores = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in contents.candidates)])
+    _write_arrow(folder / "candidates.arrow", pa.table({"document": rows, "score": scores}))
+    if contents.lists is not None:
+        pyarrow.parquet.write_table(_train_table(contents.lists), folder / TRAIN)
+    if contents.index is not None:
+        (folder / INDEX).mkdir()
+        contents.index(folder / INDEX)
+
+
+def _write_arrow(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _train_table(lists: Rows) -> pa.Table:
+    """One row a pair: rows of query and document, and whether the document is relevant."""
+    size = lists.shape[1] - 1
+    return pa.table(
+        {
+            "query": np.repeat(lists[:, 0], size),
+            "document": lists[:, 1:].reshape(-1),
+            "label": np.tile(np.eye(1, size, dtype=np.int8)[0], len(lists)),
+        }
+    )
+
+
+def _lists(table: pa.Table) -> Rows:
+    """The inverse: a list begins at each relevant document."""
+    query, document = (_column(table, name, np.int32) for name in ("query", "document"))
+    size = len(query) // int(table.column("label").to_numpy().sum())
+    return np.hstack([query[::size, None], document.reshape(-1, size)])
+
+
+def _digests(contents: RankingContents) -> dict[str, str]:
+    """SHA-256 over documents, queries and judgements, and over candidates and lists too; not over how files encode."""
+    digest = hashlib.sha256()
+    for cells in _cells(contents):
+        digest.update(json.dumps(cells, ensure_ascii=False).encode())
+    collection = digest.hexdigest()
+    for rows, scores in contents.candidates:
+        digest.update(rows.astype("<i4").tobytes() + scores.astype("<f4").tobytes())
+    if contents.lists is not None:
+        digest.update(contents.lists.astype("<i4").tobytes())
+    return {"digest": digest.hexdigest(), "collection_digest": collection}
+
+
+def _cells(contents: RankingContents) -> Iterator[list[Any]]:
+    """Every cell of text and every judgement, in blocks."""
+    for batch in contents.documents.to_batches(max_chunksize=_DIGEST_ROWS):
+        yield from (batch.column(name).to_pylist() for name in ("id", "text"))
+    for frame in (contents.queries[["split", "id", "text"]], contents.qrels[["query", "document", "relevance"]]):
+        for column in frame:
+            yield frame[column].tolist()

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from agcli.data.ranking.preparation import prepare_ranking
-from agcli.data.ranking.prepared import RankingDataset
-from agcli.data.ranking.request import RankingRequest
+from agcli.data.preparation import prepare
+from agcli.data.ranking.prepared import PreparedRanking
+from agcli.data.request import PrepareRequest
 
 
 @pytest.fixture
-def prepare_claims(tmp_path: Path) -> Callable[..., RankingDataset]:
-    """`prepare_ranking` of a folder into a fresh one; keywords are the request's."""
+def prepare_claims(tmp_path: Path) -> Callable[..., PreparedRanking]:
+    """`prepare` of ranking data in a folder into a fresh one; keywords are the request's."""
 
-    def run(source: Path, name: str = "ranking", **options: object) -> RankingDataset:
+    def run(source: Path, name: str = "ranking", **options: object) -> PreparedRanking:
         options.setdefault("output", tmp_path / "prepared" / f"{len([*tmp_path.glob('prepared/*')])}")
         options.setdefault("negatives", 2)
-        return prepare_ranking(RankingRequest(name=name, source=str(source), **options))  # type: ignore[arg-type]
+        return prepare(PrepareRequest(name=name, source=str(source), task="ranking", **options))  # type: ignore[arg-type]
 
     return run

@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from claim_files import Collection, small, write_beir, write_cross_genre_ir, write_lines, write_scifact, write_trec
 
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.preparation import prepare
+from agcli.data.ranking.prepared import PreparedRanking
+from agcli.data.request import PrepareRequest
 from agcli.errors import DataError, UsageError
 
-Prepare = Callable[..., RankingDataset]
+Prepare = Callable[..., PreparedRanking]
 
 
-def judged(prepared: RankingDataset) -> dict[str, dict[str, int]]:
+def judged(prepared: PreparedRanking) -> dict[str, dict[str, int]]:
     return prepared.judgements
 
 
-def found(prepared: RankingDataset) -> dict[str, list[tuple[str, float]]]:
+def found(prepared: PreparedRanking) -> dict[str, list[tuple[str, float]]]:
     """Claim -> its candidates by id, with their scores."""
     ids = prepared.document_ids
     return {
@@ -152,21 +154,18 @@ def test_retrieved_and_recall_count_what_lies_within_the_depth(tmp_path: Path, p
 
 def test_analysis_is_as_asked(tmp_path: Path, prepare_claims: Prepare) -> None:
     folder = write_beir(tmp_path / "x", small())
-    plain = prepare_claims(folder, stemmer=None, stopwords=None)
+    plain = prepare_claims(folder, stemmer="none", stopwords="none")
     assert (plain.manifest["first_stage"]["stemmer"], plain.manifest["first_stage"]["stopwords"]) == (None, None)
     with pytest.raises(UsageError, match=r"Allowed: .*english"):
         prepare_claims(folder, stemmer="klingon")
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
-    from agcli.data.ranking.preparation import prepare_ranking
-    from agcli.data.ranking.request import RankingRequest
-
     told: dict[str, list[tuple[int, int]]] = {}
     source = str(write_beir(tmp_path / "x", small()))
-    prepare_ranking(
-        RankingRequest("ranking", tmp_path / "out", source, negatives=2),
-        lambda what, done, total: told.setdefault(what, []).append((done, total)),
+    prepare(
+        PrepareRequest(name="ranking", output=tmp_path / "out", source=source, negatives=2),
+        progress=lambda what, done, total: told.setdefault(what, []).append((done, total)),
     )
     assert told == {"indexing documents": [(0, 12), (12, 12)], "searching for claims": [(0, 10), (10, 10)]}
 

@@ -11,17 +11,28 @@ from claim_files import abstracts, small, write_beir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agcli.data.ranking.collection import Claim, Documents, collect_documents
-from agcli.data.ranking.negatives import Pool, Sampling, refuse_small, training_lists
-from agcli.data.ranking.prepared import RankingDataset
+from agcli.data.ranking.collection import Claim, Documents, Judgement, RankingSplit, collect_documents
+from agcli.data.ranking.negatives import Pool, Rows, num_from_candidates, refuse_small, training_lists
+from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError
 
-Prepare = Callable[..., RankingDataset]
+Prepare = Callable[..., PreparedRanking]
 NEVER = np.empty(0, np.float32)
 
 
 def corpus(order: list[int], blank: int | None = None) -> Documents:
     return collect_documents("c", ((n, f"d{n}", "" if n == blank else f"text {n}") for n in order))
+
+
+def lists_of(
+    relevant: dict[str, list[str]], found: list[Rows], documents: Documents, count: int, source: str, seed: int
+) -> tuple[Rows, int]:
+    """Lists of these claims, each with its candidates."""
+    claims = [Claim(name, "text", row) for row, name in enumerate(relevant)]
+    judgements = [Judgement(claim, document, 1, 1) for claim, names in relevant.items() for document in names]
+    train = RankingSplit("t", claims, "q", judgements)
+    near = [(rows, NEVER) for rows in found]
+    return training_lists(train, near, Pool(documents), count=count, source=source, seed=seed)  # type: ignore[arg-type]
 
 
 @given(st.data())
@@ -42,9 +53,7 @@ def test_lists_hold_what_they_should(data: st.DataObject) -> None:
         )
         for _ in range(3)
     ]
-    sampling = Sampling(count, source, data.draw(st.integers(0, 3)))
-    claims = [Claim(f"c{n}", "text", n) for n in range(3)]
-    lists, filled = training_lists(claims, relevant, [(rows, NEVER) for rows in found], Pool(documents), sampling)
+    lists, filled = lists_of(relevant, found, documents, count, source, data.draw(st.integers(0, 3)))
     assert lists.shape == (sum(map(len, relevant.values())), 2 + count)
     short = 0
     for row, positive, *negatives in lists.tolist():
@@ -54,7 +63,7 @@ def test_lists_hold_what_they_should(data: st.DataObject) -> None:
         assert len(set(negatives)) == count
         assert positives.isdisjoint(negatives)
         assert documents.places.get(f"d{blank}") not in negatives
-        wanted = sampling.from_candidates
+        wanted = num_from_candidates(count, source)
         assert set(negatives[: min(wanted, len(candidates))]) <= candidates
         short += max(wanted - len(candidates), 0)
     assert filled == short
@@ -62,17 +71,15 @@ def test_lists_hold_what_they_should(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("source", ["bm25", "random", "mixed"])
 def test_lists_hang_on_seed_and_ids_alone(source: str) -> None:
-    claims = [Claim("a", "", 1), Claim("b", "", 2)]
     relevant = {"a": ["d1", "d2"], "b": ["d3"]}
 
     def named(order: list[int], flip: bool, seed: int = 1) -> set[tuple[str, ...]]:
         documents = corpus(order)
         names = list(documents.places)
         near = np.array([documents.places[f"d{n}"] for n in range(0, 12)], np.int32)[:: -1 if flip else 1]
-        sampling = Sampling(4, source, seed)  # type: ignore[arg-type]
-        rows = claims[::-1] if flip else claims
-        lists, _ = training_lists(rows, relevant, [(near, NEVER)] * 2, Pool(documents), sampling)
-        return {(rows[row].id, *(names[place] for place in places)) for row, *places in lists.tolist()}
+        claims = dict(reversed(relevant.items())) if flip else relevant
+        lists, _ = lists_of(claims, [near] * 2, documents, 4, source, seed)
+        return {([*claims][row], *(names[place] for place in places)) for row, *places in lists.tolist()}
 
     forward = named(list(range(30)), False)
     assert len(forward) == 3
@@ -84,10 +91,9 @@ def test_lists_hang_on_seed_and_ids_alone(source: str) -> None:
 def test_draws_are_uniform() -> None:
     """Of 10 near documents 3 are drawn, 2,000 times: each is drawn 600 times, give or take five deviations (20.5)."""
     documents = corpus(list(range(40)))
-    claims = [Claim(f"c{n}", "", n) for n in range(2000)]
-    relevant = {claim.id: ["d39"] for claim in claims}
-    near = (np.arange(10, dtype=np.int32), NEVER)
-    lists, filled = training_lists(claims, relevant, [near] * 2000, Pool(documents), Sampling(3, "bm25", 7))
+    relevant = {f"c{n}": ["d39"] for n in range(2000)}
+    near = np.arange(10, dtype=np.int32)
+    lists, filled = lists_of(relevant, [near] * 2000, documents, 3, "bm25", 7)
     counts = np.bincount(lists[:, 2:].ravel(), minlength=10)
     assert (filled, len(counts)) == (0, 10)
     assert abs(counts - 600).max() < 5 * 20.5
@@ -97,18 +103,17 @@ def test_draws_are_uniform() -> None:
 def test_mixed_takes_half_from_the_candidates(count: int, near: int) -> None:
     documents = corpus(list(range(500)))
     found = np.arange(10, dtype=np.int32)
-    claims, sampling = [Claim(f"c{n}", "", n) for n in range(200)], Sampling(count, "mixed", 1)
-    relevant = {claim.id: ["d499"] for claim in claims}
-    lists, _ = training_lists(claims, relevant, [(found, NEVER)] * 200, Pool(documents), sampling)
+    relevant = {f"c{n}": ["d499"] for n in range(200)}
+    lists, _ = lists_of(relevant, [found] * 200, documents, count, "mixed", 1)
     assert (np.isin(lists[:, 2 : 2 + near], found)).all()
     assert np.isin(lists[:, 2 + near :], found).mean() < 0.1 if count > near else near == count
 
 
 def test_too_small_a_corpus() -> None:
     pool = Pool(corpus(list(range(6)), blank=0))
-    refuse_small({"a": ["d1", "d2"]}, pool, Sampling(3, "random", 1))
+    refuse_small({"a": ["d1", "d2"]}, pool, 3)
     with pytest.raises(DataError, match="5 documents with text are too few for 4 negatives beside 2 positive"):
-        refuse_small({"a": ["d1", "d2"], "b": ["d1"]}, pool, Sampling(4, "random", 1))
+        refuse_small({"a": ["d1", "d2"], "b": ["d1"]}, pool, 4)
 
 
 def test_negatives_of_a_prepared_folder(tmp_path: Path, prepare_claims: Prepare) -> None:

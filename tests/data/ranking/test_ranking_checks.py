@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from claim_files import Collection, small, write_beir, write_cross_genre_ir, write_scifact, write_trec
 
-from agcli.data.ranking.prepared import RankingDataset
-from agcli.data.ranking.request import RankingRequest
+from agcli.data.ranking.prepared import PreparedRanking
+from agcli.data.request import PrepareRequest
 from agcli.errors import DataError, UsageError
 
-Prepare = Callable[..., RankingDataset]
+Prepare = Callable[..., PreparedRanking]
 
 
 def add(path: Path, *lines: str) -> None:
@@ -389,7 +389,7 @@ def test_a_corpus_too_small_for_the_negatives(tmp_path: Path, prepare_claims: Pr
 )
 def test_options_out_of_range(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="--" + next(iter(options)).replace("_", "-")):
-        RankingRequest(name="x", output=tmp_path, **options)  # type: ignore[arg-type]
+        PrepareRequest(name="x", output=tmp_path, **options)  # type: ignore[arg-type]
 
 
 def test_an_existing_folder_stays_unless_told(tmp_path: Path, prepare_claims: Prepare) -> None:

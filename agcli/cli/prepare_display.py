@@ -1,0 +1,163 @@
+"""What `ag prepare` shows: a bar while ranking data are indexed, then one table of the splits for each kind of data."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agcli.cli import display
+from agcli.data.request import RANKING
+from agcli.errors import counted
+
+if TYPE_CHECKING:
+    from agcli.data.prepared import PreparedPairs
+    from agcli.data.ranking.candidates import Progress
+    from agcli.data.ranking.prepared import PreparedRanking
+
+_RANKING_COLUMNS = {
+    "claims": "queries",
+    "judged": "judged",
+    "relevant pairs": "relevant",
+    "with one retrieved": "retrieved",
+    "recall@{depth}": "recall",
+}
+"""Heads of the columns, and the entries of the manifest below them."""
+_DRAWN = {"bm25": "from the candidates", "random": "from the corpus", "mixed": "half from the candidates"}
+
+
+@contextmanager
+def working() -> Iterator[Progress]:
+    """One bar for each thing that is being done."""
+    with display.progress_bar() as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total, status="")
+            bar.update(tasks[what], completed=done)
+
+        yield advance
+
+
+def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) -> None:
+    """Warnings on stderr; the manifest as JSON, or a table and the first `show` pairs or claims of each split."""
+    manifest = prepared.manifest
+    ranking = manifest["task"] == RANKING
+    for warning in manifest["warnings"]:
+        display.warn(warning)
+    if not ranking and manifest["tokenizer"]["missing"]:
+        display.warn(f"lengths in tokens are left out: {manifest['tokenizer']['missing']}")
+    if as_json:
+        display.show_json(manifest)
+        return
+    columns, rows = _ranking_table(manifest) if ranking else _pairs_table(manifest)
+    lines = [f"{source['split']}: {source['file']}{_quoting(source)}" for source in manifest["sources"]]
+    lines += _ranking_lines(manifest) if ranking else _pairs_lines(manifest)
+    lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
+    title = f"{prepared.name}, prepared in {prepared.folder}"
+    display.show_table(
+        title, ["split", *columns], rows, caption="\n".join([*lines, f"digest {manifest['digest'][:16]}"])
+    )
+    if show:
+        _show_rows(prepared, show)
+    elsewhere = "rank RUN" if ranking else "evaluate RUN"
+    trainable = manifest["lists"] and manifest["lists"]["count"] if ranking else "train" in prepared.splits
+    display.note(f"next: ag {'finetune' if trainable else elsewhere} --dataset {shlex.quote(str(prepared.folder))}")
+
+
+def _lengths(lengths: dict[str, int], form: str = "") -> str:
+    """Median, 95th percentile and maximum."""
+    return "/".join(format(lengths[key], form) for key in ("p50", "p95", "max"))
+
+
+def _pairs_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
+    """Rows and labels of each split, and the lengths of its pairs, or of their second texts."""
+    splits = manifest["splits"]
+    counted_tokens = all(facts["tokens"] for facts in splits.values())
+    unit = "tokens" if counted_tokens else "chars of b"
+    rows = [
+        [
+            split,
+            facts["rows"],
+            *facts["labels"].values(),
+            _lengths(facts["tokens"] if counted_tokens else facts["characters"]["text_b"]),
+        ]
+        for split, facts in splits.items()
+    ]
+    return ["rows", *manifest["labels"], f"{unit} (p50/p95/max)"], rows
+
+
+def _pairs_lines(manifest: dict[str, Any]) -> list[str]:
+    from agcli.data.cuts import SHARED
+
+    lines = [f"the label {old!r} became {new!r}" for old, new in manifest["label_map"].items()]
+    lines += _roles(manifest)
+    for split in ("dev", "test"):
+        cut = manifest[f"{split}_cut"]
+        if cut:
+            together = f"rows that share {SHARED[cut['by']]} stay together (--group-by {cut['by']})"
+            lines.append(f"{split} was cut from train: {counted(cut['rows'], 'row')}; {together}")
+    return lines
+
+
+def _ranking_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
+    """What the first stage retrieved of each split, and the lengths of its claims."""
+    columns = [head.format(depth=manifest["depth"]) for head in _RANKING_COLUMNS]
+    rows = [
+        [split, *(facts[entry] for entry in _RANKING_COLUMNS.values()), _lengths(facts["characters"])]
+        for split, facts in manifest["splits"].items()
+    ]
+    return [*columns, "claim chars (p50/p95/max)"], rows
+
+
+def _ranking_lines(manifest: dict[str, Any]) -> list[str]:
+    documents, stage, cut, lists = (manifest[key] for key in ("documents", "first_stage", "dev_cut", "lists"))
+    settings = f"BM25 (k1 {stage['k1']}, b {stage['b']}, stems: {stage['stemmer'] or 'none'}, "
+    settings += f"stop words: {stage['stopwords'] or 'none'})"
+    settings += f"; {', '.join(stage['from_runs'])}: the run file" if stage["from_runs"] else ""
+    characters = _lengths(documents["characters"], ",")
+    lines = [f"{counted(documents['rows'], 'document')} ({characters} chars), first stage: {settings}"]
+    lines += _roles(manifest)
+    if cut:
+        groups = counted(cut["groups"], "group")
+        lines.append(f"dev was cut from train: {counted(cut['claims'], 'claim')}, linked ones together ({groups})")
+    if lists:
+        drawn = _DRAWN[lists["from"]]
+        drawn += f"; {lists['filled']:,} from the corpus for want of candidates" if lists["filled"] else ""
+        negatives = counted(manifest["negatives"], "negative")
+        lines.append(f"{counted(lists['count'], 'training list')}: 1 positive, {negatives} ({drawn})")
+    return lines
+
+
+def _roles(manifest: dict[str, Any]) -> list[str]:
+    return [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
+
+
+def _quoting(source: dict[str, Any]) -> str:
+    return f" (quoting: {source['quoting']})" if source["quoting"] else ""
+
+
+def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:
+    """The first rows of each split; of credentialed data lengths in place of texts."""
+    from agcli.data.prepared import PreparedPairs
+
+    shown: Any = len if prepared.credentialed else str
+    if isinstance(prepared, PreparedPairs):
+        if prepared.credentialed:
+            display.note("credentialed data: lengths in characters in place of the text")
+        texts = ("text_a", "text_b")
+        for split, frame in prepared.splits.items():
+            head = frame.head(show)
+            columns = [head["id"], head["label"], *(map(shown, head[text].tolist()) for text in texts)]
+            display.show_table(split, ["id", "label", *texts], list(zip(*columns, strict=True)))
+        return
+    for split in prepared.splits:
+        head = prepared.queries.iloc[prepared.rows(split)[:show]]
+        relevant = [
+            ", ".join(name for name, grade in prepared.judgements.get(claim, {}).items() if grade > 0)
+            for claim in head["id"]
+        ]
+        rows = list(zip(head["id"], map(shown, head["text"]), relevant, strict=True))
+        display.show_table(split, ["id", "claim", "relevant documents"], rows)

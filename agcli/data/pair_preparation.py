@@ -1,0 +1,192 @@
+"""The preparation of pairs with labels: their checks in order, and what the manifest says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from agcli.data import leaks, pair_checks
+from agcli.data.catalogue import read_corpus
+from agcli.data.checks import dropped_counts, dropped_warnings, ordered, percentiles, with_roles
+from agcli.data.cuts import Cut, cut_pairs
+from agcli.data.labels import infer_labels, with_gold_labels
+from agcli.data.pair_checks import Splits
+from agcli.data.pairs import UNLABELLED, Corpus, Pair
+from agcli.data.prepared import COLUMNS, PreparedPairs, origin, write_pairs
+from agcli.data.request import DEV_FRACTION, PrepareRequest
+from agcli.errors import DataError, ModelError, cells_hidden
+
+TokenCounter = Callable[[list[str], list[str]], list[int]]
+_NAMED = 6
+_CHUNK = 1024  # pairs that are tokenised at a time
+
+
+def prepare_pairs(request: PrepareRequest, count_tokens: TokenCounter | None) -> PreparedPairs:
+    """Read pairs, check them, and write them; see `preparation.prepare`."""
+    corpus = read_corpus(request)
+    with cells_hidden(corpus.credentialed):
+        corpus = with_gold_labels(corpus, request.label_map or {}, request.labels or ())
+        corpus = _without_bare_splits(corpus)
+        splits, checked = _checked(corpus, request)
+    tokens, missing = _token_lengths(splits, count_tokens)
+    for split, facts in checked["splits"].items():
+        facts["tokens"] = tokens.get(split)
+    manifest = {
+        **origin(request, corpus.format, corpus.sources, corpus.not_used, corpus.credentialed),
+        **checked,
+        "tokenizer": {"name": request.tokenizer, "missing": missing},
+    }
+    frames = {
+        split: pd.DataFrame({column: [getattr(pair, column) for pair in pairs] for column in COLUMNS}, dtype="str")
+        for split, pairs in splits.items()
+    }
+    return write_pairs(request.folder, frames, manifest, overwrite=request.overwrite)
+
+
+def _without_bare_splits(corpus: Corpus) -> Corpus:
+    """The corpus without splits that were published without gold labels; one that the user named stays."""
+    bare = {
+        split: source.file
+        for split, source in corpus.splits.items()
+        if split not in corpus.named and all(pair.label is None for pair in source.pairs)
+    }
+    return replace(
+        corpus,
+        splits={split: source for split, source in corpus.splits.items() if split not in bare},
+        sources=tuple(source for source in corpus.sources if source.split not in bare),
+        not_used={**corpus.not_used, **dict.fromkeys(bare.values(), "no labels")},
+    )
+
+
+def _checked(corpus: Corpus, request: PrepareRequest) -> tuple[Splits, dict[str, Any]]:
+    """The splits that passed every check, and what the manifest says of them and of the way there."""
+    _check_splits(corpus, request)
+    one_is_test = "train" in corpus.splits and "dev" not in corpus.named and request.test_fraction is None
+    sources, roles = with_roles(corpus.splits, one_is_test)
+    labels = request.labels or corpus.labels or infer_labels(sources, corpus.credentialed)
+    kept = {split: pair_checks.accepted(split, source, labels) for split, source in sources.items()}
+    splits = {split: pairs for split, (pairs, _) in kept.items()}
+    dropped = {split: counts for split, (_, counts) in kept.items()}
+    files = {split: source.file for split, source in sources.items()}
+    pair_checks.check_pair_ids(splits, files)
+    shared = leaks.shared_pairs(splits)
+    if not request.drop_shared_pairs:
+        leaks.refuse_shared_pairs(shared, files, corpus.credentialed)
+    splits, lost = leaks.without_shared_pairs(splits, shared)
+    for split, counts in lost.items():
+        dropped[split] += counts
+    warnings = [*dropped_warnings(dropped), *leaks.contradictory_warnings(shared)]
+    if "train" not in splits:
+        left_alone = _left_alone(corpus)
+        warnings.append(f"no training data: a model can be judged on this set, but not trained{left_alone}")
+    splits, cuts = _cut(splits, request, warnings)
+    files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
+    warnings += pair_checks.check_classes(splits, labels, files, dropped)
+    repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
+    warnings += [line for split, found in repeats.items() for line in found.warnings(split)]
+    documents, texts = leaks.shared_documents(splits), leaks.shared_texts(splits)
+    warnings += leaks.shared_warnings(documents, texts, request.strict_splits)
+    warnings += pair_checks.outsized_texts(splits, files)
+    return splits, {
+        "labels": list(labels),
+        "label_map": dict(request.label_map or {}),
+        "roles": roles,
+        "dropped": dropped_counts(dropped),
+        **{f"{split}_cut": asdict(cuts[split]) if split in cuts else None for split in ("dev", "test")},
+        "pairs_shared": leaks.counted_pairs(shared),
+        "documents_shared": documents,
+        "texts_shared": texts,
+        "warnings": warnings,
+        "splits": {split: _facts(pairs, labels, repeats[split]) for split, pairs in splits.items()},
+    }
+
+
+def _check_splits(corpus: Corpus, request: PrepareRequest) -> None:
+    """Whether there is something to train on and something held out, or something to cut it from.
+
+    Raises:
+        DataError: no labels at all, or nothing held out and nothing to be cut.
+    """
+    sources = corpus.splits
+    if all(pair.label is None for source in sources.values() for pair in source.pairs):
+        raise DataError(f"no pair has a gold label; {UNLABELLED}", file=request.source, hint="--train FILE --test FILE")
+    fractions = {"dev": request.dev_fraction, "test": request.test_fraction}
+    to_cut = [split for split, fraction in fractions.items() if fraction is not None]
+    if "train" not in sources and to_cut:
+        problem = f"no training data that {' or '.join(to_cut)} could be cut from"
+        raise DataError(problem, file=request.source, hint="name it: --train FILE")
+    if set(sources) == {"train"} and not to_cut:
+        raise DataError(
+            f"only training data: at least train and a held-out file are needed{_left_alone(corpus)}",
+            file=sources["train"].file,
+            hint=(
+                "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to judge with, "
+                "or --dev-fraction 0.1 --test-fraction 0.1 to cut dev and test from train "
+                "(without test a run has no test metrics)"
+            ),
+        )
+
+
+def _left_alone(corpus: Corpus) -> str:
+    """The files that were not used, and why, as an aside for messages about a split that is missing."""
+    files = [f"{file} ({why})" for file, why in corpus.not_used.items()]
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return f"; not used: {', '.join(files[:_NAMED])}{more}" if files else ""
+
+
+def _cut(splits: Splits, request: PrepareRequest, warnings: list[str]) -> tuple[Splits, dict[str, Cut]]:
+    """Test, where its fraction was given, and dev, where the source has none, cut from train; adds to the warnings."""
+    options = {"test": request.test_fraction, "dev": request.dev_fraction}
+    for split, fraction in options.items():
+        if fraction is not None and split in splits:
+            warnings.append(f"--{split}-fraction was not used: the source has a {split} split")
+    wanted = {**options, "dev": request.dev_fraction or DEV_FRACTION}
+    splits, cuts, whole = dict(splits), {}, len(splits.get("train", ()))
+    for split, fraction in wanted.items():
+        if whole and fraction is not None and split not in splits:
+            splits["train"], splits[split], cuts[split] = cut_pairs(
+                splits["train"], split, fraction, request.seed, request.group_by, whole
+            )
+    if request.group_by and not cuts:
+        warnings.append("--group-by was not used: nothing is cut from train")
+    for split, cut in cuts.items():
+        if cut.why:
+            warnings.append(f"{split} was cut as by --group-by {cut.by}: {cut.why}")
+    return {split: splits[split] for split in ordered(splits)}, cuts
+
+
+def _facts(pairs: list[Pair], labels: tuple[str, ...], repeats: leaks.Repeats) -> dict[str, Any]:
+    counts = Counter(pair.label for pair in pairs)
+    return {
+        "rows": len(pairs),
+        "labels": {label: counts[label] for label in labels},
+        "characters": {
+            "text_a": percentiles([len(pair.text_a) for pair in pairs]),
+            "text_b": percentiles([len(pair.text_b) for pair in pairs]),
+        },
+        "duplicates": repeats.duplicates,
+        "contradictory": repeats.contradictory,
+    }
+
+
+def _token_lengths(
+    splits: Mapping[str, list[Pair]], count: TokenCounter | None
+) -> tuple[dict[str, dict[str, float]], str | None]:
+    """Percentiles of whole pairs by split, special tokens included, before any truncation; or none, and the reason."""
+    if count is None:
+        return {}, "no tokenizer was given"
+    found = {}
+    try:
+        for split, pairs in splits.items():
+            lengths: list[int] = []
+            for start in range(0, len(pairs), _CHUNK):
+                chunk = pairs[start : start + _CHUNK]
+                lengths += count([pair.text_a for pair in chunk], [pair.text_b for pair in chunk])
+            found[split] = percentiles(lengths)
+    except ModelError as error:
+        return {}, str(error)
+    return found, None
