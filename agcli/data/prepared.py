@@ -214,7 +214,6 @@ def origin(
         "license": request.license,
         "sources": [asdict(source) for source in sources],
         "not_used": dict(not_used),
-        "agcli_version": agcli.__version__,
     }
 
 
@@ -240,7 +239,7 @@ def write_prepared(
     written: dict[str, Any] = {"format": FORMAT, **manifest}
 
     def fill(aside: Path) -> None:
-        written.update(write(aside))
+        written.update(write(aside), agcli_version=agcli.__version__)
         (aside / MANIFEST).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for name in _MAY_LIE_BESIDE:
             if (folder / name).is_file():

@@ -71,7 +71,7 @@ def test_two_files_without_judgements(ag: Ag, run: Path, files: tuple[Path, Path
     ("line", "problem"),
     [
         ("q1\ta\tb\n", "3 column(s), separated by tabs"),
-        ("q0\tagain\n", "this claim id occurs already in q.tsv, row 1"),
+        ("q0\tagain\n", "q.tsv, row 2: this claim id occurs already in row 1"),
         ("a b\ttext\n", "cannot stand in a TREC file"),
         ("q9\t \n", "a claim without text"),
     ],
