@@ -1,108 +1,26 @@
-"""The data sets that have a name, the formats that have a reader, and where a prepared data set is found."""
+"""Which format a source is in, its reader called, and where a prepared data set is."""
 
 from __future__ import annotations
 
 import shlex
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import cast
 
-from agcli.data import hub, mednli, multinli, sample, scifact, tabular
-from agcli.data.archives import source_files
-from agcli.data.files import SourceFile, is_credentialed, mode_of
+from agcli.data.files.archives import source_files
+from agcli.data.files.opening import SourceFile, mode_of
+from agcli.data.files.tables import SUFFIXES
+from agcli.data.formats import mednli, multinli
+from agcli.data.formats.registry import DATASETS, FORMATS, Format, formats_of
+from agcli.data.formats.sample import SAMPLES, sample_folder
 from agcli.data.pairs import Corpus
 from agcli.data.prepared import MANIFEST
-from agcli.data.ranking import beir, claims, cross_genre_ir, trec
 from agcli.data.ranking.collection import RankingCollection
 from agcli.data.request import CLASSIFICATION, HUB_PREFIX, RANKING, PrepareRequest, Task
-from agcli.data.sample import SAMPLES, sample_folder
 from agcli.data.splits import all_files, choose_files
-from agcli.data.tables import SUFFIXES
 from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
 from agcli.runs.home import expanded
-
-FORMATS: dict[str, Callable[[PrepareRequest], Corpus]] = {
-    "multinli": multinli.read,
-    "mednli": mednli.read,
-    "scifact": scifact.read,
-    "tabular": tabular.read,
-    "hub": hub.read,
-    **{name: partial(sample.read, name=name) for name in SAMPLES},
-}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A layout of ranking data: how its files are recognised, and how they are read."""
-
-    recognises: Callable[[list[SourceFile]], bool]
-    read: Callable[[list[SourceFile]], RankingCollection]
-
-
-RANKING_LAYOUTS = {
-    "cross-genre-ir": Layout(cross_genre_ir.recognises, cross_genre_ir.read),
-    "claims": Layout(claims.recognises, claims.read),
-    "beir": Layout(beir.recognises, beir.read),
-    "trec": Layout(trec.recognises, trec.read),
-}
-
-
-@dataclass(frozen=True)
-class KnownDataset:
-    """A data set with a name: its format, its licence as its authors state it, its home on the hub."""
-
-    format: str | None
-    license: str | None = None
-    hub_id: str | None = None
-
-
-KNOWN = {
-    "multinli": KnownDataset("multinli", "MultiNLI's own terms (see its README)", "nyu-mll/multi_nli"),
-    "snli": KnownDataset("multinli", "CC BY-SA 4.0", "stanfordnlp/snli"),
-    "mednli": KnownDataset("mednli", "PhysioNet Credentialed Health Data License 1.5.0"),
-    "healthver": KnownDataset("scifact"),
-    "scifact": KnownDataset("scifact", "claims CC BY 4.0, abstracts ODC-By 1.0"),
-    **{name: KnownDataset(name, "CC0-1.0 (written for agcli; no patient data)") for name in SAMPLES},
-    "tabular": KnownDataset("tabular"),
-    "cross-genre-ir": KnownDataset("cross-genre-ir"),
-    "ranking": KnownDataset(None),
-}
-
-
-def read_corpus(request: PrepareRequest) -> Corpus:
-    """Read the source in the format that is forced, known by name, or recognised.
-
-    Raises:
-        UsageError: an unknown format, options that the format has no use for, or no source.
-        DataError: whatever the reader finds.
-    """
-    format_name = format_of(request)
-    if format_name == "hub":
-        request = _with_hub_id(request)
-    elif format_name != "tabular" and request.column_options:
-        raise UsageError(
-            f"The format {format_name!r} has its own columns; {', '.join(request.column_options)} cannot be used.",
-            hint="--format tabular reads any table",
-        )
-    secret = _is_credentialed(request, format_name)
-    if secret and request.id not in (None, "pairID"):
-        raise UsageError(
-            f"--id {request.id}: ids are written to files and messages, and this data set is credentialed.",
-            hint="leave --id out: ids then come from pairID, or from split and row",
-        )
-    with cells_hidden(secret):
-        corpus = FORMATS[format_name](request)
-    return replace(corpus, format=format_name, credentialed=secret)
-
-
-def _is_credentialed(request: PrepareRequest, format_name: str) -> bool:
-    """Known before any file is opened: a damaged one may hold text wherever a reader looks for something else."""
-    if request.credentialed or "mednli" in (format_name, PurePath(request.name).name.casefold()):
-        return True
-    pointed = format_name != "hub" and (request.source is not None or bool(request.named_files))
-    return pointed and any(is_credentialed(file.name) for file in all_files(request))
 
 
 def task_of(request: PrepareRequest) -> Task:
@@ -114,55 +32,100 @@ def task_of(request: PrepareRequest) -> Task:
         UsageError: a format of the other task.
         DataError: the source is not there.
     """
-    format_name, known = request.format, KNOWN.get(request.name)
-    of_ranking = {**dict.fromkeys(FORMATS, False), **dict.fromkeys(RANKING_LAYOUTS, True)}.get(format_name or "")
-    if request.task is not None and of_ranking not in (None, request.task == RANKING):
-        allowed = RANKING_LAYOUTS if request.task == RANKING else FORMATS
-        raise UsageError(
-            f"--format {format_name} is no format of --task {request.task}. Allowed: {', '.join(allowed)}."
-        )
+    entry = FORMATS.get(request.format or "")
+    of_ranking = entry is not None and entry.kind == "ranking"
     if request.task is not None:
+        if entry is not None and of_ranking != (request.task == RANKING):
+            allowed = ", ".join(formats_of("ranking" if request.task == RANKING else "pairs"))
+            raise UsageError(f"--format {entry.name} is no format of --task {request.task}. Allowed: {allowed}.")
         return request.task
-    if format_name is None and known is not None:
-        of_ranking = known.format is None or known.format in RANKING_LAYOUTS
-    elif format_name is None and request.source is not None and mode_of(expanded(request.source)):
-        files = source_files(expanded(request.source))
-        of_ranking = any(RANKING_LAYOUTS[layout].recognises(files) for layout in ("cross-genre-ir", "beir", "trec"))
+    if request.format is None and request.name in DATASETS:
+        known = DATASETS[request.name].format
+        of_ranking = known is None or FORMATS[known].kind == "ranking"
+    elif request.format is None and request.source is not None and mode_of(expanded(request.source)):
+        names = _names(source_files(expanded(request.source)))
+        of_pairs = {entry.patterns for entry in formats_of("pairs").values()}
+        candidates = (entry for entry in formats_of("ranking").values() if entry.patterns not in of_pairs)
+        of_ranking = any(entry.recognises(names) for entry in candidates)
     return RANKING if of_ranking else CLASSIFICATION
 
 
-def read_ranking(request: PrepareRequest) -> RankingCollection:
-    """Read ranking data in the layout that is forced, known by name, or recognised.
+def _names(files: list[SourceFile]) -> list[str]:
+    return [f"{file.folder}/{file.plain_name}" for file in files]
+
+
+def read_corpus(request: PrepareRequest) -> Corpus:
+    """Read pairs in the format that is forced, known by name, or recognised.
 
     Raises:
-        UsageError: an unknown layout, or no source.
-        DataError: no layout is recognised, or whatever the reader finds.
+        UsageError: an unknown format, options that the format has no use for, or no source.
+        DataError: whatever the reader finds.
     """
-    if request.format is not None and request.format not in RANKING_LAYOUTS:
-        near = did_you_mean(request.format, RANKING_LAYOUTS)
-        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(RANKING_LAYOUTS)}.")
-    files = all_files(request)
-    known = KNOWN.get(request.name)
-    of_name = known.format if known and known.format in RANKING_LAYOUTS else None
-    recognised = next((name for name, layout in RANKING_LAYOUTS.items() if layout.recognises(files)), None)
-    layout = request.format or of_name or recognised
-    if layout is None:
-        raise DataError(
-            "no layout of ranking data is recognised here",
-            file=request.source,
-            allowed=[
-                "corpus.jsonl, queries.jsonl, qrels/*.tsv (BEIR)",
-                "corpus.jsonl, claims_*.jsonl (SciFact)",
-                "queries.tsv, qrels.txt, collection.tsv or corpus.jsonl (TREC)",
-                "data_abst_*.json, *_data_claim_pmid_dict.json (Cross-genre-IR)",
-            ],
+    entry = FORMATS[format_of(request)]
+    if entry.name == "hub":
+        request = _with_hub_id(request)
+    if not entry.columns_by_name and request.column_options:
+        raise UsageError(
+            f"The format {entry.name!r} has its own columns; {', '.join(request.column_options)} cannot be used.",
+            hint="--format tabular reads any table",
         )
-    return replace(RANKING_LAYOUTS[layout].read(files), format=layout)
+    secret = _is_credentialed(request, entry.name)
+    if secret and request.id not in (None, "pairID"):
+        raise UsageError(
+            f"--id {request.id}: ids are written to files and messages, and this data set is credentialed.",
+            hint="leave --id out: ids then come from pairID, or from split and row",
+        )
+    with cells_hidden(secret):
+        corpus = cast(Corpus, entry.load()(request))
+    return replace(corpus, format=entry.name, credentialed=secret)
+
+
+def _is_credentialed(request: PrepareRequest, format_name: str) -> bool:
+    """Known before any file is opened: a damaged one may hold text wherever a reader looks for something else."""
+    names = {format_name, PurePath(request.name).name.casefold()} & {*FORMATS}
+    if request.credentialed or any(FORMATS[name].credentialed for name in names):
+        return True
+    if format_name == "hub" or (request.source is None and not request.named_files):
+        return False
+    files = _names(all_files(request))
+    return any(entry.credentialed and entry.recognises(files) for entry in FORMATS.values())
+
+
+def format_of(request: PrepareRequest) -> str:
+    """The source format of pairs.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    if request.format is not None:
+        if request.format not in formats_of("pairs"):
+            raise _unknown_format(request.format, FORMATS)
+        return request.format
+    pointed = request.source is not None or bool(request.named_files)
+    known = DATASETS.get(request.name)
+    if request.hub_id or (not pointed and ("/" in request.name or (known and known.hub_id))):
+        return "hub"
+    return (known and known.format) or _recognised(request)
+
+
+def _unknown_format(name: str, allowed: dict[str, Format]) -> UsageError:
+    return UsageError(f"Unknown format {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.")
+
+
+def _recognised(request: PrepareRequest) -> str:
+    names = _names(all_files(request))
+    entry = next((entry for entry in formats_of("pairs").values() if entry.recognises(names)), None)
+    if entry is not None:
+        return entry.name
+    if request.text_a or request.text_b or request.label or request.split_column:
+        return "tabular"
+    first = next(iter(choose_files(request, SUFFIXES).by_split.values()))
+    return "multinli" if multinli.recognises(first, request.quoting) else "tabular"
 
 
 def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
     """The request with `hub:OWNER/NAME` as its source."""
-    known = KNOWN.get(request.name)
+    known = DATASETS.get(request.name)
     hub_id = request.hub_id or request.source or (known.hub_id if known else None)
     hub_id = hub_id or (request.name if "/" in request.name else None)
     if hub_id is None:
@@ -173,35 +136,24 @@ def _with_hub_id(request: PrepareRequest) -> PrepareRequest:
     return replace(request, source=HUB_PREFIX + hub_id)
 
 
-def format_of(request: PrepareRequest) -> str:
-    """The source format of a request.
+def read_ranking(request: PrepareRequest) -> RankingCollection:
+    """Read ranking data in the format that is forced, known by name, or recognised.
 
     Raises:
-        UsageError: an unknown format.
+        UsageError: an unknown format, or no source.
+        DataError: no format is recognised, or whatever the reader finds.
     """
-    pointed = request.source is not None or bool(request.named_files)
-    if request.format is not None and request.format not in FORMATS:
-        known_formats = [*FORMATS, *RANKING_LAYOUTS]
-        near = did_you_mean(request.format, known_formats)
-        raise UsageError(f"Unknown format {request.format!r}.{near} Allowed: {', '.join(known_formats)}.")
-    if request.format is not None:
-        return request.format
-    known = KNOWN.get(request.name)
-    if request.hub_id or (not pointed and ("/" in request.name or (known and known.hub_id))):
-        return "hub"
-    return (known and known.format) or _recognised(request)
-
-
-def _recognised(request: PrepareRequest) -> str:
+    formats = formats_of("ranking")
+    if request.format is not None and request.format not in formats:
+        raise _unknown_format(request.format, formats)
     files = all_files(request)
-    if any(is_credentialed(file.name) for file in files):
-        return "mednli"
-    if scifact.recognises(files):
-        return "scifact"
-    if request.text_a or request.text_b or request.label or request.split_column:
-        return "tabular"
-    first = next(iter(choose_files(request, SUFFIXES).by_split.values()))
-    return "multinli" if multinli.recognises(first, request.quoting) else "tabular"
+    known = DATASETS.get(request.name)
+    recognised = (name for name, entry in formats.items() if entry.recognises(_names(files)))
+    name = request.format or (known.format if known and known.format in formats else None) or next(recognised, None)
+    if name is None:
+        allowed = [entry.help for entry in formats.values()]
+        raise DataError("no layout of ranking data is recognised here", file=request.source, allowed=allowed)
+    return replace(cast(RankingCollection, formats[name].load()(files)), format=name)
 
 
 def find_dataset(name: str, cwd: Path) -> Path:
@@ -220,18 +172,15 @@ def find_dataset(name: str, cwd: Path) -> Path:
         raise mednli.missing(f"No prepared data set {name!r} here.")
     if direct.exists():
         raise DataError("not a prepared data set", file=direct, hint=_prepare_command(direct.stem, name))
-    near = did_you_mean(name, {*KNOWN, *_prepared_here(cwd)} - {name})
+    prepared_here = [path.parent.name for path in (cwd / "data").glob(f"*/{MANIFEST}")]
+    near = did_you_mean(name, {*DATASETS, *prepared_here} - {name})
     bare = direct.name if Path(name).is_absolute() else name
     raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(bare, "PATH"))
 
 
 def _prepare_command(name: str, path: str) -> str:
-    on_hub = "/" in name or (name in KNOWN and KNOWN[name].hub_id)
+    known = DATASETS.get(name)
     command = f"ag prepare --dataset {shlex.quote(name)} --from {path if path == 'PATH' else shlex.quote(path)}"
-    return command + (
-        f"   (or, from the hub: ag prepare --dataset {shlex.quote(name)})" if on_hub and path == "PATH" else ""
-    )
-
-
-def _prepared_here(cwd: Path) -> list[str]:
-    return [path.parent.name for path in (cwd / "data").glob(f"*/{MANIFEST}")]
+    if path == "PATH" and ("/" in name or (known and known.hub_id)):
+        command += f"   (or, from the hub: ag prepare --dataset {shlex.quote(name)})"
+    return command

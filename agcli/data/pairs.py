@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agcli.data.files.opening import SourceFile
+
 SPLITS = ("train", "dev", "test")
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 CLAIM_LABELS = ("SUPPORT", "NEI", "CONTRADICT")
@@ -53,6 +55,11 @@ class SourceRecord:
     bytes: int
     quoting: str | None = None
     revision: str | None = None
+
+
+def source_records(split: str, source: SourceFile) -> tuple[SourceRecord, ...]:
+    """Hash and size of each file of a source; an archive's damaged member shows here, before any row is read."""
+    return tuple(SourceRecord(split, file.name, *file.sha256_and_bytes) for file in source.files)
 
 
 @dataclass(frozen=True)

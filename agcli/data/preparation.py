@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agcli.data.catalogue import KNOWN, task_of
+from agcli.data.catalogue import task_of
+from agcli.data.formats.registry import DATASETS
 from agcli.data.pair_preparation import TokenCounter, prepare_pairs
 from agcli.data.prepared import PreparedPairs, check_target
 from agcli.data.ranking.candidates import Progress
@@ -30,7 +31,7 @@ def prepare(
         RunError: the disk refuses.
     """
     check_target(request.folder, request.overwrite, request.paths)
-    known = KNOWN.get(request.name)
+    known = DATASETS.get(request.name)
     licence = request.license or (known.license if known else None)
     request = replace(request, task=task_of(request), license=licence)
     if request.task == RANKING:

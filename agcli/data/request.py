@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from agcli.data.quoting import Quoting
+from agcli.data.files.delimited import Quoting
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.options import Option, declared_options, flag, option
 from agcli.runs.home import expanded

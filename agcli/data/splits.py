@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from agcli.data.archives import source_files
-from agcli.data.files import SourceFile, disk_file, json_records, text_lines
+from agcli.data.files.archives import source_files
+from agcli.data.files.json_values import json_records
+from agcli.data.files.opening import SourceFile, disk_file
+from agcli.data.files.text import text_lines
 from agcli.data.pairs import SPLITS
 from agcli.data.request import RANKING, PrepareRequest
 from agcli.errors import DataError, UsageError

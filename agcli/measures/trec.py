@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.errors import DataError, RunError, unreadable
+from agcli.errors import DataError, RunError, did_you_mean, unreadable
 from agcli.measures.order import descending
 
 RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 QRELS_COLUMNS = ("query", "iteration", "document", "relevance")
+BEIR_COLUMNS = ("query-id", "corpus-id", "score")
+_WHOLE = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)  # tables that were read as numbers say 1.0
 
 
 def check_id(identifier: str, *, file: object = None, row: int | None = None, column: str | None = None) -> None:
-    """Whether an id can stand in a TREC file.
-
-    Args:
-        identifier: of a query or a document.
-        file: where it comes from, for the message.
-        row: likewise.
-        column: likewise.
+    """Whether an id of a query or document can stand in a TREC file; the place is for the message.
 
     Raises:
         DataError: it is empty, holds white space (which parts the columns) or a zero byte (at which trec_eval stops
@@ -97,7 +95,14 @@ def read_run(path: Path) -> Iterator[tuple[str, list[str], NDArray[np.float32]]]
             stands twice with a query; the rows of a query are not together.
     """
     query, found, done = "", dict[str, float](), set[str]()
-    for row, (name, _, document, _, score, _) in _rows(path, RUN_COLUMNS):
+    for row, line in _lines(path):
+        cells = line.split()
+        if not cells:
+            continue
+        if len(cells) != len(RUN_COLUMNS):
+            problem = f"{len(cells)} columns instead of {len(RUN_COLUMNS)}"
+            raise DataError(problem, file=path, row=row, allowed=[" ".join(RUN_COLUMNS)])
+        name, _, document, _, score, _ = cells
         if name != query and found:
             yield query, *_ranked(found)
             done.add(query)
@@ -135,34 +140,74 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Read a qrels file: query -> document -> relevance (1 and above is relevant), in the file's order.
 
     Raises:
-        DataError: no such file or not UTF-8; a row has not four columns; a relevance is not a whole number; a document
-            is judged twice for a query.
+        DataError: no such file or not UTF-8; a document is judged twice for a query; see also `qrels_rows`.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for row, (query, _, document, relevance) in _rows(path, QRELS_COLUMNS):
+    for row, query, document, relevance in qrels_rows(_lines(path), path):
         judged = qrels.setdefault(query, {})
         if document in judged:
             problem = "this document is judged twice for the query"
             raise DataError(problem, file=path, row=row, column="document", value=document)
-        try:
-            judged[document] = int(relevance)
-        except ValueError:
-            problem = "a relevance is a whole number"
-            raise DataError(problem, file=path, row=row, column="relevance", value=relevance) from None
+        judged[document] = relevance
     return qrels
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Number and columns of every line that is not blank."""
+def qrels_rows(lines: Iterable[tuple[int, str]], file: object) -> Iterator[tuple[int, str, str, int]]:
+    """Row, query, document and relevance of each judgment, in order; blank lines are passed over.
+
+    The first row says which form it is: TREC's four columns, or BEIR's header with tabs between the columns.
+    `ir_measures.read_trec_qrels` names no row and knows the first form only.
+
+    Args:
+        lines: numbered lines.
+        file: its name in messages.
+
+    Raises:
+        DataError: a wrong number of columns, or a relevance that is no whole number.
+    """
+    rows: Iterator[tuple[int, str]] = ((row, line) for row, line in lines if line.strip())
+    first = next(rows, None)
+    if first is None:
+        return
+    if len(first[1].split()) == len(QRELS_COLUMNS):
+        header, delimiter, names = list(QRELS_COLUMNS), None, ("query", "document", "relevance")
+        rows = chain([first], rows)
+    else:
+        header, delimiter, names = _beir_header(*first, file), "\t", BEIR_COLUMNS
+    query, document, relevance = (header.index(name) for name in names)
+    for row, line in rows:
+        cells = [cell.strip() for cell in line.split(delimiter)]
+        if len(cells) != len(header):
+            problem = f"{len(cells)} columns instead of {len(header)}" + (", separated by tabs" if delimiter else "")
+            raise DataError(problem, file=file, row=row, allowed=[" ".join(header)])
+        yield row, cells[query], cells[document], _relevance(cells[relevance], file, row, header[relevance])
+
+
+def _beir_header(row: int, line: str, file: object) -> list[str]:
+    header = [name.strip() for name in line.split("\t")]
+    if set(BEIR_COLUMNS) <= set(header):
+        return header
+    raise DataError(
+        f"{len(line.split())} column(s), and no header of BEIR's",
+        detail="".join(did_you_mean(name, header) for name in BEIR_COLUMNS if name not in header),
+        file=file,
+        row=row,
+        allowed=[f"4 columns ({', '.join(QRELS_COLUMNS)})", "a header with " + ", ".join(BEIR_COLUMNS)],
+    )
+
+
+def _relevance(text: str, file: object, row: int, column: str) -> int:
+    number = _WHOLE.fullmatch(text)
+    if not number:
+        allowed = ["a whole number from 0 (0: judged, not relevant)"]
+        raise DataError("not a relevance", file=file, row=row, column=column, value=text, allowed=allowed)
+    return int(number[1])
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig") as file:  # some editors put a byte order mark before the first query
-            for row, line in enumerate(file, start=1):
-                cells = line.split()
-                if cells and len(cells) != len(columns):
-                    problem = f"{len(cells)} columns instead of {len(columns)}"
-                    raise DataError(problem, file=path, row=row, allowed=(" ".join(columns),))
-                if cells:
-                    yield row, cells
+            yield from enumerate(file, start=1)
     except UnicodeDecodeError:
         raise DataError("not a text file in UTF-8", file=path) from None
     except OSError as error:

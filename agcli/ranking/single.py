@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from agcli.data.bm25 import Analysis, FirstStage, open_index
+from agcli.data.formats.query_files import read_documents
 from agcli.data.ranking.candidates import build_index
-from agcli.data.ranking.loose_files import read_documents
 from agcli.data.ranking.prepared import INDEX, PreparedRanking
 from agcli.errors import DataError
 from agcli.measures.order import descending

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agcli.data.archives import source_files
+from agcli.data.files.archives import source_files
 from agcli.errors import DataError
 
 
@@ -59,7 +59,7 @@ def test_broken_archive_and_broken_member(tmp_path: Path) -> None:
     content[60] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.zip/x\.txt: cannot be read"):
-        source_files(path)[0].sha256_and_bytes()
+        _ = source_files(path)[0].sha256_and_bytes
 
 
 def test_nothing_there_and_other_archives(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_claim_citing_an_unknown_document(tmp_path: Path, make: Make) -> None:
     with pytest.raises(DataError, match=r"row 21, column 'cited_doc_ids'.*corpus\.jsonl lacks.*'999'"):
         make(name="scifact", source=str(folder))
     (folder / "corpus.jsonl").unlink()
-    with pytest.raises(DataError, match="abstracts are missing"):
+    with pytest.raises(DataError, match="documents are missing"):
         make(name="scifact", source=str(folder))
 
 

@@ -21,9 +21,10 @@ import pyarrow.parquet
 import pytest
 from source_files import nli_rows
 
-from agcli.data import json_items
-from agcli.data.archives import source_files
-from agcli.data.files import SourceFile, disk_file, json_records, text_lines
+from agcli.data.files.archives import source_files
+from agcli.data.files.json_values import json_records
+from agcli.data.files.opening import SourceFile, disk_file
+from agcli.data.files.text import text_lines
 from agcli.data.prepared import PreparedPairs
 from agcli.errors import DataError
 
@@ -228,7 +229,6 @@ def test_row_numbers_count_the_line_that_names_the_delimiter(tmp_path: Path, mak
     assert caught.value.row == 4
 
 
-_DECODER = json_items.read_value
 RECORDS = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
 
 
@@ -295,7 +295,7 @@ def test_content_is_read_to_its_end_once(tmp_path: Path) -> None:
     file = SourceFile("a.tsv", opener)
     assert [line for _, line in text_lines(file)] == ["a", "b"]
     before = len(opened)
-    file.sha256_and_bytes()
+    _ = file.sha256_and_bytes
     assert len(opened) == before
 
 
@@ -316,15 +316,6 @@ def test_json_shards_are_arrays_too(tmp_path: Path, make: Make) -> None:
         (tmp_path / f"train-0000{number}-of-00002.json").write_text(json.dumps(rows, indent=1))
     prepared = make("own", source=str(tmp_path), dev_fraction=0.2, no_ids=True)
     assert pairs(prepared) == set(ROWS)
-
-
-def test_long_records_over_many_lines_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [{**record, "tokens": ["word"] * 500, "spans": {"a": [1], "b": {}}} for record in RECORDS[:4]]
-    (tmp_path / "a.json").write_text(json.dumps(records, indent=1))
-    places: list[int] = []
-    monkeypatch.setattr(json_items, "read_value", lambda text, place: places.append(place) or _DECODER(text, place))
-    assert [record for _, record in json_records(disk_file(tmp_path / "a.json"))] == records
-    assert len(places) < 50
 
 
 @pytest.mark.parametrize("text", ['[{"a": ' + "1" * 5000 + "}]", '{"a": ' + "1" * 5000 + "}"])

@@ -16,11 +16,11 @@ from tiny_rankings import write_ranking_dataset
 from agcli.data import prepared
 from agcli.data.bm25 import open_index
 from agcli.data.catalogue import find_dataset
+from agcli.data.formats.sample import sample_folder
 from agcli.data.preparation import prepare
 from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.data.ranking.prepared import INDEX, load_ranking
 from agcli.data.request import PrepareRequest
-from agcli.data.sample import sample_folder
 from agcli.data.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agcli.data.files import SourceFile, disk_file
+from agcli.data.files.delimited import detect_quoting
+from agcli.data.files.opening import SourceFile, disk_file
+from agcli.data.files.tables import open_table
 from agcli.data.prepared import PreparedPairs
-from agcli.data.quoting import detect_quoting
-from agcli.data.tables import open_table
 from agcli.errors import DataError
 
 Make = Callable[..., PreparedPairs]

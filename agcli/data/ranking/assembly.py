@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from agcli.data.checks import check_ids
-from agcli.data.files import SourceFile
-from agcli.data.pairs import SPLITS, SourceRecord
-from agcli.data.ranking.collection import Claim, RankingSplit
-from agcli.data.ranking.qrels import read_judgements
+from agcli.data.files.opening import SourceFile
+from agcli.data.pairs import SPLITS, SourceRecord, source_records
+from agcli.data.ranking.collection import Claim, RankingSplit, read_judgements
 from agcli.data.splits import split_of
-from agcli.data.tables import source_records
 from agcli.errors import DataError
 
 BySplit = dict[str | None, SourceFile]

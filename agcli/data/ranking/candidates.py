@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.data.bm25 import Analysis, FirstStage, build
-from agcli.data.files import SourceFile
+from agcli.data.files.opening import SourceFile
 from agcli.data.ranking.collection import Claim, Documents, RankingSplit
 from agcli.errors import DataError, shortened
 from agcli.measures.trec import read_run

@@ -11,15 +11,18 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from agcli.data.checks import check_characters
-from agcli.data.files import SourceFile, json_records, text_lines
+from agcli.data.files.json_values import json_records
+from agcli.data.files.opening import SourceFile
+from agcli.data.files.text import text_lines
 from agcli.data.pairs import SourceRecord
 from agcli.errors import DataError, did_you_mean
-from agcli.measures.trec import check_id
+from agcli.measures.trec import check_id, qrels_rows
 
 # Documents that are put into Arrow at a time: 222,000 abstracts never lie here as Python text all at once.
 _BLOCK = 4096
 _ID_KEYS = ("_id", "doc_id", "id", "docno", "docid")
 _TEXT_KEYS = ("text", "abstract", "contents")
+CORPUS = "corpus.jsonl"
 
 
 class Claim(NamedTuple):
@@ -107,6 +110,18 @@ class RankingCollection:
     format: str = ""
 
 
+def corpus_file(files: Iterable[SourceFile], place: object = None) -> SourceFile:
+    """The file `corpus.jsonl` among these.
+
+    Raises:
+        DataError: it is not there.
+    """
+    for file in files:
+        if file.plain_name == CORPUS:
+            return file
+    raise DataError(f"no {CORPUS} here: the documents are missing", file=place)
+
+
 def collect_documents(file: str, rows: Iterable[tuple[int, str, str]]) -> Documents:
     """The corpus out of (row, id, text), read block by block.
 
@@ -174,7 +189,7 @@ def identifier_of(record: Mapping[str, Any], keys: Sequence[str], source: Source
     Raises:
         DataError: no such key, or a value of another type.
     """
-    key = _key(record, keys, source, row)
+    key = key_of(record, keys, source, row)
     value = record[key]
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(value, key, "text or a whole number", source, row)
@@ -187,7 +202,7 @@ def text_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, 
     Raises:
         DataError: no such key, or a value of another type.
     """
-    key = _key(record, keys, source, row)
+    key = key_of(record, keys, source, row)
     value = record[key]
     if isinstance(value, list) and all(isinstance(sentence, str) for sentence in value):
         return " ".join(value)
@@ -196,7 +211,12 @@ def text_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, 
     raise wrong_type(value, key, "text or a list of sentences", source, row)
 
 
-def _key(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row: int) -> str:
+def key_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, row: int) -> str:
+    """The first of these keys that the record has.
+
+    Raises:
+        DataError: it has none.
+    """
     found = next((key for key in keys if key in record), None)
     if found is None:
         near = did_you_mean(keys[0], record)
@@ -223,3 +243,38 @@ def tab_rows(source: SourceFile) -> Iterator[tuple[int, str, str]]:
         elif line.strip():
             problem = f"{len(fields)} column(s), separated by tabs"
             raise DataError(problem, file=source.name, row=row, allowed=["2 columns: id and text"])
+
+
+def json_claims(source: SourceFile) -> list[Claim]:
+    """Claims out of JSON records with an id and a text.
+
+    Raises:
+        DataError: a record that lacks one of them, or a value of the wrong type.
+    """
+    return [
+        Claim(
+            identifier_of(record, ("_id", "id", "query_id", "qid"), source, row),
+            text_of(record, ("text", "claim", "query"), source, row).strip(),
+            row,
+        )
+        for row, record in json_records(source)
+    ]
+
+
+def tab_claims(source: SourceFile) -> list[Claim]:
+    """Claims out of rows `id<TAB>text`.
+
+    Raises:
+        DataError: a row of another shape.
+    """
+    return [Claim(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
+
+
+def read_judgements(source: SourceFile) -> list[Judgement]:
+    """The judgements of a file in TREC's or BEIR's form, in source order.
+
+    Raises:
+        DataError: see `qrels_rows`.
+    """
+    rows = qrels_rows(text_lines(source), source.name)
+    return [Judgement(query, document, relevance, row) for row, query, document, relevance in rows]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import agcli
-from agcli.data import tabular
+from agcli.data.formats import tabular
 from agcli.data.pairs import NLI_LABELS, Corpus
 from agcli.data.request import PrepareRequest
 from agcli.errors import DataError
@@ -29,12 +29,13 @@ def sample_folder(name: str = "sample") -> Path:
     raise DataError(f"this installation lacks {name!r}", file=package, hint="install agcli again")
 
 
-def read(request: PrepareRequest, name: str = "sample") -> Corpus:
+def read(request: PrepareRequest) -> Corpus:
     """Read `pairs.tsv` (`id split premise hypothesis label`), the shipped one unless `--from` names another.
 
     Raises:
         DataError: as the file deserves.
     """
+    name = request.format or request.name
     source = request.source or str(sample_folder(name) / PAIRS)
     request = replace(request, source=source, split_column="split", quoting="none")
     return replace(tabular.read(request), labels=SAMPLES[name])

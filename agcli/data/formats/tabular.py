@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from agcli.data.files.tables import SUFFIXES, open_table
+from agcli.data.formats.columns import NAME_COLUMNS, Columns, read_split
 from agcli.data.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import choose_files, split_of
-from agcli.data.tables import NAME_COLUMNS, SUFFIXES, Columns, open_table, read_split
 from agcli.errors import DataError, UsageError
 
 CUSTOMARY_TEXTS = (

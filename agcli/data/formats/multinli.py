@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-from agcli.data.files import SourceFile
+from agcli.data.files.delimited import DELIMITERS, Quoting
+from agcli.data.files.opening import SourceFile
+from agcli.data.files.tables import JSON_SUFFIXES, SUFFIXES, open_table
+from agcli.data.formats.columns import Columns, read_pairs, read_split
 from agcli.data.pairs import NLI_LABELS, Corpus
-from agcli.data.quoting import Quoting
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import ChosenFiles, choose_files
-from agcli.data.tables import DELIMITERS, JSON_LINES, SUFFIXES, Columns, open_table, read_pairs, read_split
 from agcli.errors import DataError
 
 COLUMNS = Columns(
@@ -25,7 +26,7 @@ COLUMNS = Columns(
     id=("pairID",),
     hint="the first row names the columns; to read others: --format tabular --text-a A --text-b B --label LABEL",
 )
-_TEXT_SUFFIXES = (*DELIMITERS, *JSON_LINES)
+_TEXT_SUFFIXES = (*DELIMITERS, *JSON_SUFFIXES)
 _HEAD = 100  # rows that a recognition looks at
 
 

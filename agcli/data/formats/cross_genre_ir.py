@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from agcli.data.files import SourceFile
-from agcli.data.pairs import SPLITS
+from agcli.data.files.json_values import json_members
+from agcli.data.files.opening import SourceFile
+from agcli.data.pairs import SPLITS, source_records
 from agcli.data.ranking.collection import (
     Claim,
     Judgement,
@@ -22,17 +23,10 @@ from agcli.data.ranking.collection import (
     collect_documents,
     wrong_type,
 )
-from agcli.data.ranking.json_object import members
 from agcli.data.splits import one_each, split_of
-from agcli.data.tables import source_records
 from agcli.errors import DataError
 
 _CLAIMS = "data_claim_pmid_dict"
-
-
-def recognises(files: list[SourceFile]) -> bool:
-    """Whether these files are the release's."""
-    return any(file.stem.endswith(_CLAIMS) for file in files)
 
 
 def read(files: list[SourceFile]) -> RankingCollection:
@@ -41,39 +35,35 @@ def read(files: list[SourceFile]) -> RankingCollection:
     Raises:
         DataError: a file that is missing, a claim that occurs twice, or broken JSON.
     """
-    corpus = _only(files, "data_abst", "", "data_abst_200k_pure.json")
-    claims = one_each(
-        (split, file) for file in files if file.stem.endswith(_CLAIMS) and (split := split_of(file.stem)[0])
-    )
+    corpus = _abstracts_file(files)
+    named = [(split_of(file.stem)[0], file) for file in files if file.stem.endswith(_CLAIMS)]
+    claims = one_each((split, file) for split, file in named if split)
     if not claims:
         raise DataError("no claims here", allowed=[f"{{train,dev,test}}_{_CLAIMS}.json"])
     splits = {split: _split(split, claims[split]) for split in SPLITS if split in claims}
-    union = [file for file in files if file.stem.startswith("data_claim") and file.stem.endswith("_dict_all")]
-    return RankingCollection(
-        collect_documents(corpus.name, _abstracts(corpus)),
-        splits,
-        (
-            *source_records("corpus", corpus),
-            *(record for split in splits for record in source_records(split, claims[split])),
-            *(record for file in union[:1] for record in source_records("all", file)),
-        ),
-        warnings=tuple(_differences(splits, union[0])) if union else (),
-        disjoint=True,
-    )
+    sources = list(source_records("corpus", corpus))
+    for split in splits:
+        sources += source_records(split, claims[split])
+    warnings: tuple[str, ...] = ()
+    unions = (file for file in files if file.stem.startswith("data_claim") and file.stem.endswith("_dict_all"))
+    if union := next(unions, None):
+        sources += source_records("all", union)
+        warnings = tuple(_differences(splits, union))
+    documents = collect_documents(corpus.name, _abstracts(corpus))
+    return RankingCollection(documents, splits, tuple(sources), warnings=warnings, disjoint=True)
 
 
-def _only(files: list[SourceFile], start: str, end: str, usual: str) -> SourceFile:
-    found = [
-        file for file in files if file.stem.startswith(start) and file.stem.endswith(end) and file.suffix == ".json"
-    ]
+def _abstracts_file(files: list[SourceFile]) -> SourceFile:
+    found = [file for file in files if file.stem.startswith("data_abst") and file.suffix == ".json"]
     if len(found) != 1:
         names = [PurePosixPath(file.name).name for file in found]
-        raise DataError(f"{len(found)} files of abstracts here", value=names or None, allowed=[f"one: {usual}"])
+        allowed = ["one: data_abst_200k_pure.json"]
+        raise DataError(f"{len(found)} files of abstracts here", value=names or None, allowed=allowed)
     return found[0]
 
 
 def _abstracts(source: SourceFile) -> Iterator[tuple[int, str, str]]:
-    for row, identifier, text in members(source):
+    for row, identifier, text in json_members(source):
         if not isinstance(text, str):
             raise wrong_type(text, identifier, "text", source, row)
         yield row, identifier, text
@@ -83,7 +73,7 @@ def _split(split: str, source: SourceFile) -> RankingSplit:
     claims: list[Claim] = []
     judgements: list[Judgement] = []
     rows: dict[str, int] = {}
-    for place, (row, key, value) in enumerate(members(source), 1):
+    for place, (row, key, value) in enumerate(json_members(source), 1):
         if key in rows:
             problem = f"this claim occurs already in row {rows[key]}"
             raise DataError(problem, file=source.name, row=row, value=key)
@@ -95,14 +85,14 @@ def _split(split: str, source: SourceFile) -> RankingSplit:
 
 
 def _cited(value: Any, source: SourceFile, row: int) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(each, int | str) for each in value):
+    if not isinstance(value, list) or not all(isinstance(document, int | str) for document in value):
         raise DataError("a claim's abstracts are a list of ids", file=source.name, row=row)
-    return [str(each) for each in value]
+    return [str(document) for document in value]
 
 
 def _differences(splits: Mapping[str, RankingSplit], union: SourceFile) -> Iterator[str]:
     """Whether the file of all claims says the same as the splits."""
-    whole = {key.strip(): sorted(_cited(value, union, row)) for row, key, value in members(union)}
+    whole = {key.strip(): sorted(_cited(value, union, row)) for row, key, value in json_members(union)}
     apart: dict[str, list[str]] = {}
     for split in splits.values():
         texts = {claim.id: claim.text for claim in split.claims}

@@ -1,23 +1,21 @@
-"""Pairs out of any table: tab- or comma-separated text, JSON lines, parquet. Columns are found by name."""
+"""Pairs out of tables: columns found by name, cells checked by type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
-from agcli.data.files import SourceFile, json_records
-from agcli.data.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit
-from agcli.data.parquet import Unreadable, parquet_rows
-from agcli.data.quoting import Quoting, csv_fields, detect_quoting, named_delimiter, plain_fields, table_lines
+from agcli.data.files.delimited import Quoting
+from agcli.data.files.opening import SourceFile
+from agcli.data.files.parquet import Unreadable
+from agcli.data.files.tables import ABSENT, Table, open_table
+from agcli.data.pairs import UNLABELLED, Pair, SourceRecord, SourceSplit, source_records
 from agcli.errors import DataError, did_you_mean
 
-DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (*DELIMITERS, *JSON_LINES, ".parquet")
 NAME_COLUMNS = "name the columns: --text-a COLUMN --text-b COLUMN --label COLUMN"
-_ABSENT = object()
+_REQUIRED = ("text_a", "text_b", "label")
+_OPTIONAL = ("id", "document", "split")
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,7 @@ class Columns:
     """Which columns hold what. Each role lists alternatives; the first that the table has is taken.
 
     Attributes:
-        text_a: first text, required.
-        text_b: second text, required.
-        label: label, required.
-        id: identifier, optional.
-        document: document identifier, optional.
-        split: split name, optional.
-        named: roles whose column the user named; they are required.
+        named: roles whose column the user named; they are required, as both texts and the label are.
         hint: how the user names other columns.
     """
 
@@ -43,105 +35,6 @@ class Columns:
     split: tuple[str, ...] = ()
     named: frozenset[str] = frozenset()
     hint: str = NAME_COLUMNS
-
-
-@dataclass(frozen=True)
-class Table:
-    """An opened table: its header, its rows with their numbers, and how quotation marks were read."""
-
-    file: str
-    header: tuple[str, ...]
-    rows: Iterator[tuple[int, Sequence[Any]]]
-    quoting: str | None = None
-
-
-def open_table(source: SourceFile, quoting: Quoting = "auto", head: int | None = None) -> Table:
-    """Open a table by its suffix; rows are read as they are asked for.
-
-    Args:
-        source: the file.
-        quoting: how quotation marks are read.
-        head: JSON records whose keys make the header; None takes those of all, in a reading of its own.
-
-    Raises:
-        DataError: unknown suffix, empty or broken file; while reading rows: a wrong number of columns.
-    """
-    if source.suffix in DELIMITERS:
-        return _open_delimited(source, _delimiter(source), quoting)
-    if source.suffix in JSON_LINES:
-        return _open_json_lines(source, head)
-    if source.suffix == ".parquet":
-        header, rows = parquet_rows(source)
-        return Table(source.name, header, rows)
-    raise DataError("unknown kind of file", file=source.name, value=source.suffix, allowed=SUFFIXES)
-
-
-def _delimiter(source: SourceFile) -> str:
-    """The suffix's own; a `.csv` whose header has no comma is a spreadsheet's of another language: `;` or tab.
-
-    A first line `sep=;`, as Excel reads and other programs write it, says it outright.
-
-    Raises:
-        DataError: shards whose headers differ.
-    """
-    usual = DELIMITERS[source.suffix]
-    _, header = next(table_lines(source), (1, ""))
-    for shard in source.shards:
-        if next(table_lines(shard), (1, ""))[1] != header:
-            raise DataError(f"its header is not that of {source.shards[0].name}", file=shard.name, row=1)
-    named = named_delimiter(source)
-    if named or source.suffix != ".csv" or usual in header:
-        return named or usual
-    return next((each for each in (";", "\t") if each in header), usual)
-
-
-def _open_delimited(source: SourceFile, delimiter: str, quoting: Quoting) -> Table:
-    decided = detect_quoting(source, delimiter) if quoting == "auto" else quoting
-    rows = plain_fields(source, delimiter) if decided == "none" else csv_fields(source, delimiter, decided)
-    header = next((fields for _, fields in rows), [])
-    if not header:
-        raise DataError("the file is empty", file=source.name)
-    whole = _full_rows(rows, len(header), source.name, decided)
-    if len(header) > 1 and all(name.startswith(" ") for name in header[1:]):  # written with ", " between the cells
-        header = [name.lstrip(" ") for name in header]
-        whole = ((row, [cell.lstrip(" ") for cell in cells]) for row, cells in whole)
-    return Table(source.name, tuple(header), whole, decided)
-
-
-def _full_rows(
-    rows: Iterator[tuple[int, list[str]]], columns: int, name: str, quoting: str
-) -> Iterator[tuple[int, Sequence[str]]]:
-    blank = None
-    bare: list[tuple[int, Sequence[str]]] = []  # spreadsheets leave rows of delimiters alone below their last
-    for row, fields in rows:
-        if not fields:
-            blank = blank or row
-            continue
-        if blank:
-            raise DataError("a blank row between rows", file=name, row=blank)
-        if len(fields) != columns:
-            raise DataError(
-                f"{len(fields)} columns where the header has {columns} (quoting: {quoting})",
-                file=name,
-                row=row,
-                allowed=[f"{columns} columns"],
-                hint="if quotation marks were misread: --quoting none, minimal or backslash",
-            )
-        bare.append((row, fields))
-        if any(fields):
-            yield from bare
-            bare.clear()
-
-
-def _open_json_lines(source: SourceFile, head: int | None) -> Table:
-    keys: dict[str, None] = {}
-    for _, record in islice(json_records(source), head):
-        keys.update(dict.fromkeys(record))
-    header = tuple(keys)
-    if not header:
-        raise DataError("the file is empty", file=source.name)
-    rows = ((row, [record.get(key, _ABSENT) for key in header]) for row, record in json_records(source))
-    return Table(source.name, header, rows)
 
 
 def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None = None) -> Iterator[Pair]:
@@ -172,10 +65,6 @@ def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None
         )
     if row is None:
         raise DataError("a header and no rows", file=table.file)
-
-
-_REQUIRED = ("text_a", "text_b", "label")
-_OPTIONAL = ("id", "document", "split")
 
 
 def _places(table: Table, columns: Columns) -> dict[str, int]:
@@ -242,12 +131,12 @@ def _word(value: Any, table: Table, row: int, place: int) -> str:
 
 
 def _optional(value: Any, table: Table, row: int, place: int) -> str:
-    return "" if value is _ABSENT else _word(value, table, row, place)
+    return "" if value is ABSENT else _word(value, table, row, place)
 
 
 def _wrong_cell(value: Any, wanted: str, table: Table, row: int, place: int) -> DataError:
     column = table.header[place]
-    if value is _ABSENT:
+    if value is ABSENT:
         return DataError("this record lacks the column", file=table.file, row=row, column=column)
     problem = f"a cell of type {type(value).__name__}"
     if isinstance(value, Unreadable):
@@ -282,10 +171,5 @@ def read_split(
     records = source_records(split, source)
     table = open_table(source, quoting)
     pairs = list(read_pairs(table, columns, label_names))
-    sources = tuple(replace(each, quoting=table.quoting) for each in records)
+    sources = tuple(replace(record, quoting=table.quoting) for record in records)
     return SourceSplit(source.name, label_column(table, columns), pairs), sources
-
-
-def source_records(split: str, source: SourceFile) -> tuple[SourceRecord, ...]:
-    """Hash and size of each file of a source; an archive's damaged member shows here, before any row is read."""
-    return tuple(SourceRecord(split, file.name, *file.sha256_and_bytes()) for file in source.files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from agcli.data.files import SourceFile
+from agcli.data.files.opening import SourceFile
 from agcli.errors import DataError
 
 _LFS_POINTER = b"version https://git-lfs"

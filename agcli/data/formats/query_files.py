@@ -1,26 +1,24 @@
-"""Claims and documents in two files, without judgements perhaps: a collection that is ranked and never trained on."""
+"""Queries and documents in two files, perhaps with qrels: a collection that is ranked and never trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agcli.data.bm25 import Analysis
-from agcli.data.files import SourceFile, disk_file, json_records
+from agcli.data.files.opening import SourceFile, disk_file
 from agcli.data.prepared import MANIFEST, read_manifest
 from agcli.data.ranking.candidates import Progress, build_index, search
 from agcli.data.ranking.checks import check_claims, check_grades, check_judgements
 from agcli.data.ranking.collection import (
-    Claim,
     Documents,
     RankingSplit,
     collect_documents,
-    identifier_of,
+    json_claims,
     json_documents,
+    read_judgements,
+    tab_claims,
     tab_rows,
-    text_of,
 )
 from agcli.data.ranking.prepared import (
     PreparedRanking,
@@ -30,7 +28,6 @@ from agcli.data.ranking.prepared import (
     query_table,
     write_ranking,
 )
-from agcli.data.ranking.qrels import read_judgements
 from agcli.data.request import NegativeGrades
 from agcli.errors import DataError, cells_hidden
 from agcli.runs.atomic import folder_beside
@@ -46,11 +43,10 @@ class LooseFiles:
     """The files of a collection.
 
     Attributes:
-        queries: claims: `id<TAB>text`, or JSON lines with `_id` and `text`.
-        corpus: documents: JSON lines with `_id` (`doc_id`, `id`), `text` (`abstract`) and perhaps `title`, or
-            `id<TAB>text`.
-        qrels: judgements in TREC's four columns or BEIR's three, or None.
-        negative_grades: what becomes of judgements with a grade below 0.
+        queries: `id<TAB>text`, or JSON lines with `_id` and `text`.
+        corpus: JSON lines with `_id` (`doc_id`, `id`), `text` (`abstract`) and perhaps `title`, or `id<TAB>text`.
+        qrels: TREC's four columns or BEIR's three.
+        negative_grades: what becomes of grades below 0.
         credentialed: no cell may be shown.
     """
 
@@ -66,8 +62,8 @@ class LooseFiles:
         Raises:
             DataError: a file that is not there, cannot be read or is empty.
         """
-        given = [self.queries, self.corpus, *([self.qrels] if self.qrels else [])]
-        return {str(path): disk_file(path).sha256_and_bytes()[0] for path in given}
+        given = [path for path in (self.queries, self.corpus, self.qrels) if path is not None]
+        return {str(path): disk_file(path).sha256_and_bytes[0] for path in given}
 
 
 def collect(
@@ -142,16 +138,8 @@ def _source(path: Path) -> SourceFile:
 def _split(files: LooseFiles) -> RankingSplit:
     """Claims and judgements as they stand in their files."""
     source = _source(files.queries)
-    if source.suffix in _TABLES:
-        claims = [Claim(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
-    else:
-        claims = [_claim(record, source, row) for row, record in json_records(source)]
+    claims = tab_claims(source) if source.suffix in _TABLES else json_claims(source)
     if not claims:
         raise DataError("the file holds no claims", file=source.name)
     judgements = read_judgements(disk_file(files.qrels)) if files.qrels else []
     return RankingSplit(source.name, claims, str(files.qrels), judgements)
-
-
-def _claim(record: Mapping[str, Any], source: SourceFile, row: int) -> Claim:
-    text = text_of(record, ("text", "claim", "query"), source, row).strip()
-    return Claim(identifier_of(record, ("_id", "id", "query_id", "qid"), source, row), text, row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agcli.data import multinli
+from agcli.data.formats import multinli
 from agcli.data.pairs import Corpus
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import choose_files

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agcli.data.files.tables import Table
+from agcli.data.formats.columns import label_column, read_pairs
+from agcli.data.formats.tabular import columns_for
 from agcli.data.pairs import Corpus, SourceRecord, SourceSplit
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import split_of
-from agcli.data.tables import Columns, Table, label_column, read_pairs
-from agcli.data.tabular import columns_for
 from agcli.errors import DataError
 
 
@@ -28,33 +29,32 @@ def read(request: PrepareRequest) -> Corpus:
     splits: dict[str, SourceSplit] = {}
     sources: list[SourceRecord] = []
     not_used: dict[str, str] = {}
-    for name in loaded:
+    labels: dict[str, tuple[str, ...] | None] = {}
+    for name, dataset in loaded.items():
         split, _ = split_of(str(name))
+        file = f"{hub_id}/{name}"
         if split in splits:
-            problem = f"two of its splits give {split}: {splits[split].file} and {hub_id}/{name}"
+            problem = f"two of its splits give {split}: {splits[split].file} and {file}"
             hint = "save those that are wanted as files, with `datasets`, and name them: --train FILE --test FILE"
             raise DataError(problem, file=hub_id, hint=hint)
         if split is None:
-            not_used[f"{hub_id}/{name}"] = "not a split of the task"
+            not_used[file] = "not a split of the task"
             continue
-        splits[split] = _split(loaded[name], f"{hub_id}/{name}", request)
-        sources.append(_record(loaded[name], f"{hub_id}/{name}", split))
+        splits[split], labels[split] = _split(dataset, file, request)
+        sources.append(_record(dataset, file, split))
     if not splits:
         allowed = ["splits named train, validation, test"]
         raise DataError("no split is recognised", file=hub_id, value=list(loaded), allowed=allowed)
-    return Corpus(_class_names(next(iter(loaded.values())), request), splits, tuple(sources), not_used)
+    return Corpus(next(iter(labels.values())), splits, tuple(sources), not_used)
 
 
-def _split(dataset: Any, file: str, request: PrepareRequest) -> SourceSplit:
-    table, columns, label = _opened(dataset, file, request)
-    return SourceSplit(file, label, list(read_pairs(table, columns, _names(dataset, label))))
-
-
-def _opened(dataset: Any, file: str, request: PrepareRequest) -> tuple[Table, Columns, str]:
-    """The split as a table, its columns by role, and the name of the label column."""
+def _split(dataset: Any, file: str, request: PrepareRequest) -> tuple[SourceSplit, tuple[str, ...] | None]:
+    """The split, and the names of its label classes if the data set has them."""
     table = Table(file, tuple(dataset.column_names), _rows(dataset))
     columns = columns_for(request, table.header, file)
-    return table, columns, label_column(table, columns)
+    label = label_column(table, columns)
+    names = getattr(dataset.features[label], "names", None)
+    return SourceSplit(file, label, list(read_pairs(table, columns, names))), tuple(names) if names else None
 
 
 def _rows(dataset: Any) -> Iterator[tuple[int, list[Any]]]:
@@ -63,15 +63,6 @@ def _rows(dataset: Any) -> Iterator[tuple[int, list[Any]]]:
         for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             row += 1
             yield row, list(values)
-
-
-def _names(dataset: Any, label: str) -> list[str] | None:
-    return getattr(dataset.features[label], "names", None)
-
-
-def _class_names(dataset: Any, request: PrepareRequest) -> tuple[str, ...] | None:
-    names = _names(dataset, _opened(dataset, request.name, request)[2])
-    return tuple(names) if names else None
 
 
 def _record(dataset: Any, file: str, split: str) -> SourceRecord:

@@ -10,13 +10,13 @@ import os
 import shlex
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, cast
 
-from agcli.data.files import PACKINGS, SourceFile, disk_file, mode_of, stored_file
-from agcli.data.shards import join_shards
+from agcli.data.files.opening import PACKINGS, SHARD, SourceFile, disk_file, mode_of, stored_file
 from agcli.errors import DataError, unreadable
 
 # MultiNLI 1.0 unpacks to 0.9 GB and GLUE's MNLI, with the original files inside, to 1.4 GB.
@@ -24,6 +24,7 @@ SIZE_CAP_BYTES = 4 * 2**30
 _LOCKED = 0x1  # bit of a member's flags
 _TARS = (".tar", *(f".tar{packing}" for packing in PACKINGS), ".tgz", ".tbz2", ".txz")
 _OTHER_ARCHIVES = (*_TARS, ".7z", ".rar")
+_SHOWN = 5
 
 
 def source_files(path: Path, size_cap_bytes: int = SIZE_CAP_BYTES) -> list[SourceFile]:
@@ -43,7 +44,7 @@ def source_files(path: Path, size_cap_bytes: int = SIZE_CAP_BYTES) -> list[Sourc
         files = _zip_members(path, size_cap_bytes)
     else:
         files = [disk_file(path)]
-    return join_shards(file for file in files if not _hidden(file.name))
+    return _with_shards_joined(file for file in files if not _hidden(file.name))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -119,3 +120,48 @@ def _open_member(path: Path, name: str) -> BinaryIO:
             raise DataError("locked with a password", file=f"{path.name}/{name}", hint=hint)
         member = archive.open(name)
     return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, member), 1 << 20))
+
+
+def _with_shards_joined(files: Iterable[SourceFile]) -> list[SourceFile]:
+    """The files by name, with every set of numbered shards as one that is called `train-*-of-00002.parquet`.
+
+    A set that is not complete becomes a file that cannot be opened: what nobody reads need not be complete.
+    """
+    whole: list[SourceFile] = []
+    shards: dict[str, list[tuple[str, SourceFile]]] = defaultdict(list)
+    for file in files:
+        shard = SHARD.fullmatch(PurePosixPath(file.name).name)
+        if shard is None:
+            whole.append(file)
+        else:
+            name = f"{shard['stem']}-*-of-{shard['count']}{shard['ending']}"
+            shards[str(PurePosixPath(file.folder, name))].append((shard["number"], file))
+    joined = [_joined(name, sorted(numbered, key=lambda pair: int(pair[0]))) for name, numbered in shards.items()]
+    return sorted([*whole, *joined], key=lambda file: file.name)
+
+
+def _joined(name: str, numbered: list[tuple[str, SourceFile]]) -> SourceFile:
+    """One file of a set of shards, which count from 0 (`datasets`) or from 1."""
+    numbers, files = [int(number) for number, _ in numbered], tuple(file for _, file in numbered)
+    count = int(name.rpartition("-of-")[2].partition(".")[0])
+    start = int(numbers[0] > 0 and numbers[-1] == count)
+    absent = [number for number in range(start, start + count) if number not in numbers]
+    if not absent and len(files) == count:
+        return (
+            files[0] if count == 1 else SourceFile(name, _refusal(NotImplementedError("open its shards")), None, files)
+        )
+    problem = f"{len(files)} files for {count} shards: {', '.join(file.name for file in files[:_SHOWN])}"
+    if absent:
+        width = len(numbered[0][0])
+        names = [name.replace("*", str(number).zfill(width), 1) for number in absent[:_SHOWN]]
+        more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+        problem = f"{len(absent)} of {count} shards are missing: {', '.join(names)}{more}"
+    hint = "pass the folder with all of them; to read one shard alone: --train FILE"
+    return SourceFile(name, _refusal(DataError(problem, file=name, hint=hint)))
+
+
+def _refusal(error: Exception) -> Callable[[], BinaryIO]:
+    def opener() -> BinaryIO:
+        raise error
+
+    return opener

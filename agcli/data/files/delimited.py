@@ -1,4 +1,4 @@
-r"""Whether a delimited file is CSV-quoted: decided per file, by evidence, so that no row is ever eaten.
+r"""Comma- and tab-separated text. Whether it is CSV-quoted is decided per file, by evidence, so that no row is lost.
 
 MultiNLI and GLUE files are not quoted, and their fields may start with a lone quotation mark: read as CSV, such a
 field swallows the rows up to the next mark. Other copies of the same formats were written by a CSV writer, and read
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from agcli.data.files import SourceFile, text_lines
+from agcli.data.files.opening import SourceFile
+from agcli.data.files.text import text_lines
 from agcli.errors import DataError
 
+DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 Quoting = Literal["auto", "none", "minimal", "backslash"]
 _WRAPPED = re.compile(r'"(?:[^"]|"")*+"')
 _ESCAPED = re.compile(r'"(?:[^"\\]|\\.)*+"')
@@ -26,12 +28,87 @@ _RETURN = "\ufdd0"  # `csv` takes a carriage return for the end of a row; Unicod
 _SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
+def delimited_rows(
+    source: SourceFile, quoting: Quoting
+) -> tuple[list[str], Iterator[tuple[int, Sequence[str]]], Quoting]:
+    """Header, numbered rows, and how quotation marks are read; rows of delimiters alone at the end are left out.
+
+    Raises:
+        DataError: empty or broken file; while reading rows: a wrong number of columns.
+    """
+    delimiter = _delimiter(source)
+    decided = detect_quoting(source, delimiter) if quoting == "auto" else quoting
+    rows = _plain_fields(source, delimiter) if decided == "none" else _csv_fields(source, delimiter, decided)
+    header = next((fields for _, fields in rows), [])
+    if not header:
+        raise DataError("the file is empty", file=source.name)
+    whole = _full_rows(rows, len(header), source.name, decided)
+    if _spaced(header):
+        header = [name.lstrip(" ") for name in header]
+        whole = ((row, [cell.lstrip(" ") for cell in cells]) for row, cells in whole)
+    return header, whole, decided
+
+
+def _spaced(header: Sequence[str]) -> bool:
+    """Whether a table was written with ", " between its cells."""
+    return len(header) > 1 and all(name.startswith(" ") for name in header[1:])
+
+
+def _full_rows(
+    rows: Iterator[tuple[int, list[str]]], columns: int, name: str, quoting: str
+) -> Iterator[tuple[int, Sequence[str]]]:
+    blank = None
+    bare: list[tuple[int, Sequence[str]]] = []  # spreadsheets leave rows of delimiters alone below their last
+    for row, fields in rows:
+        if not fields:
+            blank = blank or row
+            continue
+        if blank:
+            raise DataError("a blank row between rows", file=name, row=blank)
+        if len(fields) != columns:
+            raise DataError(
+                f"{len(fields)} columns where the header has {columns} (quoting: {quoting})",
+                file=name,
+                row=row,
+                allowed=[f"{columns} columns"],
+                hint="if quotation marks were misread: --quoting none, minimal or backslash",
+            )
+        bare.append((row, fields))
+        if any(fields):
+            yield from bare
+            bare.clear()
+
+
+def _delimiter(source: SourceFile) -> str:
+    """The suffix's own; a `.csv` whose header has no comma is a spreadsheet's of another language: `;` or tab.
+
+    A first line `sep=;`, as Excel reads and other programs write it, says it outright.
+
+    Raises:
+        DataError: shards whose headers differ.
+    """
+    usual = DELIMITERS[source.suffix]
+    header = _header(source)
+    for shard in source.shards:
+        if _header(shard) != header:
+            raise DataError(f"its header is not that of {source.shards[0].name}", file=shard.name, row=1)
+    named = _SEPARATOR_LINE.fullmatch(next(text_lines(source), (1, ""))[1])
+    if named:
+        return named[1]
+    if source.suffix != ".csv" or usual in header:
+        return usual
+    return next((delimiter for delimiter in (";", "\t") if delimiter in header), usual)
+
+
+def _header(source: SourceFile) -> str:
+    return next(_table_lines(source), (1, ""))[1]
+
+
 @dataclass(frozen=True)
 class _Evidence:
-    """What plain reading shows.
+    """What plain reading shows of a file.
 
     Attributes:
-        lines: number of lines.
         even: every line has as many fields as the header.
         marks: some field holds a quotation mark.
         bare: some field holds a mark that CSV quoting would have wrapped or doubled.
@@ -76,7 +153,7 @@ def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
             quoted = _csv_rows(source, delimiter, "minimal") == plain.lines
         return "minimal" if quoted else _backslash_or_none(plain, source, delimiter)
     candidates: tuple[Quoting, ...] = ("minimal", "backslash") if plain.escapes else ("minimal",)
-    even = (each for each in candidates if _csv_rows(source, delimiter, each) is not None)
+    even = (quoting for quoting in candidates if _csv_rows(source, delimiter, quoting) is not None)
     return next(even, "none" if delimiter == "\t" else "minimal")
 
 
@@ -112,7 +189,7 @@ def _plain_reading(source: SourceFile, delimiter: str) -> _Evidence:
     marks = bare = doubled = header = escapes = False
     escaped: list[int] = []
     unescaped: list[int] = []
-    for row, line in table_lines(source):
+    for row, line in _table_lines(source):
         if not line:
             blank += 1
             continue
@@ -142,7 +219,7 @@ def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | Non
     """Rows that strict CSV reading finds; None where it fails or a row differs from the header in columns."""
     rows = columns = 0
     try:
-        for _, fields in csv_fields(source, delimiter, quoting):
+        for _, fields in _csv_fields(source, delimiter, quoting):
             columns = columns or len(fields)
             if fields and len(fields) != columns:
                 return None
@@ -152,7 +229,7 @@ def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | Non
     return rows
 
 
-def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal") -> Iterator[tuple[int, list[str]]]:
+def _csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal") -> Iterator[tuple[int, list[str]]]:
     """Fields by CSV rules, each row with the number of its first line.
 
     A carriage return inside a field is text, and where the header's names stand behind ", " so do all cells.
@@ -161,18 +238,17 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
         DataError: a quoted field that never ends, or text after its end.
     """
     csv.field_size_limit(sys.maxsize)  # the default of 131,072 characters is below some full texts
-    lines = table_lines(source)
+    lines = _table_lines(source)
     first, line = next(lines, (1, ""))
     rest = (line for _, line in lines)
     escapes = quoting == "backslash"
-    spaced = len(names := line.split(delimiter)) > 1 and all(name.startswith(" ") for name in names[1:])
     text = (line.replace("\r", _RETURN) + "\n" for line in chain([line], rest))
     reader = csv.reader(
         map(_protected, text) if escapes else text,
         delimiter=delimiter,
         strict=True,
         escapechar="\\" if escapes else None,
-        skipinitialspace=spaced,
+        skipinitialspace=_spaced(line.split(delimiter)),
     )
     while True:
         row = reader.line_num + first
@@ -188,22 +264,16 @@ def csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal")
 
 def _protected(line: str) -> str:
     r"""A line of which `csv`, with a backslash as `escapechar`, takes only `\"` and `\\` apart, and not `\n`."""
-    return _BACKSLASH.sub(lambda found: found[0] if found[1] else r"\\", line)
+    return _BACKSLASH.sub(lambda match: match[0] if match[1] else r"\\", line)
 
 
-def plain_fields(source: SourceFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _plain_fields(source: SourceFile, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Fields with no quoting rules at all."""
-    for row, line in table_lines(source):
+    for row, line in _table_lines(source):
         yield row, line.split(delimiter) if line else []
 
 
-def named_delimiter(source: SourceFile) -> str | None:
-    """The delimiter that the first line names: `sep=;`."""
-    found = _SEPARATOR_LINE.fullmatch(next(text_lines(source), (1, ""))[1])
-    return found[1] if found else None
-
-
-def table_lines(source: SourceFile) -> Iterator[tuple[int, str]]:
+def _table_lines(source: SourceFile) -> Iterator[tuple[int, str]]:
     """The numbered lines of a table, without a first line that names the delimiter."""
     for row, line in text_lines(source):
         if row > 1 or not _SEPARATOR_LINE.fullmatch(line):

@@ -1,0 +1,1 @@
+"""Source formats, one file each; `registry.py` lists them."""
