@@ -109,7 +109,10 @@ def format_of(request: PrepareRequest) -> str:
 
 
 def _unknown_format(name: str, allowed: dict[str, Format]) -> UsageError:
-    return UsageError(f"Unknown format {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.")
+    return UsageError(
+        f"Unknown format {name!r}.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}.",
+        hint="; ".join(f"{entry.name}: {entry.help}" for entry in allowed.values()),
+    )
 
 
 def _recognised(request: PrepareRequest) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from agcli.data.files.delimited import Quoting
+from agcli.data.formats.registry import DATASETS, formats_of
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.options import Option, declared_options, flag, option
 from agcli.runs.home import expanded
@@ -30,7 +31,7 @@ class SourceOptions:
     name: str = field(
         metadata={
             "option": Option(
-                "multinli, snli, mednli, healthver, scifact, sample, sample-hard, tabular, cross-genre-ir, ranking, "
+                f"{', '.join(DATASETS)}, "
                 "a hub id (owner/name), or a name of your own; it picks the format and the output folder.",
                 flag="--dataset",
             )
@@ -44,8 +45,7 @@ class SourceOptions:
     test: Path | None = option(None, "Test file.", task=CLASSIFICATION)
     format: str | None = option(
         None,
-        "Force a format: multinli, mednli, scifact, tabular, hub, sample, sample-hard; for ranking cross-genre-ir, "
-        "claims (SciFact's), beir, trec.",
+        f"Force a format: {', '.join(formats_of('pairs'))}; for ranking {', '.join(formats_of('ranking'))}.",
         default_text="by name or content",
     )
     task: Task | None = option(

@@ -43,15 +43,13 @@ def split_of(name: str) -> tuple[str | None, str]:
     `multinli_1.0_dev_matched` -> (`dev`, `multinli 1 0`), `train2` -> (`train`, `2`). MultiNLI's mismatched sets belong
     to no split: the paper tests on the matched one.
     """
-    apart = (_NUMBERED.sub(r"\1 \2", word) if _NUMBERED.fullmatch(word) else word for word in _words(name))
-    words = " ".join(apart).split()
+    words: list[str] = []
+    for word in re.findall("[a-z0-9]+", name.lower()):
+        numbered = _NUMBERED.fullmatch(word)
+        words += numbered.groups() if numbered else [word]
     splits = [_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS]
     rest = " ".join(word for word in words if word not in _SPLIT_WORDS and word != "matched")
     return (splits[0] if len(splits) == 1 and "mismatched" not in words else None), rest
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
 
 
 def split_files(files: Iterable[SourceFile], suffixes: Sequence[str]) -> tuple[dict[str, SourceFile], dict[str, str]]:
@@ -60,10 +58,6 @@ def split_files(files: Iterable[SourceFile], suffixes: Sequence[str]) -> tuple[d
     Files that belong together share their folder, their kind and their name but for the split word. Of several such
     families the one with a train file, the most splits, the shallowest folder and the richest format is taken. One
     that has a train file only takes its held-out files from the others.
-
-    Args:
-        files: the files of a source.
-        suffixes: of the files that can be read.
 
     Raises:
         DataError: two files give one split, and nothing says which of them is meant.
@@ -91,7 +85,8 @@ def split_files(files: Iterable[SourceFile], suffixes: Sequence[str]) -> tuple[d
     by_split = families[chosen]
     _refuse_rivals(chosen, by_split, others)
     if set(by_split) == {"train"}:
-        by_split = by_split | _held_out(others)
+        held_out = (item for family in others.values() for item in family.items() if item[0] != "train")
+        by_split = by_split | one_each(held_out)
     else:
         by_split = by_split | _in_other_forms(chosen, by_split, others)
     named = ", ".join(file.name for file in families[chosen].values())
@@ -129,18 +124,14 @@ class _Family(NamedTuple):
 
 
 def _preference(family: _Family, files: Mapping[str, SourceFile]) -> tuple[object, ...]:
-    order = _SUFFIX_ORDER.index(family.suffix), family.packing
-    return ("train" not in files, -len(files), family.depth, *order, family.folder, family.rest)
+    kind = _SUFFIX_ORDER.index(family.suffix) if family.suffix in _SUFFIX_ORDER else len(_SUFFIX_ORDER)
+    return ("train" not in files, -len(files), family.depth, kind, family.packing, family.folder, family.rest)
 
 
 def _refuse_rivals(
     chosen: _Family, files: Mapping[str, SourceFile], others: Mapping[_Family, Mapping[str, SourceFile]]
 ) -> None:
-    """Whether a family of the same depth and suffix gives train too (or, where there is no train, the same split).
-
-    Raises:
-        DataError: one does; all files for this split are named.
-    """
+    """Refuse a family of the same depth and suffix that gives train too (or, without train, the same split)."""
     split = next(split for split in SPLITS if split in files)
     rivals = [
         family[split]
@@ -151,22 +142,12 @@ def _refuse_rivals(
         raise _twice(split, [files[split], *rivals])
 
 
-def _held_out(families: Mapping[_Family, Mapping[str, SourceFile]]) -> dict[str, SourceFile]:
-    """The one file of each held-out split.
-
-    Raises:
-        DataError: there are several for one split.
-    """
-    return one_each(each for family in families.values() for each in family.items() if each[0] != "train")
-
-
 def _in_other_forms(
     chosen: _Family, files: Mapping[str, SourceFile], others: Mapping[_Family, Mapping[str, SourceFile]]
 ) -> dict[str, SourceFile]:
     """Splits that only a file of another kind gives, `test.tsv.gz` beside `train.csv` and `dev.csv`.
 
-    Raises:
-        DataError: a file of another name may be the test set, in whose place dev would be taken.
+    Refuses a file of another name that may be the test set, in whose place dev would be taken.
     """
     beside = [
         (split, file, key.rest == chosen.rest)

@@ -180,3 +180,29 @@ def test_cells_behind_a_comma_and_a_space(quoting: Literal["auto", "minimal"]) -
     table = open_table(in_memory("f.csv", text), quoting)
     assert table.header == ("text_a", "text_b", "label")
     assert [values for _, values in table.rows] == [["tr a 0", "tr, b 0", "yes"], ['tr "a" 1', "tr b 1", "no"]]
+
+
+DIALECTS = {"none": "", "minimal": '"', "backslash": '"'}
+ROWS = [[f"text {n}, with a comma", 'she said "no"' if n % 3 else "plain", "yes" if n % 2 else "no"] for n in range(60)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("form", ["plain", "minimal", "all"])
+def test_agrees_with_clevercsv(suffix: str, form: str) -> None:
+    """Where clevercsv is sure of itself: whole files by one writer. On lone marks and backslashes it often errs."""
+    clevercsv = pytest.importorskip("clevercsv", reason="an oracle for this test alone: pip install clevercsv")
+    delimiter = "," if suffix == ".csv" else "\t"
+    rows = [["first", "second", "label"], *ROWS]
+    out = io.StringIO()
+    if form == "plain":
+        rows = [[cell.replace('"', "").replace(",", "") for cell in row] for row in rows]
+        out.write("".join(delimiter.join(row) + "\n" for row in rows))
+    else:
+        quoting = csv.QUOTE_ALL if form == "all" else csv.QUOTE_MINIMAL
+        csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n").writerows(rows)
+    text = out.getvalue()
+    found = clevercsv.Sniffer().sniff(text, delimiters=[",", "\t"])
+    theirs = [*clevercsv.reader(io.StringIO(text), found)]
+    table = open_table(in_memory(f"f{suffix}", text))
+    assert [list(table.header), *(list(cells) for _, cells in table.rows)] == theirs == rows
+    assert found.quotechar == DIALECTS[table.quoting or ""]
