@@ -11,7 +11,7 @@ import csv
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
@@ -104,7 +104,7 @@ def _header(source: SourceFile) -> str:
     return next(_table_lines(source), (1, ""))[1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Evidence:
     """What plain reading shows of a file.
 
@@ -119,15 +119,15 @@ class _Evidence:
         unescaped: numbers of lines, once for each field with marks that such a writer did not write.
     """
 
-    lines: int
-    even: bool
-    marks: bool
-    bare: bool
-    doubled: bool
-    header: bool
-    escapes: bool
-    escaped: Sequence[int]
-    unescaped: Sequence[int]
+    lines: int = 0
+    even: bool = True
+    marks: bool = False
+    bare: bool = False
+    doubled: bool = False
+    header: bool = False
+    escapes: bool = False
+    escaped: list[int] = field(default_factory=list)
+    unescaped: list[int] = field(default_factory=list)
 
 
 def detect_quoting(source: SourceFile, delimiter: str) -> Quoting:
@@ -184,35 +184,34 @@ def _backslash_or_none(plain: _Evidence, source: SourceFile, delimiter: str) -> 
 
 
 def _plain_reading(source: SourceFile, delimiter: str) -> _Evidence:
-    columns = blank = lines = 0
-    even = True
-    marks = bare = doubled = header = escapes = False
-    escaped: list[int] = []
-    unescaped: list[int] = []
+    shown = _Evidence()
+    columns = blank = 0
     for row, line in _table_lines(source):
         if not line:
             blank += 1
             continue
-        even, blank, lines = even and not blank, 0, lines + 1
-        if lines == 1:
+        shown.lines += 1
+        if shown.lines == 1:
             columns = line.count(delimiter)
-        even = even and line.count(delimiter) == columns
-        if '"' not in line:
-            continue
-        marks = True
-        fields = line.split(delimiter)
-        header = header or (lines == 1 and all(map(_WRAPPED.fullmatch, fields)))
-        marked = [field for field in fields if '"' in field]
-        escapes = escapes or '\\"' in line
-        for field in marked:
-            if not _ESCAPED.fullmatch(field):
-                unescaped.append(row)
-            elif '\\"' in field:
-                escaped.append(row)
-        if not bare:
-            bare = not all(map(_WRAPPED.fullmatch, marked))
-            doubled = doubled or any('""' in field[1:-1] for field in marked)
-    return _Evidence(lines, even, marks, bare, doubled, header, escapes, escaped, unescaped)
+        shown.even = shown.even and not blank and line.count(delimiter) == columns
+        if '"' in line:
+            _look_at_marks(shown, row, line, line.split(delimiter))
+    return shown
+
+
+def _look_at_marks(shown: _Evidence, row: int, line: str, fields: list[str]) -> None:
+    marked = [cell for cell in fields if '"' in cell]
+    shown.marks = True
+    shown.header = shown.header or (shown.lines == 1 and all(map(_WRAPPED.fullmatch, fields)))
+    shown.escapes = shown.escapes or '\\"' in line
+    for cell in marked:
+        if not _ESCAPED.fullmatch(cell):
+            shown.unescaped.append(row)
+        elif '\\"' in cell:
+            shown.escaped.append(row)
+    if not shown.bare:
+        shown.bare = not all(map(_WRAPPED.fullmatch, marked))
+        shown.doubled = shown.doubled or any('""' in cell[1:-1] for cell in marked)
 
 
 def _csv_rows(source: SourceFile, delimiter: str, quoting: Quoting) -> int | None:
@@ -259,7 +258,7 @@ def _csv_fields(source: SourceFile, delimiter: str, quoting: Quoting = "minimal"
         except csv.Error as error:
             hint = 'if a quotation mark is plain text here: --quoting none; if \\" stands for one: --quoting backslash'
             raise DataError(f"broken quoting ({error})", file=source.name, row=row, hint=hint) from None
-        yield row, [field.replace(_RETURN, "\r") for field in fields]
+        yield row, [cell.replace(_RETURN, "\r") for cell in fields]
 
 
 def _protected(line: str) -> str:

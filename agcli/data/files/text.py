@@ -68,7 +68,9 @@ def _lines(file: SourceFile, limit: int | None = None) -> Iterator[tuple[int, st
                 if "\0" in piece or not piece.isascii():
                     _check_text(piece, file, row, before, encoding)
                 yield row, piece
-                if piece.endswith(end):
+                if limit is None:
+                    row += 1
+                elif piece.endswith(end):
                     row, before = row + 1, 0
                 else:
                     before += len(piece.encode())
