@@ -22,7 +22,7 @@ TRUNCATION = "longest_first"
 
 
 class EncodedRows(Sequence[Mapping[str, Any]]):
-    """Encoded examples that are put together when they are asked for; a slice is a list of them."""
+    """Encoded examples that are put together when they are read; a slice is a list of them."""
 
     @abstractmethod
     def row(self, row: int) -> Mapping[str, Any]:
@@ -34,7 +34,7 @@ class EncodedRows(Sequence[Mapping[str, Any]]):
     def __getitem__(self, row: slice) -> Sequence[Mapping[str, Any]]: ...
     def __getitem__(self, row: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
         if isinstance(row, slice):
-            return [self.row(each) for each in range(len(self))[row]]
+            return [self.row(index) for index in range(len(self))[row]]
         return self.row(row)
 
 
@@ -141,8 +141,8 @@ def tokenise(
     )
     columns = [encoding[name] for name in fields]
     encoded = tuple(dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True))
-    lengths = np.array([len(each["input_ids"]) for each in encoded], dtype=np.int64)
-    truncated = np.array([bool(each.overflowing) for each in encoding.encodings], dtype=np.bool_)
+    lengths = np.array([len(fields["input_ids"]) for fields in encoded], dtype=np.int64)
+    truncated = np.array([bool(item.overflowing) for item in encoding.encodings], dtype=np.bool_)
     return Examples(
         tuple(ids), encoded, lengths, np.asarray(labels, dtype=np.int64), truncated, padding_values(tokenizer)
     )
@@ -161,8 +161,8 @@ def collate(examples: Examples, rows: Rows, *, multiple: int = 1, longest: int =
     inputs = {}
     for name in chosen[0]:
         padded = np.full((len(rows), length), examples.pad[name], dtype=np.int64)
-        for row, each in zip(padded, chosen, strict=True):
-            row[: len(each[name])] = each[name]
+        for row, fields in zip(padded, chosen, strict=True):
+            row[: len(fields[name])] = fields[name]
         inputs[name] = torch.from_numpy(padded)
     inputs["attention_mask"] = (torch.arange(length) < torch.from_numpy(real)[:, None]).long()
     return Batch(inputs, torch.from_numpy(examples.labels[rows]), rows)

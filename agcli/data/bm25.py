@@ -159,7 +159,7 @@ def build(
         folder: where the index is written.
         analysis: None for Snowball's English stems without stop words.
         parameters: None for Lucene's.
-        on_document: told the number of texts read so far, every 256 and after the last.
+        on_document: called with the number of texts read so far, every 256 and after the last.
 
     Raises:
         DataError: no document holds a word.
@@ -198,12 +198,12 @@ def open_index(folder: Path, ids: Sequence[str]) -> FirstStage:
         raise DataError(problem, file=folder, hint=_REBUILD)
     for name, expected in settings["files"].items():
         try:
-            found = sha256(folder / name)
+            actual = sha256(folder / name)
         except PermissionError as error:
             raise unreadable(folder / name, error, folder / name) from None
         except OSError as error:
-            found = str(error.strerror)
-        if found != expected:
+            actual = str(error.strerror)
+        if actual != expected:
             problem = "the index is damaged: this file is not what was written"
             raise DataError(problem, file=folder / name, hint=_REBUILD)
     scorer = _bm25s().BM25.load(folder, mmap=True, show_progress=False)
@@ -255,8 +255,8 @@ def _query_words(analysis: Analysis, vocabulary: dict[str, int]) -> Callable[[st
 
     def words(text: str) -> list[int]:
         # update_vocab=False looks new forms of known stems up ("never" would drop them) and learns no new stem
-        (found,) = tokenizer.streaming_tokenize([text], update_vocab=False, allow_empty=False)
-        return list(found)
+        (numbers,) = tokenizer.streaming_tokenize([text], update_vocab=False, allow_empty=False)
+        return list(numbers)
 
     return words
 

@@ -53,7 +53,7 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
     def renamed(pair: Pair) -> Pair:
         return replace(pair, label=changed[pair.label]) if pair.label in changed else pair
 
-    splits = {name: replace(each, pairs=list(map(renamed, each.pairs))) for name, each in corpus.splits.items()}
+    splits = {name: replace(source, pairs=list(map(renamed, source.pairs))) for name, source in corpus.splits.items()}
     of_format = corpus.labels and tuple(dict.fromkeys(label_map.get(label, label) for label in corpus.labels))
     return replace(corpus, splits=splits, labels=of_format)
 

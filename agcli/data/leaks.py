@@ -41,7 +41,7 @@ class SharedPair(NamedTuple):
 
 def shared_pairs(splits: Splits) -> list[SharedPair]:
     """Pairs of texts that occur in two splits, whatever their labels; once for each earlier row."""
-    found = []
+    shared = []
     for earlier, later in split_pairs(splits):
         exact: dict[tuple[str, str], Pair] = {}
         loose: dict[tuple[str, str], Pair] = {}
@@ -57,8 +57,8 @@ def shared_pairs(splits: Splits) -> list[SharedPair]:
             }
             kind, match = next(((kind, match) for kind, match in matches.items() if match), ("", None))
             if match:
-                found.append(SharedPair(earlier, later, pair, match, kind))
-    return found
+                shared.append(SharedPair(earlier, later, pair, match, kind))
+    return shared
 
 
 def _folded(pair: Pair) -> tuple[str, str]:

@@ -87,7 +87,7 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> tuple[Splits, dict[str,
     files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
     warnings += pair_checks.check_classes(splits, labels, files, dropped)
     repeats = {split: leaks.repeats(pairs) for split, pairs in splits.items()}
-    warnings += [line for split, found in repeats.items() for line in found.warnings(split)]
+    warnings += [line for split, counts in repeats.items() for line in counts.warnings(split)]
     documents, texts = leaks.shared_documents(splits), leaks.shared_texts(splits)
     warnings += leaks.shared_warnings(documents, texts, request.strict_splits)
     warnings += pair_checks.outsized_texts(splits, files)
@@ -179,14 +179,14 @@ def _token_lengths(
     """Percentiles of whole pairs by split, special tokens included, before any truncation; or none, and the reason."""
     if count is None:
         return {}, "no tokenizer was given"
-    found = {}
+    lengths_by_split = {}
     try:
         for split, pairs in splits.items():
             lengths: list[int] = []
             for start in range(0, len(pairs), _CHUNK):
                 chunk = pairs[start : start + _CHUNK]
                 lengths += count([pair.text_a for pair in chunk], [pair.text_b for pair in chunk])
-            found[split] = percentiles(lengths)
+            lengths_by_split[split] = percentiles(lengths)
     except ModelError as error:
         return {}, str(error)
-    return found, None
+    return lengths_by_split, None

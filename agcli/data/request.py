@@ -1,4 +1,4 @@
-"""What `ag prepare` is asked for: its options, each declared once."""
+"""The options of `ag prepare`, each declared once, and the request that they make."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def text_tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Tokens
 
 
 class TextPairs(EncodedRows):
-    """Encoded pairs, put together when they are asked for; only the second text gives way to the limit.
+    """Encoded pairs, put together when they are read; only the second text gives way to the limit.
 
     Args:
         template: of the tokenizer.
@@ -112,20 +112,19 @@ class TextPairs(EncodedRows):
         max_length: int,
     ) -> None:
         self.template, self.first, self.second, self.pairs = template, first, second, pairs
-        room = max_length - template.num_special
         self.lengths_first = _lengths(first, pairs[:, 0])
-        self.room = room - self.lengths_first
+        self.space = max_length - template.num_special - self.lengths_first
         whole = _lengths(second, pairs[:, 1])
-        self.truncated = whole > self.room
-        self.lengths = template.num_special + self.lengths_first + np.minimum(whole, self.room)
+        self.truncated = whole > self.space
+        self.lengths = template.num_special + self.lengths_first + np.minimum(whole, self.space)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def row(self, row: int) -> Mapping[str, Any]:
-        """The pair's two texts joined, the second cut to what room there is."""
+        """The pair's two texts joined, the second cut to the space that is left."""
         first, second = self.pairs[row]
-        return self.template.join(self.first[int(first)], self.second[int(second)][: self.room[row]])
+        return self.template.join(self.first[int(first)], self.second[int(second)][: self.space[row]])
 
     def examples(self, tokenizer: Any, ids: Sequence[str], labels: NDArray[np.int64], list_size: int = 1) -> Examples:
         """These pairs as examples to train on or to score."""
@@ -153,17 +152,18 @@ def with_room(
     Raises:
         DataError: one is too long and must not be cut; the first is named.
     """
-    room = max_length - template.num_special
-    long = [row for row, text in enumerate(tokens) if len(text) > room - 1]
+    limit = max_length - template.num_special
+    long = [row for row, text in enumerate(tokens) if len(text) >= limit]
     if long and not cut:
         raise DataError(
-            f"{len(long)} of {len(tokens)} claims leave no room for an abstract: they have more than {room - 1} tokens",
+            f"{len(long)} of {len(tokens)} claims leave no room for an abstract: they have more than "
+            f"{limit - 1} tokens",
             detail=f"The first is {shortened(names[long[0]])}.",
             hint=hint,
         )
     fitting = list(tokens)
     for row in long:
-        fitting[row] = tokens[row][: max(1, room // 2)]
+        fitting[row] = tokens[row][: max(1, limit // 2)]
     return fitting, len(long)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -32,7 +32,7 @@ FORMAT = 1
 ENTRY, BOUNDS, TRUNCATED = "entry.json", "bounds", "truncated"
 WHOLE_FROM = 0.1
 """Part of a split from which all of it is tokenised and kept. Each seed draws another subset: the ten seeds of a recipe
-together ask for as much as there is once each asks for a tenth, and further variants and sizes cost nothing. With 4,000
+together need as much as there is once each needs a tenth, and further variants and sizes cost nothing. With 4,000
 of 18,000 MultiNLI pairs the first cell takes 4.5 s instead of 1.6, each further one 0.1. A smaller subset (200 of a
 million pairs) is kept by itself, for the other cells of its seed."""
 
@@ -66,19 +66,15 @@ class TokenRows(EncodedRows):
     @property
     def lengths(self) -> Rows:
         """Tokens of each row, shape (rows,)."""
-        found: Rows = np.diff(self.bounds)[self.rows]
-        return found
+        lengths: Rows = np.diff(self.bounds)[self.rows]
+        return lengths
 
 
 @dataclass(frozen=True, eq=False)
 class TokenStore:
-    """What a tokenizer makes of one data set, kept in a folder. A folder that refuses costs time, no cell.
+    """What a (fast Hugging Face) tokenizer makes of one data set, kept in a folder.
 
-    Attributes:
-        folder: where it is kept.
-        data_digest: identifies the data.
-        tokenizer: a fast Hugging Face tokenizer.
-        max_length: longest pair, or text, in tokens.
+    A folder that cannot be used costs time, but no cell fails. `max_length` is that of a pair, or of a text, in tokens.
     """
 
     folder: Path
@@ -89,11 +85,11 @@ class TokenStore:
     def pairs(
         self, split: str, rows: Rows, available: int, make: Callable[[Rows], Examples]
     ) -> tuple[TokenRows, NDArray[np.bool_]]:
-        """Pairs of a split as `make` would encode them, and which of them it would cut.
+        """Pairs of a split as `make` encodes them, and which of them it truncates.
 
         Args:
-            split: the split.
-            rows: the rows asked for.
+            split: the split's name.
+            rows: the rows that are wanted.
             available: rows that there are.
             make: tokenises these rows.
         """
@@ -102,8 +98,8 @@ class TokenStore:
             made = make(chosen)
             return {**_packed(made.encoded), TRUNCATED: made.truncated}
 
-        kept, places = self._kept(f"{split}: pairs, {TRUNCATION}", rows, available, arrays)
-        return _rows_of(kept, places), kept[TRUNCATED][places]
+        tokens, kept_arrays = self._kept(f"{split}: pairs, {TRUNCATION}", rows, available, arrays)
+        return tokens, kept_arrays[TRUNCATED][tokens.rows]
 
     def texts(
         self, kind: str, rows: Rows, available: int, make: Callable[[Rows], Sequence[Tokens]]
@@ -113,14 +109,14 @@ class TokenStore:
         def arrays(chosen: Rows) -> Arrays:
             return _packed([{"input_ids": tokens} for tokens in make(chosen)])
 
-        return [each["input_ids"] for each in _rows_of(*self._kept(f"{kind}: texts apart", rows, available, arrays))]
+        tokens, _ = self._kept(f"{kind}: texts apart", rows, available, arrays)
+        return [fields["input_ids"] for fields in tokens]
 
-    def _kept(self, what: str, rows: Rows, available: int, make: Callable[[Rows], Arrays]) -> tuple[Arrays, Rows]:
-        """The arrays that hold these rows, and where in them the rows are."""
+    def _kept(self, what: str, rows: Rows, available: int, make: Callable[[Rows], Arrays]) -> tuple[TokenRows, Arrays]:
+        """The tokens of these rows, and the arrays that hold them, perhaps among others."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         everything = np.arange(available)
         whole = len(rows) >= WHOLE_FROM * available
-        chosen = everything if whole else rows
         entry = {
             "format": FORMAT,
             "data": self.data_digest,
@@ -131,18 +127,19 @@ class TokenStore:
             "rows": "all" if whole else hashlib.sha256(rows.tobytes()).hexdigest(),
         }
         key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
-        found = kept(self.folder / key[:32], entry, lambda: make(chosen))
-        return found, rows if whole else everything[: len(rows)]
+        arrays = kept(self.folder / key[:32], entry, lambda: make(everything if whole else rows))
+        fields = {name: values for name, values in arrays.items() if name not in (BOUNDS, TRUNCATED)}
+        return TokenRows(fields, arrays[BOUNDS], rows if whole else everything[: len(rows)]), arrays
 
     @cached_property
     def _tokenizer_digest(self) -> str:
         """SHA-256 of what `tokenizer.json` would say, and of what transformers adds to it."""
-        says = json.loads(self.tokenizer.backend_tokenizer.to_str())
         beside = ("model_input_names", "truncation_side", "split_special_tokens")
-        stated: dict[str, Any] = {name: getattr(self.tokenizer, name, None) for name in beside}
+        settings: dict[str, Any] = {name: getattr(self.tokenizer, name, None) for name in beside}
+        settings |= json.loads(self.tokenizer.backend_tokenizer.to_str())
         # Truncation and padding are left there by the last call; ours are in the key.
-        stated |= {name: value for name, value in says.items() if name not in ("truncation", "padding")}
-        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+        settings = {name: value for name, value in settings.items() if name not in ("truncation", "padding")}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def open_store(
@@ -158,32 +155,26 @@ def open_store(
 
 
 def kept(place: Path, entry: Mapping[str, object], make: Callable[[], Arrays]) -> Arrays:
-    """Arrays from their folder, memory-mapped; made and put there if they are not, or not as they were written.
+    """Arrays from their folder, memory-mapped; made and written there if they are absent or damaged.
 
     Of processes that need the same at the same time one makes it and the others wait for it. Where the disk takes
     nothing or knows no locks, each makes its own.
     """
-    found = _read(place)
+    arrays = _read(place)
+    if arrays is not None:
+        return arrays
     with ExitStack() as stack:
-        if found is None:
-            with suppress(OSError):
-                stack.enter_context(_alone(place))
-            found = _read(place)
-        if found is None:
-            found = make()
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False))
+            clear_leftovers(place.parent, f"{place.name}.*")  # what killed processes left half-written
+            arrays = _read(place)
+        if arrays is None:
+            arrays = make()
             with suppress(RunError):
-                _write(place, entry, found)
-                found = _read(place) or found
-    return found
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Wait for the lock of a folder, which dies with who holds it, and clear away what the dead left half-written."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.with_name(f".{place.name}.lock"), fallback_to_soft=False):
-        clear_leftovers(place.parent, f"{place.name}.*")
-        yield
+                _write(place, entry, arrays)
+                arrays = _read(place) or arrays
+    return arrays
 
 
 def _write(place: Path, entry: Mapping[str, object], arrays: Arrays) -> None:
@@ -213,15 +204,9 @@ def _read(place: Path) -> Arrays | None:
 
 def _packed(encoded: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     """Rows as flat arrays: those of their fields, and `bounds`."""
-    lengths = [len(each["input_ids"]) for each in encoded]
-    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    bounds = np.concatenate([[0], np.cumsum([len(row["input_ids"]) for row in encoded], dtype=np.int64)])
     flat = {
-        name: np.fromiter(chain.from_iterable(each[name] for each in encoded), dtype=np.int32, count=int(bounds[-1]))
+        name: np.fromiter(chain.from_iterable(row[name] for row in encoded), dtype=np.int32, count=int(bounds[-1]))
         for name in encoded[0]
     }
     return {**flat, BOUNDS: bounds}
-
-
-def _rows_of(arrays: Arrays, places: Rows) -> TokenRows:
-    fields = {name: values for name, values in arrays.items() if name not in (BOUNDS, TRUNCATED)}
-    return TokenRows(fields, arrays[BOUNDS], places)

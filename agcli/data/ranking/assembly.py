@@ -41,17 +41,17 @@ def named(files: list[SourceFile], words: Sequence[str], suffixes: Sequence[str]
     Raises:
         DataError: two files for one split.
     """
-    found: BySplit = {}
+    by_split: BySplit = {}
     for file in files:
         first = re.split(r"[^a-z0-9]+", file.stem.lower())[0]
         if file.suffix not in suffixes or not {first, PurePosixPath(file.folder).name.lower()} & {*words}:
             continue
         split, _ = split_of(file.stem)
-        if split in found:
+        if split in by_split:
             what = f"two files of {words[0]} for {split}" if split else f"two files of {words[0]} that name no split"
-            raise DataError(what, file=f"{found[split].name} and {file.name}", hint="take one of them away")
-        found[split] = file
-    return found
+            raise DataError(what, file=f"{by_split[split].name} and {file.name}", hint="take one of them away")
+        by_split[split] = file
+    return by_split
 
 
 def assembled(files: RankingFiles, read_claims: Callable[[SourceFile], list[Claim]]) -> Assembled:

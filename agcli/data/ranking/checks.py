@@ -62,9 +62,9 @@ def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[Ranking
             allowed=["a whole number from 0 (0: judged, not relevant)"],
             hint="--negative-grades as-zero takes them for not relevant, --negative-grades drop leaves them out",
         )
-    kept = [each._replace(relevance=max(each.relevance, 0)) for each in split.judgements]
+    kept = [judgement._replace(relevance=max(judgement.relevance, 0)) for judgement in split.judgements]
     if negative == "drop":
-        kept = [each for each in split.judgements if each.relevance >= 0]
+        kept = [judgement for judgement in split.judgements if judgement.relevance >= 0]
     return replace(split, judgements=kept), len(below)
 
 
@@ -74,25 +74,25 @@ def check_judgements(
     """The split with the judgements that can be kept, and how many were dropped for each reason.
 
     Dropped in any case: a judgement that says the same twice, one that an absent document is not relevant, and one of
-    an absent claim of train. The others are dropped only where that was asked for.
+    an absent claim of train. The others are dropped only where `drop`.
 
     Raises:
         DataError: a relevant document that is absent or empty, a relevant document of an absent claim of a held-out
             split, two judgements that contradict each other, or none that can be kept.
     """
     claims = {claim.id for claim in split.claims}
-    found: dict[tuple[str, str], Judgement] = {}
+    kept: dict[tuple[str, str], Judgement] = {}
     dropped: Counter[str] = Counter()
     wrong: dict[str, list[Judgement]] = defaultdict(list)
     for judgement in split.judgements:
         problem = _problem(judgement, claims, documents)
-        first = found.get((judgement.claim, judgement.document))
+        first = kept.get((judgement.claim, judgement.document))
         if problem:
             dropped[problem] += 1
             if judgement.relevance and not (problem == NO_CLAIM and name == "train"):
                 wrong[problem].append(judgement)
         elif first is None:
-            found[judgement.claim, judgement.document] = judgement
+            kept[judgement.claim, judgement.document] = judgement
         elif first.relevance != judgement.relevance:
             raise DataError(
                 f"judged otherwise than in row {first.row}",
@@ -105,9 +105,9 @@ def check_judgements(
             dropped[TWICE] += 1
     if wrong and not drop:
         raise _refusal(split.qrels_file, wrong)
-    if split.judgements and not found:
+    if split.judgements and not kept:
         raise DataError(f"no judgement of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
-    return replace(split, judgements=list(found.values())), dropped
+    return replace(split, judgements=list(kept.values())), dropped
 
 
 def _problem(judgement: Judgement, claims: set[str], documents: Documents) -> str:
@@ -123,7 +123,7 @@ def _refusal(file: str, wrong: Mapping[str, Sequence[Judgement]]) -> DataError:
     """The error for the first kind of judgement that cannot be kept, with the first five of them."""
     problem, judgements = next(iter(wrong.items()))
     first = judgements[0]
-    named = [f"row {each.row}: {each.claim:.40} {each.document:.40}" for each in judgements[:_NAMED]]
+    named = [f"row {item.row}: {item.claim:.40} {item.document:.40}" for item in judgements[:_NAMED]]
     return DataError(
         f"{problem}: {len(judgements)} relevant (claim, document)",
         detail="; ".join(named) + ("; ..." if len(judgements) > _NAMED else "."),
@@ -162,7 +162,7 @@ def shared_texts(splits: Splits, secret: bool) -> Shared:
 
 def _shared(holders: Mapping[str, Mapping[str, str]], words: str, secret: bool) -> Shared:
     """What two splits hold, by what holds it; where the data are secret, without an example."""
-    found = {}
+    shared = {}
     for earlier, later in split_pairs(holders):
         both = [value for value in holders[later] if value in holders[earlier]]
         if both:
@@ -170,8 +170,8 @@ def _shared(holders: Mapping[str, Mapping[str, str]], words: str, secret: bool) 
             example = f"claim {one:.40} of {earlier} and claim {other:.40} of {later}"
             example += f"{words} {both[0]:.40}" if words else ""
             counts = {"shared": len(both), "of": len(holders[later])}
-            found[f"{earlier}/{later}"] = {**counts, "example": "" if secret else example}
-    return found
+            shared[f"{earlier}/{later}"] = {**counts, "example": "" if secret else example}
+    return shared
 
 
 def shared_warnings(documents: Shared, texts: Shared, disjoint: bool, strict: bool) -> list[str]:

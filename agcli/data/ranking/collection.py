@@ -61,11 +61,11 @@ class RankingSplit:
     @cached_property
     def relevant(self) -> dict[str, list[str]]:
         """Claim id -> its relevant documents, in the order of the judgements; claims without any are left out."""
-        found: dict[str, list[str]] = {}
+        relevant: dict[str, list[str]] = {}
         for judgement in self.judgements:
             if judgement.relevance > 0:
-                found.setdefault(judgement.claim, []).append(judgement.document)
-        return found
+                relevant.setdefault(judgement.claim, []).append(judgement.document)
+        return relevant
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,14 +112,14 @@ def _near(candidates: Rows, positives: Sequence[int], pool: Pool) -> Rows:
 
 def _drawn(rows: Rows, count: int, without: set[int], stream: Iterator[int]) -> list[int]:
     """`count` of the rows, uniformly and without replacement; there must be so many outside `without`."""
-    found: list[int] = []
+    drawn: list[int] = []
     gone = set(without)
-    while len(found) < count:
+    while len(drawn) < count:
         row = int(rows[next(stream) % len(rows)])  # 2**64 is so large that the remainder's bias is below 1e-12
         if row not in gone:
             gone.add(row)
-            found.append(row)
-    return found
+            drawn.append(row)
+    return drawn
 
 
 def _stream(seed: int, claim: str, document: str) -> Iterator[int]:

@@ -15,14 +15,14 @@ from agcli.data.cuts import cut_claims
 from agcli.data.prepared import origin
 from agcli.data.ranking import checks
 from agcli.data.ranking.candidates import (
+    NO_CANDIDATES,
     Candidates,
     Progress,
     build_index,
-    has_run,
     read_runs,
     recall,
-    run_warnings,
-    split_candidates,
+    search,
+    splits_in_runs,
 )
 from agcli.data.ranking.checks import Splits
 from agcli.data.ranking.collection import Documents, RankingCollection
@@ -45,14 +45,20 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
     collection = read_ranking(request)
     splits, checked, warnings = _checked(collection, request)
     documents = collection.documents
-    runs = read_runs(collection.runs, documents, request.depth, request.drop_missing)
+    runs, run_warnings = read_runs(collection.runs, documents, request.depth, request.drop_missing)
+    from_runs, more_warnings = splits_in_runs(splits, runs)
     pool = Pool(documents)
     train = splits.get("train")
     if train:
         refuse_small(train.relevant, pool, request.negatives)
     with folder_beside(request.folder) as folder:
         stage = build_index(documents, folder, analysis, progress)
-        candidates = split_candidates(splits, runs, stage, request.depth, progress)
+        claims = [claim for name, split in splits.items() if name not in from_runs for claim in split.claims]
+        results = search(stage, claims, request.depth, progress)
+        candidates = {
+            name: [runs.get(claim.id, NO_CANDIDATES) if name in from_runs else next(results) for claim in split.claims]
+            for name, split in splits.items()
+        }
         lists, listed = None, None
         if train:
             source, seed = request.negatives_from, request.seed
@@ -60,7 +66,6 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
                 train, candidates["train"], pool, count=request.negatives, source=source, seed=seed
             )
             listed = {"count": len(lists), "from": source, "seed": seed, "filled": filled}
-        from_runs = [name for name, split in splits.items() if has_run(split, runs)]
         manifest = {
             **origin(request, collection.format, collection.sources, collection.not_used, request.credentialed),
             **_facts(splits, candidates, documents),
@@ -69,13 +74,13 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
             "negatives": request.negatives if lists is not None else 0,
             "lists": listed,
             "first_stage": _first_stage(stage, from_runs),
-            "warnings": [*collection.warnings, *warnings, *run_warnings(splits, runs)],
+            "warnings": [*collection.warnings, *warnings, *run_warnings, *more_warnings],
         }
         contents = RankingContents(
             documents.table,
             query_table(splits),
             qrels_table(splits.values()),
-            [each for found in candidates.values() for each in found],
+            [pair for of_split in candidates.values() for pair in of_split],
             lists if lists is not None and len(lists) else None,
             stage.save,
         )

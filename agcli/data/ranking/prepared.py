@@ -80,10 +80,10 @@ class PreparedRanking(Prepared):
     @cached_property
     def judgements(self) -> dict[str, dict[str, int]]:
         """Query id -> document id -> relevance."""
-        found: dict[str, dict[str, int]] = {}
+        by_query: dict[str, dict[str, int]] = {}
         for query, document, relevance in self.qrels.itertuples(index=False, name=None):
-            found.setdefault(query, {})[document] = int(relevance)
-        return found
+            by_query.setdefault(query, {})[document] = int(relevance)
+        return by_query
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -210,7 +210,7 @@ def query_table(splits: Mapping[str, RankingSplit]) -> pd.DataFrame:
 
 def qrels_table(splits: Iterable[RankingSplit]) -> pd.DataFrame:
     """The judgements as `RankingContents.qrels`."""
-    rows = [(each.claim, each.document, each.relevance) for split in splits for each in split.judgements]
+    rows = [judgement[:3] for split in splits for judgement in split.judgements]
     kinds = {"query": "str", "document": "str", "relevance": "int32"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
