@@ -2,7 +2,7 @@
 
 Groups are ordered by a hash of the seed and a text of theirs, and each is taken that still fits. So a cut depends on no
 library's random stream and not on the order of a file: the `.txt` and `.tsv` form of one data set give one dev. One
-large group (HealthVer: most abstracts are cited by many claims) does not become a dev as large as train.
+large group (HealthVer: most abstracts are cited by many queries) does not become a dev as large as train.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from agcli.data.request import GROUP_BY, GroupBy
 from agcli.errors import DataError
 
 SHARED = {"document": "a document or a text", "text": "a text", "first-text": "the first text", "pair": "both texts"}
-LINKED_CLAIMS = "relevant documents and texts"
+LINKED_QUERIES = "relevant documents and texts"
 _ORDERS = 20
 """Orders that are tried before a draw of one label counts as a failure: a rare label is in one of ten draws or so."""
 
@@ -33,7 +33,7 @@ class Cut:
     Attributes:
         fraction: part of all rows of train that was wanted.
         seed: seed of the order of groups.
-        rows: rows (claims) of the new split.
+        rows: rows (queries) of the new split.
         groups: groups of linked rows that it consists of.
         by: what links rows.
         why: why it is not what was wanted: a weaker link was taken, or there are too few rows; else empty.
@@ -103,38 +103,38 @@ def cut_pairs(
     )
 
 
-def cut_claims(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSplit, RankingSplit, Cut]:
-    """Cut dev from train: claims that share a relevant document or their text stay together; both keep their order.
+def cut_queries(train: RankingSplit, fraction: float, seed: int) -> tuple[RankingSplit, RankingSplit, Cut]:
+    """Cut dev from train: queries that share a relevant document or their text stay together; both keep their order.
 
-    Claims without a relevant document stay in train, since dev is there to be scored, but for those whose text goes to
+    Queries without a relevant document stay in train, since dev is there to be scored, but for those whose text goes to
     dev.
 
     Raises:
-        DataError: all claims are linked, or too few are judged.
+        DataError: all queries are linked, or too few are judged.
     """
     documents = train.relevant
-    texts = {folded(claim.text) for claim in train.claims if claim.id in documents}
-    claims = [claim for claim in train.claims if folded(claim.text) in texts]
+    texts = {folded(query.text) for query in train.queries if query.id in documents}
+    queries = [query for query in train.queries if folded(query.text) in texts]
     groups = linked_rows(
-        [("text", folded(claim.text)), *(("document", document) for document in documents.get(claim.id, []))]
-        for claim in claims
+        [("text", folded(query.text)), *(("document", document) for document in documents.get(query.id, []))]
+        for query in queries
     )
-    wanted = fraction * len(claims)
-    names = [min(claims[row].text for row in group) for group in groups]
+    wanted = fraction * len(queries)
+    names = [min(queries[row].text for row in group) for group in groups]
     taken = _fitting(groups, names, max(wanted, 1), seed)
-    chosen = {claims[row].id for number in taken for row in groups[number]}
+    chosen = {queries[row].id for number in taken for row in groups[number]}
     if not chosen or len(taken) == len(groups):
         raise DataError(
-            f"dev cannot be cut: {len(claims)} claims with relevant documents hang together in {len(groups)} group(s), "
-            f"and none of at most {max(wanted, 1):.0f} claims can be spared",
+            f"dev cannot be cut: {len(queries)} claims with relevant documents hang together in {len(groups)} group(s)"
+            f", and none of at most {max(wanted, 1):.0f} claims can be spared",
             file=train.file,
             hint="claims that share a relevant document stay together; give a dev split, or a larger --dev-fraction",
         )
     why = (
-        f"dev was cut from train and has {len(chosen)} of {len(claims)} claims, less than half of what --dev-fraction "
+        f"dev was cut from train and has {len(chosen)} of {len(queries)} claims, less than half of what --dev-fraction "
         f"{fraction} asks for: the others hang together by shared relevant documents"
     )
-    cut = Cut(fraction, seed, len(chosen), len(taken), LINKED_CLAIMS, why if 2 * len(chosen) < wanted else "")
+    cut = Cut(fraction, seed, len(chosen), len(taken), LINKED_QUERIES, why if 2 * len(chosen) < wanted else "")
     dev = replace(_part(train, chosen, True), file=f"{train.file} (cut)")
     return _part(train, chosen, False), dev, cut
 
@@ -142,8 +142,8 @@ def cut_claims(train: RankingSplit, fraction: float, seed: int) -> tuple[Ranking
 def _part(train: RankingSplit, chosen: Collection[str], inside: bool) -> RankingSplit:
     return replace(
         train,
-        claims=[claim for claim in train.claims if (claim.id in chosen) == inside],
-        judgements=[judgement for judgement in train.judgements if (judgement.claim in chosen) == inside],
+        queries=[query for query in train.queries if (query.id in chosen) == inside],
+        qrels=[qrel for qrel in train.qrels if (qrel.query in chosen) == inside],
     )
 
 

@@ -7,14 +7,12 @@ holds the queries of every split; which split a query belongs to, `qrels/train.t
 from __future__ import annotations
 
 from agcli.data.files.opening import SourceFile
-from agcli.data.pairs import source_records
-from agcli.data.ranking.assembly import RankingFiles, assembled, named
+from agcli.data.ranking.assembly import assembled, named
 from agcli.data.ranking.collection import (
     RankingCollection,
-    collect_documents,
     corpus_file,
-    json_claims,
     json_documents,
+    json_queries,
 )
 from agcli.errors import DataError
 
@@ -30,11 +28,4 @@ def read(files: list[SourceFile]) -> RankingCollection:
     if not queries:
         raise DataError("no queries.jsonl here: the claims are missing")
     qrels = named(files, ("qrels", "qrel"), (".tsv", ".txt", ".qrels", ".trec"))
-    found = assembled(RankingFiles(queries, qrels), json_claims)
-    return RankingCollection(
-        collect_documents(corpus.name, json_documents(corpus)),
-        found.splits,
-        (*source_records("corpus", corpus), *found.sources),
-        not_used=found.not_used,
-        warnings=found.warnings,
-    )
+    return assembled(corpus, json_documents(corpus), queries, qrels, json_queries)

@@ -16,8 +16,8 @@ from agcli.data.files.json_values import json_members
 from agcli.data.files.opening import SourceFile
 from agcli.data.pairs import SPLITS, source_records
 from agcli.data.ranking.collection import (
-    Claim,
-    Judgement,
+    Qrel,
+    Query,
     RankingCollection,
     RankingSplit,
     collect_documents,
@@ -70,17 +70,17 @@ def _abstracts(source: SourceFile) -> Iterator[tuple[int, str, str]]:
 
 
 def _split(split: str, source: SourceFile) -> RankingSplit:
-    claims: list[Claim] = []
-    judgements: list[Judgement] = []
+    claims: list[Query] = []
+    judgements: list[Qrel] = []
     rows: dict[str, int] = {}
     for place, (row, key, value) in enumerate(json_members(source), 1):
         if key in rows:
             problem = f"this claim occurs already in row {rows[key]}"
             raise DataError(problem, file=source.name, row=row, value=key)
         rows[key] = row
-        claim = Claim(f"{split}-{place}", key.strip(), row)
+        claim = Query(f"{split}-{place}", key.strip(), row)
         claims.append(claim)
-        judgements += [Judgement(claim.id, document, 1, row) for document in _cited(value, source, row)]
+        judgements += [Qrel(claim.id, document, 1, row) for document in _cited(value, source, row)]
     return RankingSplit(source.name, claims, source.name, judgements)
 
 
@@ -95,10 +95,10 @@ def _differences(splits: Mapping[str, RankingSplit], union: SourceFile) -> Itera
     whole = {key.strip(): sorted(_cited(value, union, row)) for row, key, value in json_members(union)}
     apart: dict[str, list[str]] = {}
     for split in splits.values():
-        texts = {claim.id: claim.text for claim in split.claims}
+        texts = {claim.id: claim.text for claim in split.queries}
         apart |= {text: [] for text in texts.values()}
-        for judgement in split.judgements:
-            apart[texts[judgement.claim]].append(judgement.document)
+        for judgement in split.qrels:
+            apart[texts[judgement.query]].append(judgement.document)
     absent = sum(1 for text in whole if text not in apart)
     other = sum(1 for text, documents in apart.items() if whole.get(text) != sorted(documents))
     if absent:

@@ -9,15 +9,15 @@ from agcli.data.bm25 import Analysis
 from agcli.data.files.opening import SourceFile, disk_file
 from agcli.data.prepared import MANIFEST, read_manifest
 from agcli.data.ranking.candidates import Progress, build_index, search
-from agcli.data.ranking.checks import check_claims, check_grades, check_judgements
+from agcli.data.ranking.checks import check_grades, check_qrels, check_queries
 from agcli.data.ranking.collection import (
     Documents,
     RankingSplit,
     collect_documents,
-    json_claims,
     json_documents,
-    read_judgements,
-    tab_claims,
+    json_queries,
+    read_qrels,
+    tab_queries,
     tab_rows,
 )
 from agcli.data.ranking.prepared import (
@@ -33,7 +33,7 @@ from agcli.errors import DataError, cells_hidden
 from agcli.runs.atomic import folder_beside
 
 SPLIT = "test"
-"""The split that the claims of a loose file are in."""
+"""The split that the queries of a loose file are in."""
 _TABLES = (".tsv", ".txt")
 _SUFFIXES = (".jsonl", ".ndjson", ".json", *_TABLES)
 
@@ -72,14 +72,14 @@ def collect(
     """Index the documents, find candidates, and keep all that in a folder; what is there already is used again.
 
     Args:
-        files: where claims and documents are.
+        files: where queries and documents are.
         folder: where the prepared form is kept.
-        depth: candidates of each claim.
+        depth: candidates of each query.
         analysis: how the first stage reads words.
         progress: told what is being done.
 
     Raises:
-        DataError: files that cannot be read; judgements of claims or documents that are not there.
+        DataError: files that cannot be read; relevance judgments of queries or documents that are not there.
         RunError: the disk refuses.
     """
     made_from = {"sources": files.sources(), "depth": depth, "analysis": [analysis.stemmer, analysis.stopwords]}
@@ -95,14 +95,14 @@ def collect(
             documents.table,
             query_table({SPLIT: split}),
             qrels_table([split]),
-            list(search(stage, split.claims, depth, quiet)),
+            list(search(stage, split.queries, depth, quiet)),
             None,
             stage.save,
         )
         manifest = {
             "name": files.queries.stem,
             "made_from": made_from,
-            "splits": {SPLIT: {"queries": len(split.claims)}},
+            "splits": {SPLIT: {"queries": len(split.queries)}},
             "depth": depth,
             "credentialed": files.credentialed,
         }
@@ -111,9 +111,9 @@ def collect(
 
 def _checked(files: LooseFiles) -> tuple[Documents, RankingSplit]:
     documents, split = read_documents(files.corpus), _split(files)
-    check_claims({SPLIT: split})
+    check_queries({SPLIT: split})
     split, _ = check_grades(split, files.negative_grades)
-    split, _ = check_judgements(SPLIT, split, documents, drop=False)
+    split, _ = check_qrels(SPLIT, split, documents, drop=False)
     return documents, split
 
 
@@ -136,10 +136,10 @@ def _source(path: Path) -> SourceFile:
 
 
 def _split(files: LooseFiles) -> RankingSplit:
-    """Claims and judgements as they stand in their files."""
+    """Queries and relevance judgments as they stand in their files."""
     source = _source(files.queries)
-    claims = tab_claims(source) if source.suffix in _TABLES else json_claims(source)
-    if not claims:
+    queries = tab_queries(source) if source.suffix in _TABLES else json_queries(source)
+    if not queries:
         raise DataError("the file holds no claims", file=source.name)
-    judgements = read_judgements(disk_file(files.qrels)) if files.qrels else []
-    return RankingSplit(source.name, claims, str(files.qrels), judgements)
+    qrels = read_qrels(disk_file(files.qrels)) if files.qrels else []
+    return RankingSplit(source.name, queries, str(files.qrels), qrels)

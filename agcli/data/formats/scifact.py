@@ -18,8 +18,8 @@ from agcli.data.files.opening import SourceFile, disk_file
 from agcli.data.pairs import CLAIM_LABELS, Corpus, Pair, SourceSplit, source_records
 from agcli.data.ranking.collection import (
     CORPUS,
-    Claim,
-    Judgement,
+    Qrel,
+    Query,
     RankingCollection,
     RankingSplit,
     collect_documents,
@@ -126,7 +126,7 @@ def read_collection(files: list[SourceFile]) -> RankingCollection:
     splits, sources = {}, list(source_records("corpus", corpus))
     for split, file in by_split.items():
         read = _ranking_split(file)
-        if read.judgements:
+        if read.qrels:
             splits[split] = read
             sources += source_records(split, file)
         else:
@@ -138,12 +138,12 @@ def read_collection(files: list[SourceFile]) -> RankingCollection:
 
 
 def _ranking_split(source: SourceFile) -> RankingSplit:
-    claims: list[Claim] = []
-    judgements: list[Judgement] = []
+    claims: list[Query] = []
+    judgements: list[Qrel] = []
     for row, record in json_records(source):
         identifier = identifier_of(record, ("id",), source, row)
-        claims.append(Claim(identifier, text_of(record, ("claim",), source, row).strip(), row))
+        claims.append(Query(identifier, text_of(record, ("claim",), source, row).strip(), row))
         if not record.keys().isdisjoint(_CITED):
             cited = _cited(record, source, row)[1]
-            judgements += [Judgement(identifier, document, 1, row) for document in cited]
+            judgements += [Qrel(identifier, document, 1, row) for document in cited]
     return RankingSplit(source.name, claims, source.name, judgements)

@@ -7,14 +7,12 @@ The corpus is `collection.tsv` (`id<TAB>text`, MS MARCO's) or `corpus.jsonl`. Qu
 from __future__ import annotations
 
 from agcli.data.files.opening import SourceFile
-from agcli.data.pairs import source_records
-from agcli.data.ranking.assembly import RankingFiles, assembled, named
+from agcli.data.ranking.assembly import assembled, named
 from agcli.data.ranking.collection import (
     RankingCollection,
-    collect_documents,
     corpus_file,
     json_documents,
-    tab_claims,
+    tab_queries,
     tab_rows,
 )
 from agcli.errors import DataError
@@ -30,18 +28,8 @@ def read(files: list[SourceFile]) -> RankingCollection:
     if not queries:
         raise DataError("no claims here", allowed=["queries.tsv", "queries.{train,dev,test}.tsv"])
     qrels = named(files, ("qrels", "qrel"), (".txt", ".tsv", ".qrels", ".trec"))
-    found = assembled(RankingFiles(queries, qrels), tab_claims)
+    runs = named(files, ("run", "runs"), (".trec", ".run", ".txt"))
     table = next((file for file in files if file.stem == "collection" and file.suffix in (".tsv", ".txt")), None)
     corpus = table or corpus_file(files)
-    sources = [*source_records("corpus", corpus), *found.sources]
-    runs = named(files, ("run", "runs"), (".trec", ".run", ".txt"))
-    for split, file in runs.items():
-        sources += source_records(f"run of {split or 'all splits'}", file)
-    return RankingCollection(
-        collect_documents(corpus.name, tab_rows(corpus) if table else json_documents(corpus)),
-        found.splits,
-        tuple(sources),
-        runs=tuple(runs.values()),
-        not_used=found.not_used,
-        warnings=found.warnings,
-    )
+    rows = tab_rows(corpus) if table else json_documents(corpus)
+    return assembled(corpus, rows, queries, qrels, tab_queries, runs)

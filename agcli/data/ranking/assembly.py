@@ -1,38 +1,20 @@
-"""Splits out of files of claims and files of judgements, as BEIR and TREC lay them out."""
+"""A collection out of files of queries and files of relevance judgments, as BEIR and TREC lay them out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from agcli.data.checks import check_ids
 from agcli.data.files.opening import SourceFile
-from agcli.data.pairs import SPLITS, SourceRecord, source_records
-from agcli.data.ranking.collection import Claim, RankingSplit, read_judgements
+from agcli.data.pairs import SPLITS, source_records
+from agcli.data.ranking.collection import Query, RankingCollection, RankingSplit, collect_documents, read_qrels
 from agcli.data.splits import split_of
 from agcli.errors import DataError
 
 BySplit = dict[str | None, SourceFile]
-
-
-@dataclass(frozen=True)
-class RankingFiles:
-    """Files of claims and of judgements by the split that their names speak of; None: by none."""
-
-    queries: BySplit
-    qrels: BySplit
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """The splits, the files behind them, files left alone and why, and what there is to report."""
-
-    splits: dict[str, RankingSplit]
-    sources: tuple[SourceRecord, ...]
-    not_used: dict[str, str]
-    warnings: tuple[str, ...]
+"""Files by the split that their names speak of; None: by none."""
 
 
 def named(files: list[SourceFile], words: Sequence[str], suffixes: Sequence[str]) -> BySplit:
@@ -54,52 +36,77 @@ def named(files: list[SourceFile], words: Sequence[str], suffixes: Sequence[str]
     return by_split
 
 
-def assembled(files: RankingFiles, read_claims: Callable[[SourceFile], list[Claim]]) -> Assembled:
-    """One split for each file of judgements; claims of a file that names no split go where they are judged.
+def assembled(
+    corpus: SourceFile,
+    rows: Iterable[tuple[int, str, str]],
+    query_files: BySplit,
+    qrels_files: BySplit,
+    read_queries: Callable[[SourceFile], list[Query]],
+    runs: Mapping[str | None, SourceFile] | None = None,
+) -> RankingCollection:
+    """One split for each file of relevance judgments; queries of a file that names no split go where they are judged.
+
+    Args:
+        corpus: the file of documents.
+        rows: (row, id, text) of each, read last.
+        query_files: files of queries.
+        qrels_files: files of relevance judgments.
+        read_queries: reads one of these files.
+        runs: run files with the first stage's candidates.
 
     Raises:
-        DataError: no judgements, or no claims for a split that has some.
+        DataError: no relevance judgments, or no queries for a split that has some.
     """
-    qrels, queries = _with_split(files), files.queries
-    claims = {split: read_claims(file) for split, file in queries.items()}
-    for split, file in queries.items():
-        check_ids("claim id", (("", file.name, claim.row, claim.id) for claim in claims[split]))
+    qrels_files = _with_split(qrels_files, query_files)
+    queries = {split: read_queries(file) for split, file in query_files.items()}
+    for split, file in query_files.items():
+        check_ids("claim id", (("", file.name, query.row, query.id) for query in queries[split]))
     splits: dict[str, RankingSplit] = {}
-    for split in (split for split in SPLITS if split in qrels):
-        source = split if split in queries else None
-        if source not in queries:
-            raise DataError(f"judgements of {split} without claims of {split}", file=qrels[split].name)
-        judgements = read_judgements(qrels[split])
-        judged = {judgement.claim for judgement in judgements}
-        kept = [claim for claim in claims[source] if source is not None or claim.id in judged]
-        splits[split] = RankingSplit(queries[source].name, kept, qrels[split].name, judgements)
-    used = [*((split, file) for split, file in queries.items() if split is None or split in splits), *qrels.items()]
-    return Assembled(
+    for split in SPLITS:
+        if split in qrels_files:
+            splits[split] = _split(split, query_files, queries, qrels_files[split])
+    used = [(split or "queries", file) for split, file in query_files.items() if split is None or split in splits]
+    used += [(split or "", file) for split, file in qrels_files.items()]
+    used += [(f"run of {split or 'all splits'}", file) for split, file in (runs or {}).items()]
+    return RankingCollection(
+        collect_documents(corpus.name, rows),
         splits,
-        tuple(record for split, file in used for record in source_records(split or "queries", file)),
-        {file.name: "no judgements" for split, file in queries.items() if split is not None and split not in splits},
-        _left_out(claims.get(None, []), splits, queries.get(None)),
+        tuple(record for name, file in [("corpus", corpus), *used] for record in source_records(name, file)),
+        runs=tuple((runs or {}).values()),
+        not_used={file.name: "no judgements" for split, file in query_files.items() if split not in {None, *splits}},
+        warnings=_left_out(queries[None], splits.values(), query_files[None].name) if None in query_files else (),
     )
 
 
-def _with_split(files: RankingFiles) -> dict[str, SourceFile]:
-    """The files of judgements, each with a split: one file that names none is test, or the claims' only split."""
-    qrels = {split: file for split, file in files.qrels.items() if split is not None}
-    unnamed = files.qrels.get(None)
-    if unnamed is None and qrels:
-        return qrels
+def _with_split(qrels_files: BySplit, query_files: BySplit) -> BySplit:
+    """The files of judgments, each with a split: one file that names none is test, or the queries' only split."""
+    unnamed = qrels_files.get(None)
+    if unnamed is None and qrels_files:
+        return qrels_files
     if unnamed is None:
         raise DataError("no judgements here", allowed=["qrels/{train,dev,test}.tsv", "qrels[.split].txt"])
-    splits = [split for split in files.queries if split is not None]
-    if qrels or len(splits) > 1:
+    splits = [split for split in query_files if split is not None]
+    if len(qrels_files) > 1 or len(splits) > 1:
         problem = "this file names no split, and others here do"
         raise DataError(problem, file=unnamed.name, hint="name each file's split: qrels.train.txt, qrels.test.txt")
     return {splits[0] if splits else "test": unnamed}
 
 
-def _left_out(claims: list[Claim], splits: Mapping[str, RankingSplit], source: SourceFile | None) -> tuple[str, ...]:
-    judged = {claim.id for split in splits.values() for claim in split.claims}
-    count = sum(1 for claim in claims if claim.id not in judged)
-    if not count or source is None:
+def _split(
+    split: str, query_files: BySplit, queries: Mapping[str | None, list[Query]], qrels_file: SourceFile
+) -> RankingSplit:
+    source = split if split in query_files else None
+    if source not in query_files:
+        raise DataError(f"judgements of {split} without claims of {split}", file=qrels_file.name)
+    qrels = read_qrels(qrels_file)
+    judged = {qrel.query for qrel in qrels}
+    kept = [query for query in queries[source] if source is not None or query.id in judged]
+    return RankingSplit(query_files[source].name, kept, qrels_file.name, qrels)
+
+
+def _left_out(queries: Sequence[Query], splits: Collection[RankingSplit], file: str) -> tuple[str, ...]:
+    judged = {query.id for split in splits for query in split.queries}
+    count = sum(1 for query in queries if query.id not in judged)
+    if not count:
         return ()
-    return (f"{source.name}: {count} of {len(claims)} claims have no judgements, belong to no split and are left out",)
+    return (f"{file}: {count} of {len(queries)} claims have no judgements, belong to no split and are left out",)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agcli.data.bm25 import Analysis, FirstStage, build
 from agcli.data.files.opening import SourceFile
-from agcli.data.ranking.collection import Claim, Documents, RankingSplit
+from agcli.data.ranking.collection import Documents, Query, RankingSplit
 from agcli.errors import DataError, shortened
 from agcli.measures.trec import read_run
 
@@ -32,20 +32,20 @@ def build_index(documents: Documents, folder: Path, analysis: Analysis, progress
     )
 
 
-def search(stage: FirstStage, claims: Sequence[Claim], depth: int, progress: Progress) -> Iterator[Candidates]:
-    """BM25's candidates, claim by claim."""
-    progress(SEARCHING, 0, len(claims))
-    for done, claim in enumerate(claims, 1):
-        candidates = stage.search(claim.text, depth)
-        if done % 64 == 0 or done == len(claims):
-            progress(SEARCHING, done, len(claims))
+def search(stage: FirstStage, queries: Sequence[Query], depth: int, progress: Progress) -> Iterator[Candidates]:
+    """BM25's candidates, query by query."""
+    progress(SEARCHING, 0, len(queries))
+    for done, query in enumerate(queries, 1):
+        candidates = stage.search(query.text, depth)
+        if done % 64 == 0 or done == len(queries):
+            progress(SEARCHING, done, len(queries))
         yield candidates
 
 
 def read_runs(
     files: Iterable[SourceFile], documents: Documents, depth: int, drop: bool
 ) -> tuple[dict[str, Candidates], list[str]]:
-    """The candidates of every run file by claim id, and warnings of what was left out.
+    """The candidates of every run file by query id, and warnings of what was left out.
 
     Args:
         files: run files.
@@ -54,7 +54,7 @@ def read_runs(
         drop: results of documents that the corpus lacks are left out.
 
     Raises:
-        DataError: two files with results for one claim, a document that the corpus lacks, a file inside a zip.
+        DataError: two files with results for one query, a document that the corpus lacks, a file inside a zip.
     """
     runs: dict[str, Candidates] = {}
     dropped = cut = 0
@@ -62,37 +62,37 @@ def read_runs(
         if file.path is None or file.packing:
             problem = "run files are not read inside a zip, packed or in shards"
             raise DataError(problem, file=file.name, hint="unpack it, and pass the folder")
-        for claim, names, scores in read_run(file.path):
-            if claim in runs:
-                raise DataError("another run file has results for this claim too", file=file.name, value=claim)
+        for query, names, scores in read_run(file.path):
+            if query in runs:
+                raise DataError("another run file has results for this claim too", file=file.name, value=query)
             places = np.array([documents.places.get(name, -1) for name in names], dtype=np.int32)
             here = places >= 0
             absent = int((~here).sum())
             if absent and not drop:
                 raise DataError(
                     f"a claim has {absent} candidate(s) that the corpus lacks",
-                    detail=f"It is claim {shortened(claim)}.",
+                    detail=f"It is claim {shortened(query)}.",
                     file=file.name,
                     value=names[int(np.flatnonzero(~here)[0])],
                     hint="--drop-missing leaves such candidates out, and counts them",
                 )
             dropped += absent
             cut += max(int(here.sum()) - depth, 0)
-            runs[claim] = (places[here][:depth], scores[here][:depth])
+            runs[query] = (places[here][:depth], scores[here][:depth])
     warnings = [f"run files: {dropped} candidate(s) that the corpus lacks were left out"] if dropped else []
     warnings += [f"run files: {cut} candidate(s) below --depth were left out"] if cut else []
     return runs, warnings
 
 
 def splits_in_runs(splits: Mapping[str, RankingSplit], runs: Mapping[str, Candidates]) -> tuple[list[str], list[str]]:
-    """The splits that run files have results for, and warnings of claims that they say nothing of."""
+    """The splits that run files have results for, and warnings of queries that they say nothing of."""
     names, warnings = [], []
     for name, split in splits.items():
-        without = sum(1 for claim in split.claims if claim.id not in runs)
-        if without < len(split.claims):
+        without = sum(1 for query in split.queries if query.id not in runs)
+        if without < len(split.queries):
             names.append(name)
             if without:
-                warnings.append(f"{name}: {without} of {len(split.claims)} claims have no candidates in the run file")
+                warnings.append(f"{name}: {without} of {len(split.queries)} claims have no candidates in the run file")
     return names, warnings
 
 
@@ -100,14 +100,14 @@ def recall(split: RankingSplit, candidates: Sequence[Candidates], documents: Doc
     """How much of what is relevant lies among the candidates.
 
     Returns:
-        `retrieved`, the judged claims with a relevant document among their candidates, and `recall`, the mean over
-        judged claims of the part of their relevant documents that is there (None where no claim is judged).
+        `retrieved`, the judged queries with a relevant document among their candidates, and `recall`, the mean over
+        judged queries of the part of their relevant documents that is there (None where no query is judged).
     """
     relevant = split.relevant
     parts = [
-        np.isin([documents.places[document] for document in relevant[claim.id]], rows).mean()
-        for claim, (rows, _) in zip(split.claims, candidates, strict=True)
-        if claim.id in relevant
+        np.isin([documents.places[document] for document in relevant[query.id]], rows).mean()
+        for query, (rows, _) in zip(split.queries, candidates, strict=True)
+        if query.id in relevant
     ]
     return {
         "retrieved": sum(1 for part in parts if part > 0),

@@ -1,4 +1,4 @@
-"""What ranking data must pass: ids, texts, judgements of what is not there, and what two splits share.
+"""What ranking data must pass: ids, texts, relevance judgments of what is not there, and what two splits share.
 
 Whatever would change a score without a word is an error; the rest is reported with counts.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from agcli.data.checks import check_ids, dropped_text, split_pairs
 from agcli.data.pairs import folded
-from agcli.data.ranking.collection import Documents, Judgement, RankingSplit, check_cells
+from agcli.data.ranking.collection import Documents, Qrel, RankingSplit, check_cells
 from agcli.data.request import NegativeGrades
 from agcli.errors import DataError
 
@@ -22,22 +22,22 @@ Shared = dict[str, dict[str, Any]]
 TWICE = "judged twice alike"
 NO_DOCUMENT = "judgement of a document that is not in the corpus"
 EMPTY_DOCUMENT = "judgement of a document without text"
-NO_CLAIM = "judgement of a claim that is not there"
+NO_QUERY = "judgement of a claim that is not there"
 _NAMED = 5
 
 
-def check_claims(splits: Splits) -> None:
-    """Whether every claim has an id of its own over all splits, and a text.
+def check_queries(splits: Splits) -> None:
+    """Whether every query has an id of its own over all splits, and a text.
 
     Raises:
-        DataError: an id that TREC files cannot hold or that occurs twice, or an empty claim.
+        DataError: an id that TREC files cannot hold or that occurs twice, or an empty query.
     """
     for split in splits.values():
-        for claim in split.claims:
-            check_cells(split.file, claim.row, "claim", claim.id, claim.text)
-            if not claim.text:
-                raise DataError("a claim without text", file=split.file, row=claim.row, value=claim.id)
-    rows = ((name, split.file, claim.row, claim.id) for name, split in splits.items() for claim in split.claims)
+        for query in split.queries:
+            check_cells(split.file, query.row, "claim", query.id, query.text)
+            if not query.text:
+                raise DataError("a claim without text", file=split.file, row=query.row, value=query.id)
+    rows = ((name, split.file, query.row, query.id) for name, split in splits.items() for query in split.queries)
     check_ids("claim id", rows)
 
 
@@ -49,7 +49,7 @@ def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[Ranking
     Raises:
         DataError: there is one, and `negative` is `refuse`.
     """
-    below = [judgement for judgement in split.judgements if judgement.relevance < 0]
+    below = [qrel for qrel in split.qrels if qrel.relevance < 0]
     if not below:
         return split, 0
     if negative == "refuse":
@@ -62,83 +62,81 @@ def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[Ranking
             allowed=["a whole number from 0 (0: judged, not relevant)"],
             hint="--negative-grades as-zero takes them for not relevant, --negative-grades drop leaves them out",
         )
-    kept = [judgement._replace(relevance=max(judgement.relevance, 0)) for judgement in split.judgements]
+    kept = [qrel._replace(relevance=max(qrel.relevance, 0)) for qrel in split.qrels]
     if negative == "drop":
-        kept = [judgement for judgement in split.judgements if judgement.relevance >= 0]
-    return replace(split, judgements=kept), len(below)
+        kept = [qrel for qrel in split.qrels if qrel.relevance >= 0]
+    return replace(split, qrels=kept), len(below)
 
 
-def check_judgements(
-    name: str, split: RankingSplit, documents: Documents, drop: bool
-) -> tuple[RankingSplit, Counter[str]]:
-    """The split with the judgements that can be kept, and how many were dropped for each reason.
+def check_qrels(name: str, split: RankingSplit, documents: Documents, drop: bool) -> tuple[RankingSplit, Counter[str]]:
+    """The split with the relevance judgments that can be kept, and how many were dropped for each reason.
 
-    Dropped in any case: a judgement that says the same twice, one that an absent document is not relevant, and one of
-    an absent claim of train. The others are dropped only where `drop`.
+    Dropped in any case: a judgment that says the same twice, one that an absent document is not relevant, and one of an
+    absent query of train. The others are dropped only where `drop`.
 
     Raises:
-        DataError: a relevant document that is absent or empty, a relevant document of an absent claim of a held-out
-            split, two judgements that contradict each other, or none that can be kept.
+        DataError: a relevant document that is absent or empty, a relevant document of an absent query of a held-out
+            split, two relevance judgments that contradict each other, or none that can be kept.
     """
-    claims = {claim.id for claim in split.claims}
-    kept: dict[tuple[str, str], Judgement] = {}
+    queries = {query.id for query in split.queries}
+    kept: dict[tuple[str, str], Qrel] = {}
     dropped: Counter[str] = Counter()
-    wrong: dict[str, list[Judgement]] = defaultdict(list)
-    for judgement in split.judgements:
-        problem = _problem(judgement, claims, documents)
-        first = kept.get((judgement.claim, judgement.document))
+    wrong: dict[str, list[Qrel]] = defaultdict(list)
+    for qrel in split.qrels:
+        problem = _problem(qrel, queries, documents)
+        first = kept.get((qrel.query, qrel.document))
         if problem:
             dropped[problem] += 1
-            if judgement.relevance and not (problem == NO_CLAIM and name == "train"):
-                wrong[problem].append(judgement)
+            if qrel.relevance and not (problem == NO_QUERY and name == "train"):
+                wrong[problem].append(qrel)
         elif first is None:
-            kept[judgement.claim, judgement.document] = judgement
-        elif first.relevance != judgement.relevance:
+            kept[qrel.query, qrel.document] = qrel
+        elif first.relevance != qrel.relevance:
             raise DataError(
                 f"judged otherwise than in row {first.row}",
-                detail=f"Judged {judgement.relevance} here, {first.relevance} there.",
+                detail=f"Judged {qrel.relevance} here, {first.relevance} there.",
                 file=split.qrels_file,
-                row=judgement.row,
-                value=f"{judgement.claim} {judgement.document}",
+                row=qrel.row,
+                value=f"{qrel.query} {qrel.document}",
             )
         else:
             dropped[TWICE] += 1
     if wrong and not drop:
         raise _refusal(split.qrels_file, wrong)
-    if split.judgements and not kept:
+    if split.qrels and not kept:
         raise DataError(f"no judgement of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
-    return replace(split, judgements=list(kept.values())), dropped
+    return replace(split, qrels=list(kept.values())), dropped
 
 
-def _problem(judgement: Judgement, claims: set[str], documents: Documents) -> str:
-    if judgement.claim not in claims:
-        return NO_CLAIM
-    place = documents.places.get(judgement.document)
+def _problem(qrel: Qrel, queries: set[str], documents: Documents) -> str:
+    if qrel.query not in queries:
+        return NO_QUERY
+    place = documents.places.get(qrel.document)
     if place is None:
         return NO_DOCUMENT
-    return EMPTY_DOCUMENT if place in documents.blank and judgement.relevance else ""
+    return EMPTY_DOCUMENT if place in documents.blank and qrel.relevance else ""
 
 
-def _refusal(file: str, wrong: Mapping[str, Sequence[Judgement]]) -> DataError:
-    """The error for the first kind of judgement that cannot be kept, with the first five of them."""
-    problem, judgements = next(iter(wrong.items()))
-    first = judgements[0]
-    named = [f"row {item.row}: {item.claim:.40} {item.document:.40}" for item in judgements[:_NAMED]]
+def _refusal(file: str, wrong: Mapping[str, Sequence[Qrel]]) -> DataError:
+    """The error for the first kind of relevance judgment that cannot be kept, with the first five of them."""
+    problem, qrels = next(iter(wrong.items()))
+    first = qrels[0]
+    named = [f"row {item.row}: {item.query:.40} {item.document:.40}" for item in qrels[:_NAMED]]
     return DataError(
-        f"{problem}: {len(judgements)} relevant (claim, document)",
-        detail="; ".join(named) + ("; ..." if len(judgements) > _NAMED else "."),
+        f"{problem}: {len(qrels)} relevant (claim, document)",
+        detail="; ".join(named) + ("; ..." if len(qrels) > _NAMED else "."),
         file=file,
         row=first.row,
-        value=first.claim if problem == NO_CLAIM else first.document,
+        value=first.query if problem == NO_QUERY else first.document,
         hint="dropping them would change scores unseen; --drop-missing drops them all the same, and counts them",
     )
 
 
-def claim_warnings(name: str, split: RankingSplit) -> Iterator[str]:
-    """How many claims of a split cannot be scored, and why."""
-    judged = {judgement.claim for judgement in split.judgements}
-    without = sum(1 for claim in split.claims if claim.id not in judged)
-    count = len(split.claims)
+def query_warnings(name: str, split: RankingSplit) -> Iterator[str]:
+    """How many queries of a split cannot be scored, and why."""
+    judged = {qrel.query for qrel in split.qrels}
+    without = sum(1 for query in split.queries if query.id not in judged)
+    count = len(split.queries)
     if without:
         yield f"{name}: {without} of {count} claims have no judgement; they cannot be scored or trained on"
     if len(judged) > len(split.relevant):
@@ -148,15 +146,15 @@ def claim_warnings(name: str, split: RankingSplit) -> Iterator[str]:
 def shared_documents(splits: Splits, secret: bool) -> Shared:
     """Relevant documents of two splits."""
     holders = {
-        name: {document: claim for claim, documents in split.relevant.items() for document in documents}
+        name: {document: query for query, documents in split.relevant.items() for document in documents}
         for name, split in splits.items()
     }
     return _shared(holders, " share document", secret)
 
 
 def shared_texts(splits: Splits, secret: bool) -> Shared:
-    """Texts of claims that two splits hold, apart from case and spaces."""
-    holders = {name: {folded(claim.text): claim.id for claim in split.claims} for name, split in splits.items()}
+    """Texts of queries that two splits hold, apart from case and spaces."""
+    holders = {name: {folded(query.text): query.id for query in split.queries} for name, split in splits.items()}
     return _shared(holders, "", secret)
 
 
@@ -179,7 +177,7 @@ def shared_warnings(documents: Shared, texts: Shared, disjoint: bool, strict: bo
 
     Args:
         documents: shared relevant documents.
-        texts: shared texts of claims.
+        texts: shared texts of queries.
         disjoint: the data set's own splits share no relevant document.
         strict: splits that share a relevant document or a text are an error.
 

@@ -1,4 +1,4 @@
-"""What a reader of one layout hands over: documents, claims and judgements as they stand in the source."""
+"""What a reader of one layout hands over: documents, queries and relevance judgments as they stand in the source."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _TEXT_KEYS = ("text", "abstract", "contents")
 CORPUS = "corpus.jsonl"
 
 
-class Claim(NamedTuple):
-    """A claim (query): its id, its text, and its 1-based row in its file."""
+class Query(NamedTuple):
+    """A query: its id, its text, and its 1-based row in its file."""
 
     id: str
     text: str
     row: int
 
 
-class Judgement(NamedTuple):
-    """How relevant a document is to a claim: their ids, the relevance (0: not), and the row that says so."""
+class Qrel(NamedTuple):
+    """How relevant a document is to a query: their ids, the relevance (0: not), and the row that says so."""
 
-    claim: str
+    query: str
     document: str
     relevance: int
     row: int
@@ -44,27 +44,27 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingSplit:
-    """The claims and judgements of one split.
+    """The queries and relevance judgments of one split.
 
     Attributes:
-        file: the claims' file, for messages.
-        claims: in source order.
-        qrels_file: the judgements' file, for messages.
-        judgements: in source order.
+        file: the file of queries, for messages.
+        queries: in source order.
+        qrels_file: the file of relevance judgments, for messages.
+        qrels: relevance judgments, in source order.
     """
 
     file: str
-    claims: list[Claim]
+    queries: list[Query]
     qrels_file: str
-    judgements: list[Judgement]
+    qrels: list[Qrel]
 
     @cached_property
     def relevant(self) -> dict[str, list[str]]:
-        """Claim id -> its relevant documents, in the order of the judgements; claims without any are left out."""
+        """Query id -> its relevant documents, in the order of the judgments; queries without any are left out."""
         relevant: dict[str, list[str]] = {}
-        for judgement in self.judgements:
-            if judgement.relevance > 0:
-                relevant.setdefault(judgement.claim, []).append(judgement.document)
+        for qrel in self.qrels:
+            if qrel.relevance > 0:
+                relevant.setdefault(qrel.query, []).append(qrel.document)
         return relevant
 
 
@@ -245,14 +245,14 @@ def tab_rows(source: SourceFile) -> Iterator[tuple[int, str, str]]:
             raise DataError(problem, file=source.name, row=row, allowed=["2 columns: id and text"])
 
 
-def json_claims(source: SourceFile) -> list[Claim]:
-    """Claims out of JSON records with an id and a text.
+def json_queries(source: SourceFile) -> list[Query]:
+    """Queries out of JSON records with an id and a text.
 
     Raises:
         DataError: a record that lacks one of them, or a value of the wrong type.
     """
     return [
-        Claim(
+        Query(
             identifier_of(record, ("_id", "id", "query_id", "qid"), source, row),
             text_of(record, ("text", "claim", "query"), source, row).strip(),
             row,
@@ -261,20 +261,20 @@ def json_claims(source: SourceFile) -> list[Claim]:
     ]
 
 
-def tab_claims(source: SourceFile) -> list[Claim]:
-    """Claims out of rows `id<TAB>text`.
+def tab_queries(source: SourceFile) -> list[Query]:
+    """Queries out of rows `id<TAB>text`.
 
     Raises:
         DataError: a row of another shape.
     """
-    return [Claim(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
+    return [Query(identifier, text.strip(), row) for row, identifier, text in tab_rows(source)]
 
 
-def read_judgements(source: SourceFile) -> list[Judgement]:
-    """The judgements of a file in TREC's or BEIR's form, in source order.
+def read_qrels(source: SourceFile) -> list[Qrel]:
+    """The relevance judgments of a file in TREC's or BEIR's form, in source order.
 
     Raises:
         DataError: see `qrels_rows`.
     """
     rows = qrels_rows(text_lines(source), source.name)
-    return [Judgement(query, document, relevance, row) for row, query, document, relevance in rows]
+    return [Qrel(query, document, relevance, row) for row, query, document, relevance in rows]

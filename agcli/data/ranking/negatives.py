@@ -1,6 +1,6 @@
-"""Training lists: a claim's positive, then negatives drawn from the first stage's candidates or from the corpus.
+"""Training lists: a query's positive, then negatives drawn from the first stage's candidates or from the corpus.
 
-Each list has its own stream, seeded by the seed and the ids of claim and positive, and documents are drawn by the order
+Each list has its own stream, seeded by the seed and the ids of query and positive, and documents are drawn by the order
 of their ids. So a list depends on no other and on no file's order. The streams are PCG64's raw bits: NumPy keeps those
 the same over its versions, and promises that of no method of its generators.
 """
@@ -53,10 +53,10 @@ def training_lists(
     source: NegativesFrom,
     seed: int,
 ) -> tuple[Rows, int]:
-    """One list for each (claim, positive), and how many negatives were drawn from the corpus for want of candidates.
+    """One list for each (query, positive), and how many negatives were drawn from the corpus for want of candidates.
 
     Args:
-        train: claims and judgements; claims without a relevant document get no list.
+        train: queries and relevance judgments; queries without a relevant document get no list.
         candidates: row -> rows of the first stage's candidates and their scores.
         pool: the documents; enough of them: see `refuse_small`.
         count: negatives of a list.
@@ -64,17 +64,17 @@ def training_lists(
         seed: seed of all draws.
 
     Shape:
-        The lists: (num_lists, 2 + count): row of the claim, row of the positive, rows of its negatives.
+        The lists: (num_lists, 2 + count): row of the query, row of the positive, rows of its negatives.
     """
     lists: list[list[int]] = []
     filled = 0
     from_candidates = num_from_candidates(count, source)
-    for row, claim in enumerate(train.claims):
-        relevant = train.relevant.get(claim.id, [])
+    for row, query in enumerate(train.queries):
+        relevant = train.relevant.get(query.id, [])
         positives = [pool.documents.places[document] for document in relevant]
         near = _near(candidates[row][0], positives, pool)
         for positive, document in zip(positives, relevant, strict=True):
-            stream = _stream(seed, claim.id, document)
+            stream = _stream(seed, query.id, document)
             drawn = _drawn(near, min(from_candidates, len(near)), set(), stream)
             filled += from_candidates - len(drawn)
             drawn += _drawn(pool.drawable, count - len(drawn), {*positives, *drawn}, stream)
@@ -122,9 +122,9 @@ def _drawn(rows: Rows, count: int, without: set[int], stream: Iterator[int]) -> 
     return drawn
 
 
-def _stream(seed: int, claim: str, document: str) -> Iterator[int]:
+def _stream(seed: int, query: str, document: str) -> Iterator[int]:
     """Whole numbers below 2**64, of this list alone."""
-    key = hashlib.sha256(f"{seed}\0{claim}\0{document}".encode()).digest()
+    key = hashlib.sha256(f"{seed}\0{query}\0{document}".encode()).digest()
     bits: Any = np.random.PCG64(int.from_bytes(key[:16], "big"))
     while True:
         yield from bits.random_raw(16).tolist()

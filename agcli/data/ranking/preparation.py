@@ -11,7 +11,7 @@ import pyarrow.compute as compute
 from agcli.data.bm25 import Analysis, FirstStage
 from agcli.data.catalogue import read_ranking
 from agcli.data.checks import dropped_counts, dropped_warnings, percentiles, with_roles
-from agcli.data.cuts import cut_claims
+from agcli.data.cuts import cut_queries
 from agcli.data.prepared import origin
 from agcli.data.ranking import checks
 from agcli.data.ranking.candidates import (
@@ -53,10 +53,10 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
         refuse_small(train.relevant, pool, request.negatives)
     with folder_beside(request.folder) as folder:
         stage = build_index(documents, folder, analysis, progress)
-        claims = [claim for name, split in splits.items() if name not in from_runs for claim in split.claims]
-        results = search(stage, claims, request.depth, progress)
+        queries = [query for name, split in splits.items() if name not in from_runs for query in split.queries]
+        results = search(stage, queries, request.depth, progress)
         candidates = {
-            name: [runs.get(claim.id, NO_CANDIDATES) if name in from_runs else next(results) for claim in split.claims]
+            name: [runs.get(query.id, NO_CANDIDATES) if name in from_runs else next(results) for query in split.queries]
             for name, split in splits.items()
         }
         lists, listed = None, None
@@ -90,13 +90,13 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
 def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Splits, dict[str, Any], list[str]]:
     """The splits that passed every check, what the manifest says of the way there, and warnings."""
     documents, secret = collection.documents, request.credentialed
-    checks.check_claims(collection.splits)
+    checks.check_queries(collection.splits)
     kept: Splits = {}
     dropped: dict[str, Counter[str]] = {}
     below: dict[str, int] = {}
     for name, split in collection.splits.items():
         split, below[name] = checks.check_grades(split, request.negative_grades)
-        kept[name], dropped[name] = checks.check_judgements(name, split, documents, request.drop_missing)
+        kept[name], dropped[name] = checks.check_qrels(name, split, documents, request.drop_missing)
     if not any(split.relevant for split in kept.values()):
         raise DataError("no judgement says that a document is relevant: nothing can be trained on or scored")
     splits, roles = with_roles(kept, one_is_test=True)
@@ -107,7 +107,7 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     warnings += [f"{split}: {count} grade(s) below 0 {fate}" for split, count in below.items()]
     dev_cut = None
     if "train" in splits and "dev" not in splits:
-        train, dev, cut = cut_claims(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)
+        train, dev, cut = cut_queries(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)
         splits = {"train": train, "dev": dev, **{name: split for name, split in splits.items() if name != "train"}}
         warnings += [cut.why] if cut.why else []
         facts = {"fraction": cut.fraction, "seed": cut.seed, "claims": cut.rows}
@@ -117,7 +117,7 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     shared = checks.shared_documents(splits, secret), checks.shared_texts(splits, secret)
     warnings += checks.shared_warnings(*shared, collection.disjoint, request.strict_splits)
     for name, split in splits.items():
-        warnings += checks.claim_warnings(name, split)
+        warnings += checks.query_warnings(name, split)
     blank = len(documents.blank)
     warnings += [f"{documents.file}: {blank} of {len(documents.places)} documents have no text"] if blank else []
     entries = {
@@ -136,12 +136,12 @@ def _facts(splits: Splits, candidates: dict[str, list[Candidates]], documents: D
     return {
         "splits": {
             name: {
-                "queries": len(split.claims),
+                "queries": len(split.queries),
                 "judged": len(split.relevant),
                 "relevant": sum(map(len, split.relevant.values())),
                 **recall(split, candidates[name], documents),
                 "candidates": sum(len(rows) for rows, _ in candidates[name]),
-                "characters": percentiles([len(claim.text) for claim in split.claims]),
+                "characters": percentiles([len(query.text) for query in split.queries]),
             }
             for name, split in splits.items()
         },

@@ -204,13 +204,13 @@ class RankingContents:
 
 def query_table(splits: Mapping[str, RankingSplit]) -> pd.DataFrame:
     """The claims as `RankingContents.queries`."""
-    rows = [(name, claim.id, claim.text) for name, split in splits.items() for claim in split.claims]
+    rows = [(name, query.id, query.text) for name, split in splits.items() for query in split.queries]
     return pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str")
 
 
 def qrels_table(splits: Iterable[RankingSplit]) -> pd.DataFrame:
     """The judgements as `RankingContents.qrels`."""
-    rows = [judgement[:3] for split in splits for judgement in split.judgements]
+    rows = [qrel[:3] for split in splits for qrel in split.qrels]
     kinds = {"query": "str", "document": "str", "relevance": "int32"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 

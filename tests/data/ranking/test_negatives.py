@@ -11,7 +11,7 @@ from claim_files import abstracts, small, write_beir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agcli.data.ranking.collection import Claim, Documents, Judgement, RankingSplit, collect_documents
+from agcli.data.ranking.collection import Documents, Qrel, Query, RankingSplit, collect_documents
 from agcli.data.ranking.negatives import Pool, Rows, num_from_candidates, refuse_small, training_lists
 from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError
@@ -28,8 +28,8 @@ def lists_of(
     relevant: dict[str, list[str]], found: list[Rows], documents: Documents, count: int, source: str, seed: int
 ) -> tuple[Rows, int]:
     """Lists of these claims, each with its candidates."""
-    claims = [Claim(name, "text", row) for row, name in enumerate(relevant)]
-    judgements = [Judgement(claim, document, 1, 1) for claim, names in relevant.items() for document in names]
+    claims = [Query(name, "text", row) for row, name in enumerate(relevant)]
+    judgements = [Qrel(claim, document, 1, 1) for claim, names in relevant.items() for document in names]
     train = RankingSplit("t", claims, "q", judgements)
     near = [(rows, NEVER) for rows in found]
     return training_lists(train, near, Pool(documents), count=count, source=source, seed=seed)  # type: ignore[arg-type]
