@@ -121,10 +121,6 @@ def tokenise(
     """Tokenise pairs once, in the tokenizer's own pair form.
 
     Args:
-        tokenizer: a Hugging Face tokenizer.
-        ids: example ids.
-        text_a: first texts.
-        text_b: second texts.
         labels: label indices.
         max_length: longest pair in tokens, special tokens included.
         truncation: which text gives way when a pair is too long, in the tokenizers' words.

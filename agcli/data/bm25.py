@@ -158,7 +158,6 @@ def build(
         ids: theirs, in the same order.
         folder: where the index is written.
         analysis: None for Snowball's English stems without stop words.
-        parameters: None for Lucene's.
         on_document: called with the number of texts read so far, every 256 and after the last.
 
     Raises:
@@ -186,7 +185,6 @@ def open_index(folder: Path, ids: Sequence[str]) -> FirstStage:
     """Open a saved index, its arrays memory-mapped, after checking it against its checksums.
 
     Args:
-        folder: where `build` wrote it.
         ids: of the corpus it was built on, in the same order.
 
     Raises:

@@ -53,10 +53,7 @@ def cut_pairs(
     """Cut a split from train; both keep their order. Where no group fits, the smallest one is taken.
 
     Args:
-        train: the rows to cut from.
-        split: name of the new split.
         fraction: part of `whole` that is wanted.
-        seed: seed of the order.
         group_by: `text`: rows with a text in common, in whichever column and apart from case and spaces; `document`:
             these, and rows with a document in common; `pair`: rows that hold the same two texts, in either order;
             `first-text`: these, and rows with the first text in common. None: the first of document (where there are

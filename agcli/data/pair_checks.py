@@ -75,7 +75,6 @@ def check_classes(
 
     Args:
         splits: the rows that are kept.
-        labels: all labels.
         files: where each split comes from, for messages.
         dropped: rows of each split that are not kept, by reason.
 

@@ -86,11 +86,9 @@ class Corpus:
     Attributes:
         labels: the label set of the format, in its order; None where it is taken from the training rows.
         splits: `train`, `dev`, `test` as the source names them.
-        sources: the files read.
         not_used: file -> why it was left alone.
         named: splits that the user named with `--train`, `--dev` or `--test`; their roles are kept.
         credentialed: whether its text must stay out of messages.
-        format: the source format's name.
     """
 
     labels: tuple[str, ...] | None

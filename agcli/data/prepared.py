@@ -123,10 +123,8 @@ def write_pairs(
     """Write prepared pairs whole or not at all.
 
     Args:
-        folder: where they shall lie.
         splits: split name -> frame with `COLUMNS`.
         manifest: `name`, `labels` and `splits` must be in it; format, task and digest are filled in.
-        overwrite: replace a prepared data set that is there.
 
     Raises:
         DataError: see `check_target`.
@@ -223,7 +221,6 @@ def write_prepared(
     """Write a prepared data set whole or not at all: a temporary folder beside it, synced, then renamed.
 
     Args:
-        folder: where it shall lie.
         manifest: all of it that is known before.
         write: writes the files into the folder it is given, and returns the rest of the manifest.
         overwrite: replace a prepared data set that is there.
@@ -253,7 +250,6 @@ def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) ->
     """Whether a prepared data set may be written here; checked before a long reading, and again before writing.
 
     Args:
-        folder: where it shall lie.
         overwrite: a prepared data set that is there may be replaced.
         sources: the files and folders that it is made from.
 

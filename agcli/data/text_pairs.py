@@ -96,7 +96,6 @@ class TextPairs(EncodedRows):
     """Encoded pairs, put together when they are read; only the second text gives way to the limit.
 
     Args:
-        template: of the tokenizer.
         first: tokens of first texts, by their number.
         second: tokens of second texts, by theirs.
         pairs: number of first and second text of each pair, shape (num_pairs, 2).
@@ -139,10 +138,7 @@ def with_room(
     One that leaves none is cut to half of what the special tokens leave, so that the second text has the other half.
 
     Args:
-        names: of the first texts.
-        tokens: theirs.
-        template: of the tokenizer.
-        max_length: longest pair in tokens.
+        names: of the first texts, for messages.
         cut: whether they may be cut.
         hint: what to do where they may not.
 

@@ -38,15 +38,15 @@ RANKING = '''
 
 from agcli.data.files.json_values import json_members
 from agcli.data.pairs import source_records
-from agcli.data.ranking.collection import Claim, Judgement, RankingCollection, RankingSplit, collect_documents
+from agcli.data.ranking.collection import Qrel, Query, RankingCollection, RankingSplit, collect_documents
 
 
 def read(files):
     (file,) = [file for file in files if file.suffix == ".collection"]
     parts = {key: value for _, key, value in json_members(file)}
     documents = collect_documents(file.name, ((1, key, text) for key, text in parts["documents"].items()))
-    claims = [Claim(key, text, 1) for key, text in parts["queries"].items()]
-    judged = [Judgement(claim, document, 1, 1) for claim, document in parts["relevant"]]
+    claims = [Query(key, text, 1) for key, text in parts["queries"].items()]
+    judged = [Qrel(claim, document, 1, 1) for claim, document in parts["relevant"]]
     split = RankingSplit(file.name, claims, file.name, judged)
     return RankingCollection(documents, {"test": split}, source_records("test", file))
 '''

@@ -47,10 +47,7 @@ def assembled(
     """One split for each file of relevance judgments; queries of a file that names no split go where they are judged.
 
     Args:
-        corpus: the file of documents.
-        rows: (row, id, text) of each, read last.
-        query_files: files of queries.
-        qrels_files: files of relevance judgments.
+        rows: (row, id, text) of each document, read last.
         read_queries: reads one of these files.
         runs: run files with the first stage's candidates.
 

@@ -48,8 +48,6 @@ def read_runs(
     """The candidates of every run file by query id, and warnings of what was left out.
 
     Args:
-        files: run files.
-        documents: the corpus.
         depth: results beyond it are left out.
         drop: results of documents that the corpus lacks are left out.
 

@@ -176,7 +176,6 @@ def shared_warnings(documents: Shared, texts: Shared, disjoint: bool, strict: bo
     """Say what splits share.
 
     Args:
-        documents: shared relevant documents.
         texts: shared texts of queries.
         disjoint: the data set's own splits share no relevant document.
         strict: splits that share a relevant document or a text are an error.

@@ -90,14 +90,11 @@ class RankingCollection:
     """A whole source.
 
     Attributes:
-        documents: the corpus.
         splits: `train`, `dev`, `test` as the source names them.
-        sources: the files read.
         runs: run files that hold the first stage's candidates, in place of BM25.
         not_used: file -> why it was left alone.
         warnings: what the reader itself has to report.
         disjoint: whether the authors say that no two splits share a relevant document.
-        format: the layout's name.
     """
 
     documents: Documents

@@ -59,9 +59,6 @@ def training_lists(
         train: queries and relevance judgments; queries without a relevant document get no list.
         candidates: row -> rows of the first stage's candidates and their scores.
         pool: the documents; enough of them: see `refuse_small`.
-        count: negatives of a list.
-        source: where they come from.
-        seed: seed of all draws.
 
     Shape:
         The lists: (num_lists, 2 + count): row of the query, row of the positive, rows of its negatives.

@@ -45,7 +45,6 @@ class PreparedRanking(Prepared):
         queries: columns `split`, `id`, `text` and `candidates` (their number).
         qrels: columns `query`, `document` and `relevance`.
         candidate_rows: rows of `documents`, query by query, best first.
-        candidate_scores: their first-stage scores.
         lists: as in `RankingContents`.
     """
 
@@ -185,7 +184,6 @@ class RankingContents:
     """What a prepared folder is made of.
 
     Attributes:
-        documents: columns `id` and `text`.
         queries: columns `split`, `id` and `text`, the splits in the order train, dev, test.
         qrels: columns `query` and `document` (ids) and `relevance`.
         candidates: for each row of `queries`, its first-stage candidates: rows of `documents` and scores, best first.
@@ -221,8 +219,6 @@ def write_ranking(
     """Write a prepared ranking data set whole or not at all, and open it.
 
     Args:
-        folder: where it shall lie.
-        contents: what it holds.
         manifest: its manifest; `format`, `task`, the digests and `files` are filled in here.
         overwrite: replace a prepared data set that is there.
 
