@@ -19,7 +19,7 @@ from agcli.data.catalogue import find_dataset
 from agcli.data.formats.sample import sample_folder
 from agcli.data.preparation import prepare
 from agcli.data.prepared import PreparedPairs, load_prepared
-from agcli.data.ranking.prepared import INDEX, load_ranking
+from agcli.data.ranking.prepared import INDEX, load_dataset, load_ranking
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
@@ -160,6 +160,16 @@ def test_damage_is_found_at_loading(make: Make, source: Path, tmp_path: Path) ->
     (folder / "train.parquet").unlink()
     with pytest.raises(DataError, match="missing"):
         load_prepared(folder)
+
+
+def test_a_manifest_of_an_earlier_version_has_its_task_inferred(make: Make, source: Path) -> None:
+    written = make(source=str(source))
+    assert written.manifest["task"] == "classification"
+    older = {key: value for key, value in written.manifest.items() if key != "task"}
+    (written.folder / "manifest.json").write_text(json.dumps(older))
+    read = load_dataset(written.folder)
+    assert isinstance(read, PreparedPairs)
+    assert (read.digest, read.manifest["task"]) == (written.digest, "classification")
 
 
 def test_digest_sees_every_cell_and_the_order() -> None:

@@ -196,3 +196,8 @@ def test_two_files_of_cross_genre_ir_for_one_split_are_named(tmp_path: Path, pre
     twin.write_text((folder / "train_data_claim_pmid_dict.json").read_text())
     with pytest.raises(DataError, match=r"2 files give train: train2_data_claim_pmid_dict\.json, train_data_claim"):
         prepare_claims(folder)
+
+
+def test_the_digest_of_a_collection_is_that_of_earlier_versions(tmp_path: Path, prepare_claims: Prepare) -> None:
+    prepared = prepare_claims(write_beir(tmp_path / "x", small()))
+    assert prepared.collection_digest == "aadd818cf15e1e82b19e7d908bd12bdb0f5b25be603aec725843615a3427b9cc"
