@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TYPED = {"labels": str, "label_map": list[str]}
 """Options that are written otherwise than the request holds them."""
+_TASK_DEPENDS_ON = ("name", "source", "format", "task", "output")
 
 
 def _prepare(
@@ -42,8 +43,7 @@ def _prepare(
         values["labels"] = tuple(name.strip() for name in given["labels"].split(","))
     if "label_map" in given:
         values["label_map"] = parse_label_map(given["label_map"])
-    of_both = {name: value for name, value in values.items() if PREPARE_OPTIONS[name].spec.task is None}
-    task = task_of(PrepareRequest(**of_both))
+    task = task_of(PrepareRequest(**{name: value for name, value in values.items() if name in _TASK_DEPENDS_ON}))
     _refuse_useless(given, task)
     request = PrepareRequest(**{**values, "task": task})
     with working() if task == RANKING else nullcontext() as progress:

@@ -113,6 +113,8 @@ def test_options_reach_the_request(run: Run) -> None:
         ("--dataset multinli --from files --text-a q --id k", 2, "--text-a, --id cannot be used"),
         ("--dataset mine --from files --dev-fraction 1.5", 2, "above 0 and below 1"),
         ("--dataset mine --from files --quoting some", 2, "minimal"),
+        ("--dataset mine --from files --quoting some --dev-fraction 2", 2, "--dev-fraction: 2.0 is not allowed"),
+        ("--dataset mine --from files --quoting some --dev-fraction 2", 2, "--quoting: 'some' is not allowed"),
         ("--dataset some/thing --offline", 3, "without --offline"),
         ("--dataset multinli --from files --labels entailment,neutral", 3, "Allowed: entailment, neutral"),
         ("--dataset mine --from files --label-map neutral", 2, "--label-map takes OLD=NEW"),
