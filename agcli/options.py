@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from agcli.errors import did_you_mean, shortened
 from agcli.guides.registry import GUIDES
 
 T = TypeVar("T")
@@ -299,3 +300,14 @@ OPTIONS: dict[str, Declared] = declared_options(SECTIONS)
 def flag(name: str) -> str:
     """`train_limit` -> `--train-limit`."""
     return "--" + name.replace("_", "-")
+
+
+def out_of_range(values: Mapping[str, Any], options: Mapping[str, Declared]) -> list[str]:
+    """A sentence on each value that an option does not allow."""
+    problems = []
+    for name, value in values.items():
+        spec = options[name].spec
+        if not spec.admits(value):
+            near = did_you_mean(str(value), spec.choices or ())
+            problems.append(f"{flag(name)}: {shortened(value)} is not allowed; allowed: {spec.allowed()}.{near}")
+    return problems

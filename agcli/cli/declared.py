@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from agcli.errors import did_you_mean, shortened
 from agcli.options import Declared, flag
 
 
@@ -76,14 +75,3 @@ def _help(declared: Declared) -> str:
     if default is None and declared.type is not bool and declared.default not in (None, "", dataclasses.MISSING):
         default = str(declared.default)
     return f"{text}  [default: {default}]" if default else text
-
-
-def out_of_range(values: Mapping[str, Any], options: Mapping[str, Declared]) -> list[str]:
-    """A sentence on each value that an option does not allow."""
-    problems = []
-    for name, value in values.items():
-        spec = options[name].spec
-        if not spec.admits(value):
-            near = did_you_mean(str(value), spec.choices or ())
-            problems.append(f"{flag(name)}: {shortened(value)} is not allowed; allowed: {spec.allowed()}.{near}")
-    return problems

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from agcli.cli import display
-from agcli.cli.declared import out_of_range, with_options
+from agcli.cli.declared import with_options
 from agcli.cli.evaluate_tables import ranking_tables, run_tables, show
 from agcli.errors import UsageError, counted
-from agcli.options import declared_options, flag, option
+from agcli.options import declared_options, flag, option, out_of_range
 
 FEW_EXAMPLES = 30
 """Fewer examples than these get a warning."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from agcli.cli.declared import out_of_range, with_options
+from agcli.cli.declared import with_options
 from agcli.cli.evaluate import BootstrapOptions
 from agcli.errors import UsageError
-from agcli.options import declared_options, flag, option
+from agcli.options import declared_options, flag, option, out_of_range
 from agcli.runs.home import expanded
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
 
 def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
-    from agcli.cli.prepare_ranking_display import working
-    from agcli.data.ranking.loose_files import LooseFiles, collect
+    from agcli.cli.prepare_display import working
+    from agcli.data.formats.query_files import LooseFiles, collect
     from agcli.ranking.job import DEPTH, check_place
 
     check_place(place, {}, options.overwrite)

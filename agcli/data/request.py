@@ -9,8 +9,8 @@ from typing import Final, Literal, get_args
 
 from agcli.data.files.delimited import Quoting
 from agcli.data.formats.registry import DATASETS, formats_of
-from agcli.errors import UsageError, did_you_mean, shortened
-from agcli.options import Option, declared_options, flag, option
+from agcli.errors import UsageError
+from agcli.options import Option, declared_options, flag, option, out_of_range
 from agcli.runs.home import expanded
 
 CLASSIFICATION: Final = "classification"
@@ -165,7 +165,7 @@ class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions,
         Raises:
             UsageError: options that exclude each other or are out of range; all of them at once.
         """
-        problems = self._out_of_range()
+        problems = out_of_range({name: getattr(self, name) for name in PREPARE_OPTIONS}, PREPARE_OPTIONS)
         if self.source is not None and self.named_files:
             problems.append("--from and --train/--dev/--test exclude each other.")
         if self.no_ids and self.id is not None:
@@ -181,15 +181,6 @@ class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions,
         if self.output is None and (not parts or ".." in parts or Path(self.name).is_absolute()):
             hint = "the data's place goes into --from, the result's into --output"
             raise UsageError(f"--dataset is a name, not a path: {self.name!r}.", hint=hint)
-
-    def _out_of_range(self) -> list[str]:
-        problems = []
-        for name, declared in PREPARE_OPTIONS.items():
-            value, spec = getattr(self, name), declared.spec
-            if not spec.admits(value):
-                near = did_you_mean(str(value), spec.choices or ())
-                problems.append(f"{flag(name)}: {shortened(value)} is not allowed; allowed: {spec.allowed()}.{near}")
-        return problems
 
     @property
     def folder(self) -> Path:

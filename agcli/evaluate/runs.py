@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from agcli.data import find_dataset, load_prepared
-from agcli.data.prepared import PreparedPairs
+from agcli.data.catalogue import find_dataset
+from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError
 from agcli.evaluate.inputs import Evaluation, aligned_all, different_splits, open_all, open_distinct
 from agcli.measures.bootstrap import RESAMPLES, Estimate, LabelEstimates, confusion_interval, metric_estimates

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcli.data.catalogue import find_dataset
 from agcli.data.batching import Examples, collate, length_order
+from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared
 from agcli.errors import DataError
 from agcli.measures.classification import Predictions

@@ -15,8 +15,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from tiny_rankings import contents as contents_of_claims
 
-from agcli.data.ranking.prepared import write_ranking
-from agcli.data.ranking.prepared import PreparedRanking
+from agcli.data.ranking.prepared import PreparedRanking, write_ranking
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.measures.ranking import MEASURES
 from agcli.measures.trec import read_run
