@@ -205,13 +205,13 @@ def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
 def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
     from agcli.cli.prepare_display import working
-    from agcli.data.formats.query_files import LooseFiles, collect
+    from agcli.data.formats.query_files import QueryFiles, collect
     from agcli.ranking.job import DEPTH, check_place
 
     check_place(place, {}, options.overwrite)
     assert options.queries is not None
     assert options.corpus is not None
-    files = LooseFiles(options.queries, options.corpus, options.qrels, options.negative_grades, options.credentialed)
+    files = QueryFiles(options.queries, options.corpus, options.qrels, options.negative_grades, options.credentialed)
     with working() as progress:
         folder = place.parent / f"{place.name}.collection"
         return collect(files, folder, options.depth or DEPTH, options.analysis, progress)

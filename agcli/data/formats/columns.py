@@ -41,8 +41,6 @@ def read_pairs(table: Table, columns: Columns, label_names: Sequence[str] | None
     """The table's rows as pairs, in order.
 
     Args:
-        table: an opened table.
-        columns: where each role is found.
         label_names: names for labels that are stored as 0, 1, ...; -1 is then "no gold label".
 
     Raises:
@@ -156,20 +154,23 @@ def _label_namer(table: Table, names: Sequence[str]) -> Callable[[Any, int], str
     return name
 
 
-def read_split(
-    source: SourceFile,
-    split: str,
-    columns: Columns,
-    quoting: Quoting = "auto",
-    label_names: Sequence[str] | None = None,
-) -> tuple[SourceSplit, tuple[SourceRecord, ...]]:
-    """One whole file, or all its shards, as one split, and the records for the manifest.
+def read_tables(
+    files: Mapping[str, SourceFile], columns: Columns, quoting: Quoting, label_names: Sequence[str] | None = None
+) -> tuple[dict[str, SourceSplit], tuple[SourceRecord, ...]]:
+    """One table (whole, or all its shards) for each split, and the records for the manifest.
+
+    Args:
+        label_names: names for labels that parquet files store as 0, 1, ...
 
     Raises:
         DataError: see `open_table` and `read_pairs`.
     """
-    records = source_records(split, source)
-    table = open_table(source, quoting)
-    pairs = list(read_pairs(table, columns, label_names))
-    sources = tuple(replace(record, quoting=table.quoting) for record in records)
-    return SourceSplit(source.name, label_column(table, columns), pairs), sources
+    splits: dict[str, SourceSplit] = {}
+    sources: list[SourceRecord] = []
+    for split, file in files.items():
+        records = source_records(split, file)
+        table = open_table(file, quoting)
+        pairs = read_pairs(table, columns, label_names if file.suffix == ".parquet" else None)
+        splits[split] = SourceSplit(file.name, label_column(table, columns), list(pairs))
+        sources += [replace(record, quoting=table.quoting) for record in records]
+    return splits, tuple(sources)

@@ -6,8 +6,6 @@ Source: Romanov & Shivade 2018. The files have MultiNLI's jsonl layout: `sentenc
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from agcli.data.formats import multinli
 from agcli.data.pairs import Corpus
 from agcli.data.request import PrepareRequest
@@ -24,18 +22,17 @@ def read(request: PrepareRequest) -> Corpus:
         DataError: the files are not there (what to download, and the command to run then), or are damaged.
     """
     if request.named_files:
-        files = choose_files(request, (".jsonl",))
-    elif request.source is None:
+        return multinli.read_files(choose_files(request, (".jsonl",)), request)
+    if request.source is None:
         raise missing()
-    else:
-        try:
-            files = choose_files(request, (".jsonl",))
-        except DataError as error:
-            raise missing(str(error)) from None
-        if set(files.by_split) != {"train", "dev", "test"}:
-            found = [file.name for file in files.by_split.values()]
-            raise missing(f"{request.source}: not all of {', '.join(FILES)} are here. Found {', '.join(found)}.")
-    return replace(multinli.read_files(files, request), credentialed=True)
+    try:
+        files = choose_files(request, (".jsonl",))
+    except DataError as error:
+        raise missing(str(error)) from None
+    if set(files.by_split) != {"train", "dev", "test"}:
+        found = [file.name for file in files.by_split.values()]
+        raise missing(f"{request.source}: not all of {', '.join(FILES)} are here. Found {', '.join(found)}.")
+    return multinli.read_files(files, request)
 
 
 def missing(problem: str = "") -> DataError:

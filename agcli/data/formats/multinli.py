@@ -13,7 +13,7 @@ from itertools import islice
 from agcli.data.files.delimited import DELIMITERS, Quoting
 from agcli.data.files.opening import SourceFile
 from agcli.data.files.tables import JSON_SUFFIXES, SUFFIXES, open_table
-from agcli.data.formats.columns import Columns, read_pairs, read_split
+from agcli.data.formats.columns import Columns, read_pairs, read_tables
 from agcli.data.pairs import NLI_LABELS, Corpus
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import ChosenFiles, choose_files
@@ -41,26 +41,14 @@ def read(request: PrepareRequest) -> Corpus:
 
 def read_files(files: ChosenFiles, request: PrepareRequest) -> Corpus:
     """Read chosen files. A test file without labels (GLUE's) is left alone unless the user named it."""
-    not_used = dict(files.not_used)
+    by_split, not_used = dict(files.by_split), dict(files.not_used)
+    if "test" in by_split and "test" not in files.named:
+        header = open_table(by_split["test"], "none", head=_HEAD).header
+        if set(COLUMNS.label).isdisjoint(header):
+            not_used[by_split.pop("test").name] = "no labels"
     columns = replace(COLUMNS, id=()) if request.no_ids else COLUMNS
-    parts = {}
-    for split, file in files.by_split.items():
-        if split == "test" and split not in files.named and not _has_labels(file):
-            not_used[file.name] = "no labels"
-        else:
-            names = NLI_LABELS if file.suffix == ".parquet" else None
-            parts[split] = read_split(file, split, columns, request.quoting, names)
-    return Corpus(
-        labels=NLI_LABELS,
-        splits={split: part for split, (part, _) in parts.items()},
-        sources=tuple(record for _, records in parts.values() for record in records),
-        not_used=not_used,
-        named=files.named,
-    )
-
-
-def _has_labels(file: SourceFile) -> bool:
-    return not set(COLUMNS.label).isdisjoint(open_table(file, "none", head=_HEAD).header)
+    splits, sources = read_tables(by_split, columns, request.quoting, NLI_LABELS)
+    return Corpus(NLI_LABELS, splits, sources, not_used, files.named)
 
 
 def recognises(file: SourceFile, quoting: Quoting = "auto") -> bool:

@@ -33,13 +33,13 @@ from agcli.errors import DataError, cells_hidden
 from agcli.runs.atomic import folder_beside
 
 SPLIT = "test"
-"""The split that the queries of a loose file are in."""
+"""The split that the queries of a file are in."""
 _TABLES = (".tsv", ".txt")
 _SUFFIXES = (".jsonl", ".ndjson", ".json", *_TABLES)
 
 
 @dataclass(frozen=True)
-class LooseFiles:
+class QueryFiles:
     """The files of a collection.
 
     Attributes:
@@ -67,7 +67,7 @@ class LooseFiles:
 
 
 def collect(
-    files: LooseFiles, folder: Path, depth: int, analysis: Analysis, progress: Progress | None = None
+    files: QueryFiles, folder: Path, depth: int, analysis: Analysis, progress: Progress | None = None
 ) -> PreparedRanking:
     """Index the documents, find candidates, and keep all that in a folder; what is there already is used again.
 
@@ -109,7 +109,7 @@ def collect(
         return write_ranking(folder, contents, manifest, overwrite=True)
 
 
-def _checked(files: LooseFiles) -> tuple[Documents, RankingSplit]:
+def _checked(files: QueryFiles) -> tuple[Documents, RankingSplit]:
     documents, split = read_documents(files.corpus), _split(files)
     check_queries({SPLIT: split})
     split, _ = check_grades(split, files.negative_grades)
@@ -135,7 +135,7 @@ def _source(path: Path) -> SourceFile:
     return source
 
 
-def _split(files: LooseFiles) -> RankingSplit:
+def _split(files: QueryFiles) -> RankingSplit:
     """Queries and relevance judgments as they stand in their files."""
     source = _source(files.queries)
     queries = tab_queries(source) if source.suffix in _TABLES else json_queries(source)

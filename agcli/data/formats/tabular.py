@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agcli.data.files.tables import SUFFIXES, open_table
-from agcli.data.formats.columns import NAME_COLUMNS, Columns, read_split
+from agcli.data.formats.columns import NAME_COLUMNS, Columns, read_tables
 from agcli.data.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import choose_files, split_of
@@ -37,9 +37,7 @@ def read(request: PrepareRequest) -> Corpus:
         raise UsageError("--split-column is for one file that holds every split; here are several.")
     first = next(iter(files.by_split.values()))
     columns = columns_for(request, open_table(first, request.quoting).header, first.name)
-    parts = {split: read_split(file, split, columns, request.quoting) for split, file in files.by_split.items()}
-    splits = {split: part for split, (part, _) in parts.items()}
-    sources = tuple(record for _, records in parts.values() for record in records)
+    splits, sources = read_tables(files.by_split, columns, request.quoting)
     if request.split_column:
         return replace(_by_split_column(splits.popitem()[1], sources, request.split_column), not_used=files.not_used)
     return Corpus(None, splits, sources, files.not_used, files.named)
