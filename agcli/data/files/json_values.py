@@ -98,7 +98,7 @@ def _array(file: SourceFile) -> Iterator[Any]:
             count += 1
             yield value
     except DataError as error:
-        if not isinstance(error.__cause__, ijson.JSONError):
+        if error.__cause__ is None:
             raise
         try:
             values = json.loads("\n".join(line for _, line in text_lines(file)))
@@ -138,11 +138,17 @@ def _events(file: SourceFile) -> Iterator[tuple[int, str, Any]]:
                 yield row, event, value
             events.clear()
         parser.close()
-    except ijson.JSONError as error:
-        problem = str(error).partition("\n")[0]  # what follows quotes the file
-        if "premature EOF" in problem:
-            problem = "it is not closed: is the file whole?"
-        raise DataError(f"not valid JSON ({problem})", file=file.name, row=row) from error
+    except (ijson.JSONError, ValueError) as error:  # ijson's backend in pure Python raises both
+        raise DataError(_invalid(str(error)), file=file.name, row=row) from error
+
+
+def _invalid(cause: str) -> str:
+    """The message for what ijson says, without the text that it quotes."""
+    if "premature EOF" in cause or "Incomplete" in cause:
+        return "not valid JSON (it is not closed: is the file whole?)"
+    first = cause.partition("\n")[0]
+    quotes_nothing = first.startswith(("parse error", "lexical error", "half of"))
+    return f"not valid JSON ({first})" if quotes_nothing else "not valid JSON"
 
 
 def _objects_to_lines(path: Path | None) -> str:
