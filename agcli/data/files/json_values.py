@@ -16,11 +16,7 @@ from agcli.data.files.opening import SourceFile
 from agcli.data.files.text import text_lines, text_pieces
 from agcli.errors import DataError
 
-# Half of a surrogate pair, which no UTF-8 holds: ijson would put a question mark in its place.
-_HALF_PAIR = re.compile(
-    r"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])"
-)
-
+_HALF_PAIR = re.compile(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 _DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 
@@ -131,7 +127,7 @@ def _events(file: SourceFile) -> Iterator[tuple[int, str, Any]]:
     parser, row = ijson.basic_parse_coro(events, use_float=True), 1
     try:
         for row, piece in text_pieces(file):
-            if "\\u" in piece and _HALF_PAIR.search(piece):
+            if _has_half_pair(piece):
                 raise ijson.JSONError("half of a surrogate pair, which is no character")
             parser.send(piece.encode())
             for event, value in events:
@@ -140,6 +136,11 @@ def _events(file: SourceFile) -> Iterator[tuple[int, str, Any]]:
         parser.close()
     except (ijson.JSONError, ValueError) as error:  # ijson's backend in pure Python raises both
         raise DataError(_invalid(str(error)), file=file.name, row=row) from error
+
+
+def _has_half_pair(piece: str) -> bool:
+    """Half of a surrogate pair, which no UTF-8 holds: ijson would put a question mark in its place."""
+    return "\\u" in piece and _HALF_PAIR.search(piece.replace("\\\\", "__")) is not None
 
 
 def _invalid(cause: str) -> str:
