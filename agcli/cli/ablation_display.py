@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
@@ -18,6 +20,9 @@ from agcli.sweep.cell import CellJob, Outcome
 from agcli.sweep.estimate import MEASURED_STEPS, duration, estimate
 from agcli.sweep.grid import Cell
 from agcli.sweep.sweep import Sweep, SweepCallback
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 20
 """Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
@@ -119,13 +124,25 @@ def _settings(cell: Cell) -> str:
     return ", ".join(f"{name} {Path(str(cell.options[name])).name}" for name in names if name in cell.options)
 
 
+def draw_figures(
+    folder: Path, results: pd.DataFrame, contrasts: Sequence[Mapping[str, Any]], recipe: str
+) -> list[Path]:
+    """Draw the pictures of a sweep; those of a recipe for a figure of the paper beside the paper's numbers."""
+    from agcli.figures.paper_points import PaperPoints
+    from agcli.figures.sweep_figures import sweep_figures
+    from agcli.paper.published import figure_points
+
+    argument = {"figure3": "layer_points", "figure6": "size_points"}.get(recipe)
+    points = {argument: PaperPoints(*figure_points(recipe, results))} if argument else {}
+    return sweep_figures(folder, results, contrasts, **points)
+
+
 def show_report(folder: Path, json: bool) -> None:
     """The tables of a sweep, written to `report/` as well; pictures beside them."""
-    from agcli.figures.sweep_figures import sweep_figures
     from agcli.paper.paper_table import recipe_table
     from agcli.sweep.report import write_report
 
-    report = write_report(folder, sweep_figures, recipe_table)
+    report = write_report(folder, draw_figures, recipe_table)
     if json:
         display.show_json(report.as_json())
         return

@@ -149,7 +149,7 @@ def _check_target(option: str, file: Path, runs: Sequence[Path]) -> None:
 def _are_rankings(runs: Sequence[Path]) -> bool:
     """Whether all folders are rankings, or runs whose task is to rank; one kind at a time can be compared."""
     from agcli.evaluate.inputs import open_all
-    from agcli.evaluate.saved_rankings import is_ranking
+    from agcli.ranking.saved import is_ranking
     from agcli.runs.folder import open_run
 
     kinds = [is_ranking(run) for run in runs]

@@ -143,10 +143,11 @@ def _present(
     request: TimingRequest, finished: list[GroupTimes], *, paper: bool, output: Path | None, json: bool
 ) -> None:
     """Show and write what took minutes to measure; neither a closed pipe nor a full disk costs the other way."""
+    from agcli.paper.published import epoch_seconds
     from agcli.timing.record import write_record
     from agcli.timing.rows import group_rows
 
-    groups = [group_rows(times, paper=paper) for times in finished]
+    groups = [group_rows(times, epoch_seconds if paper else None) for times in finished]
     rows = [row for group in groups for row in group]
     try:
         if json:

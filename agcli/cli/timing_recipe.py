@@ -29,6 +29,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
 
     from agcli.cli.timing_display import TimingProgress
     from agcli.paper.paper_table import paper_table
+    from agcli.paper.published import epoch_seconds
     from agcli.runs.atomic import write_text, writing
     from agcli.timing.measure import measure
     from agcli.timing.plan import plan_groups
@@ -49,7 +50,7 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     with TimingProgress() as watch:
         for name, request in wanted.items():
             times = list(measure(planned[name], watch))
-            found = [row for each in times for row in group_rows(each, paper=True)]
+            found = [row for each in times for row in group_rows(each, epoch_seconds)]
             write_record(output / name, request, times, found)
             rows += found
     table = paper_table(asked.name, pd.DataFrame([asdict(row) for row in rows]), notes=asked.notes)

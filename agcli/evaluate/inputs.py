@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from agcli.errors import DataError, RunError, UsageError, counted
-from agcli.evaluate.saved_rankings import SavedRanking
 from agcli.measures.classification import Predictions
+from agcli.ranking.saved import SavedRanking
 from agcli.runs.folder import RunFolder
 
 T = TypeVar("T")

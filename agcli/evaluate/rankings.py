@@ -10,7 +10,6 @@ import numpy as np
 
 from agcli.errors import counted
 from agcli.evaluate.inputs import Evaluation, cannot_compare, different_splits, open_distinct
-from agcli.evaluate.saved_rankings import SavedRanking, in_order_of, mismatch, open_ranking
 from agcli.measures.bootstrap import RESAMPLES, Estimate
 from agcli.measures.paired_tests import MeasureComparison, compare_measures
 from agcli.measures.ranking import (
@@ -22,7 +21,8 @@ from agcli.measures.ranking import (
     below_first_stage,
     measure_estimates,
 )
-from agcli.training.trained_on import overlap_warning
+from agcli.ranking.saved import SavedRanking, in_order_of, mismatch, open_ranking
+from agcli.tasks.trained_on import overlap_warning
 
 FIRST_STAGE = "first stage"
 

@@ -17,7 +17,8 @@ from agcli.measures.bootstrap import RESAMPLES, Estimate, LabelEstimates, confus
 from agcli.measures.classification import Ints, Predictions, confusion, majority_baseline
 from agcli.measures.paired_tests import PredictionComparison, compare_predictions
 from agcli.runs.folder import RunFolder, open_run
-from agcli.training.trained_on import Overlap, overlap_warning, training_overlaps
+from agcli.tasks.classification import load_predictions
+from agcli.tasks.trained_on import Overlap, overlap_warning, training_overlaps
 
 SPLITS = ("test", "dev")
 
@@ -90,7 +91,7 @@ def evaluate_runs(
     if dataset is None:
         split = _common_split(folders, names, split)
         chosen = split
-        loaded = open_all(paths, lambda path: RunFolder(path).load_predictions(chosen))
+        loaded = open_all(paths, lambda path: load_predictions(RunFolder(path), chosen))
     else:
         data = load_prepared(find_dataset(dataset, Path.cwd()))
         split = split or ("test" if "test" in data.splits else "dev")

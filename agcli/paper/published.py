@@ -10,10 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import variant_title, variants
+from agcli.paper.encoders import short_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERCENT, SECONDS = "percent", "seconds"
 TABLE4_HARDWARE = (
@@ -207,3 +211,29 @@ def _numbers(rows: list[Mapping[str, Any]], groups: tuple[Group, ...]) -> dict[t
                 if number is not None:
                     numbers[row["name"], group.heading, column.name] = float(number)
     return numbers
+
+
+def figure_points(
+    name: str, results: pd.DataFrame
+) -> tuple[str, frozenset[str], frozenset[str], tuple[tuple[str, str, float], ...]]:
+    """Numbers that the paper prints of a figure, for drawing beside ours.
+
+    Args:
+        name: of the recipe.
+        results: those of a sweep.
+
+    Returns:
+        What the paper measured, in words; the models and the data sets in `results` that are the paper's; the numbers.
+    """
+    published = published_table(name)
+    where = published.groups[0].where
+    models = frozenset(model for model in results["model"].unique() if short_name(model) == where["model"])
+    datasets = frozenset(dataset for dataset in results["dataset"].unique() if Path(dataset).name == where["dataset"])
+    return published.subject, models, datasets, published.points()
+
+
+def epoch_seconds(model: str, variant: str, dataset: str) -> tuple[float | None, str]:
+    """The paper's seconds an epoch (Table 4), and a caution or ""; it timed encoders without guides and with both."""
+    if variant not in ("none", "both", "authors"):
+        return None, ""
+    return table4_number(short_name(model), variant != "none", dataset)

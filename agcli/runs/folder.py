@@ -7,8 +7,8 @@ model/            loads in vanilla transformers           timing.csv        the 
 trained_on.npy    hashes of the training rows
 
 Folders that older versions wrote stay readable. Where an older file lacks an entry, it is derived in one place: the
-task in `RunFolder.task`, the apostrophes before some cells in `RunFolder.load_predictions`, the training rows in
-`training.trained_on`; options that an older config.json lacks have their defaults.
+task in `RunFolder.task`, the apostrophes before some cells in `RunFolder.cells_are_marked`, the training rows in
+`tasks.trained_on`; options that an older config.json lacks have their defaults.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError, UsageError, unreadable
-from agcli.measures.classification import Predictions, read_predictions
-from agcli.measures.ranking import MEASURES
 from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
 from agcli.tables.records import csv_text
 
@@ -93,7 +91,7 @@ class RunFolder:
     def task(self) -> str:
         """Name of the task (see `agcli.tasks.registry`); of a run that does not record it, by its dev metrics."""
         metrics = self.metrics
-        inferred = "ranking" if MEASURES[0] in metrics.get("dev", {}) else "classification"
+        inferred = "ranking" if "RR" in metrics.get("dev", {}) else "classification"
         return str(metrics.get("task", inferred))
 
     @property
@@ -203,15 +201,11 @@ class RunFolder:
         if self.writes:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def load_predictions(self, split: str) -> Predictions:
-        """The predictions on one split.
-
-        Raises:
-            DataError: `predictions.csv` is missing or damaged, or has no such split.
-        """
+    @property
+    def cells_are_marked(self) -> bool:
+        """Whether an older version wrote an apostrophe before cells that a spreadsheet takes for a formula."""
         config = self._find_json("config.json")
-        marked = config is not None and _CELLS_UNMARKED_SINCE not in config
-        return read_predictions(self.path / "predictions.csv", split, marked=marked)
+        return config is not None and _CELLS_UNMARKED_SINCE not in config
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What a JSON file of the folder holds.

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from agcli.errors import DataError
-from agcli.evaluate.saved_rankings import open_ranking
 from agcli.measures.bootstrap import Estimate
 from agcli.measures.classification import Floats
 from agcli.measures.crossed import crossed_bootstrap, power, power_line
 from agcli.measures.ranking import MEASURES
 from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
+from agcli.ranking.saved import open_ranking
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder
 from agcli.sweep.comparisons import Comparison, family, flat
@@ -33,6 +33,7 @@ from agcli.tables.markdown import markdown
 from agcli.tables.recorded import RecordedTable
 from agcli.tables.records import json_text, records_csv
 from agcli.tables.table import Table
+from agcli.tasks.classification import load_predictions
 
 Draw = Callable[[Path, pd.DataFrame, Sequence[Mapping[str, Any]], str], Sequence[Path]]
 """(folder, results, flat comparisons, name of the recipe or "") -> the pictures written there."""
@@ -186,7 +187,7 @@ def _example_scores(cell: Path) -> dict[str, float]:
     if (ranking / "per_query.csv").is_file():
         measures = open_ranking(ranking).reranked
         return dict(zip(measures.queries, measures.values[:, MEASURES.index("RR")].tolist(), strict=True))
-    predictions = RunFolder(cell).load_predictions("test")
+    predictions = load_predictions(RunFolder(cell), "test")
     return dict(zip(predictions.ids, predictions.correct.astype(float).tolist(), strict=True))
 
 

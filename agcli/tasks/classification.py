@@ -17,7 +17,14 @@ from agcli.data.batching import Examples, Rows, padding_values, tokenise
 from agcli.data.prepared import PreparedPairs
 from agcli.data.token_cache import TokenStore, open_store
 from agcli.errors import DataError
-from agcli.measures.classification import Predictions, classification_metrics, majority_baseline, prediction_rows
+from agcli.measures.classification import (
+    Predictions,
+    classification_metrics,
+    majority_baseline,
+    prediction_rows,
+    read_predictions,
+)
+from agcli.runs.folder import RunFolder
 from agcli.tasks.base import Table, Task
 
 
@@ -115,3 +122,12 @@ def _gold(frame: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.int64]:
     """Label indices of rows of a prepared split, shape (num_examples,)."""
     index = {label: place for place, label in enumerate(labels)}
     return np.array([index[label] for label in frame["label"]], dtype=np.int64)
+
+
+def load_predictions(folder: RunFolder, split: str) -> Predictions:
+    """The predictions of a run on one split.
+
+    Raises:
+        DataError: `predictions.csv` is missing or damaged, or has no such split.
+    """
+    return read_predictions(folder.path / "predictions.csv", split, marked=folder.cells_are_marked)

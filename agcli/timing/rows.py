@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from agcli.models import find_entry
 from agcli.timing.measure import GroupTimes, MethodTimes
 from agcli.timing.plan import Group
 from agcli.timing.stopwatch import StepTime
@@ -17,6 +16,8 @@ from agcli.timing.stopwatch import StepTime
 CONFIDENCE = 0.95
 LEAST_ROUNDS = 3
 """Rounds that an interval takes: with two, t has one degree of freedom and its quantile is 12.7."""
+Published = Callable[[str, str, str], tuple[float | None, str]]
+"""(model, variant, data set) -> the paper's seconds an epoch, and what is odd about them or ""."""
 BACKWARD_AND_FORWARD = 3
 """Operations of a training step over those of its forward: the backward does each product twice."""
 
@@ -67,10 +68,10 @@ class TimingRow:
     notes: str = ""
 
 
-def group_rows(times: GroupTimes, *, paper: bool = False) -> list[TimingRow]:
-    """One row a method, in the group's order."""
+def group_rows(times: GroupTimes, published: Published | None = None) -> list[TimingRow]:
+    """One row a method, in the group's order, with the paper's seconds an epoch where `published` knows them."""
     base = next((method for method in times.methods if method.spec.variant == "none" and method.failure is None), None)
-    return [_row(times, method, base, paper) for method in times.methods]
+    return [_row(times, method, base, published) for method in times.methods]
 
 
 def ratio_interval(seconds: Sequence[float], base: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -107,7 +108,7 @@ def matmul_share(steps: Sequence[StepTime], forward_flops: dict[int, int], produ
     return BACKWARD_AND_FORWARD * total / sum(step.seconds for step in steps) / product_rate
 
 
-def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, paper: bool) -> TimingRow:
+def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, published: Published | None) -> TimingRow:
     group, spec, steps = times.group, method.spec, method.steps
     notes = [*group.notes, *method.notes, *([method.failure] if method.failure else [])]
     figures: dict[str, float | int | str | None] = {}
@@ -116,9 +117,9 @@ def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, paper
         rate = times.product_rates.get(method.precision or "")
         if rate and times.forward_flops:
             figures["matmul_share"] = matmul_share(steps, times.forward_flops, rate)
-    if paper:
-        figures["paper_seconds"], caution = _paper_seconds(group.model, spec.variant, group.data)
-        notes += caution
+    if published is not None:
+        figures["paper_seconds"], caution = published(group.model, spec.variant, group.data)
+        notes += [f"paper: {caution}"] if caution else []
     if base is None:
         failed = any(other.spec.variant == "none" for other in times.methods)
         notes.append(f"no ratio: `none` {'failed' if failed else 'was not timed'}")
@@ -169,15 +170,3 @@ def _ratios(method: MethodTimes, base: MethodTimes | None) -> dict[str, float | 
     if method.peak_memory_bytes and base.peak_memory_bytes:
         memory = method.peak_memory_bytes / base.peak_memory_bytes
     return {"ratio": ratio, "ratio_low": low, "ratio_high": high, "memory_ratio": memory}
-
-
-def _paper_seconds(model: str, variant: str, data: str) -> tuple[float | None, list[str]]:
-    """The paper's seconds, and what is odd about them; it timed its encoders without guides and with both."""
-    from agcli.paper.published import table4_number
-
-    entry = find_entry(model)
-    name, guided = entry.name if entry else model, variant != "none"
-    if variant not in ("none", "both", "authors"):
-        return None, []
-    seconds, caution = table4_number(name, guided, data)
-    return seconds, [f"paper: {caution}"] if caution else []

@@ -21,6 +21,7 @@ from agcli.measures.classification import Predictions, prediction_rows
 from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder, open_run
 from agcli.tables.records import csv_text
+from agcli.tasks.classification import load_predictions
 from agcli.training.history import StepTable
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
@@ -37,10 +38,10 @@ def test_a_table_that_a_spreadsheet_saved(tmp_path: Path) -> None:
     file = tmp_path / "predictions.csv"
     text = file.read_text()
     file.write_text(f"\ufeff{text}")
-    assert run.load_predictions("dev").ids == ("+2", "-3")
+    assert load_predictions(run, "dev").ids == ("+2", "-3")
     file.write_text(text.replace(",", ";"))
     with pytest.raises(DataError, match="row 1: not the columns of a run's predictions") as caught:
-        run.load_predictions("dev")
+        load_predictions(run, "dev")
     assert "0." not in str(caught.value).removeprefix(str(file))
     assert "spreadsheet" in str(caught.value.hint)
 
@@ -56,7 +57,7 @@ def test_predictions_come_back_as_they_were(tmp_path: Path) -> None:
     dev, test = predicted(), predicted(ids=("x", "y"))
     run.write_predictions({"dev": prediction_rows(dev), "test": prediction_rows(test)})
     for split, expected in {"dev": dev, "test": test}.items():
-        found = run.load_predictions(split)
+        found = load_predictions(run, split)
         assert (found.ids, found.labels) == (expected.ids, expected.labels)
         assert found.gold.tolist() == expected.gold.tolist()
         assert found.probabilities.tolist() == expected.probabilities.tolist()  # every bit
@@ -81,7 +82,7 @@ def test_an_older_runs_cells_lose_their_mark_and_no_others_do(tmp_path: Path) ->
         run.path.mkdir()
         run.write_json("config.json", {name: None for name in OPTIONS if run is new or name != "long_claims"})
         run.write_predictions({"dev": written})
-        again = run.load_predictions("dev")
+        again = load_predictions(run, "dev")
         assert (again.ids, again.labels, again.gold.tolist()) == (found.ids, found.labels, found.gold.tolist())
     assert "'=1+1" in (old.path / "predictions.csv").read_text()
     assert "long_claims" in OPTIONS, "what tells an older run from a newer one: keep it, or record another mark"
@@ -101,7 +102,7 @@ def test_predictions_that_cannot_be_read(tmp_path: Path, content: str | None, pr
     if content is not None:
         (tmp_path / "predictions.csv").write_text(content)
     with pytest.raises(DataError, match=problem) as caught:
-        RunFolder(tmp_path).load_predictions("dev")
+        load_predictions(RunFolder(tmp_path), "dev")
     assert "predictions.csv" in str(caught.value)
 
 
@@ -324,7 +325,7 @@ def test_what_may_not_be_read_is_named_with_what_to_do(
     run.write_predictions({"dev": prediction_rows(predicted())})
     close(run.path / name, monkeypatch)
     with pytest.raises(DataError, match=rf"{name or 'status.json'}: cannot be read \(Permission denied\)") as caught:
-        _ = (run.state, run.environment, run.metrics, run.load_predictions("dev"))
+        _ = (run.state, run.environment, run.metrics, load_predictions(run, "dev"))
     assert f"chmod u+rX '{run.path / (name or 'status.json')}'" in str(caught.value.hint)
 
 

@@ -14,7 +14,7 @@ from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
 from pictures import all_text
 
-from agcli.figures.sweep_figures import sweep_figures
+from agcli.cli.ablation_display import draw_figures
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS
 from agcli.paper.paper_table import recipe_table
@@ -24,7 +24,7 @@ from agcli.sweep import report as reports
 from agcli.sweep.report import Report, _scores
 from agcli.tables.records import csv_text
 
-write_report = partial(reports.write_report, draw=sweep_figures, lay_out=recipe_table)
+write_report = partial(reports.write_report, draw=draw_figures, lay_out=recipe_table)
 BERT = "google-bert/bert-base-uncased"
 
 

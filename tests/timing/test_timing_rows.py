@@ -11,6 +11,7 @@ import pytest
 from made_up_times import made_up
 from scipy.stats import ttest_1samp
 
+from agcli.paper.published import epoch_seconds
 from agcli.timing.plan import Group, TimingRequest, plan_groups
 from agcli.timing.rows import group_rows, ratio_interval
 
@@ -98,7 +99,7 @@ def test_a_share_takes_both_the_count_and_the_rate(group: Group) -> None:
 @pytest.mark.parametrize(("data", "seconds"), [("mednli", (95, 112)), ("mnli_20k", (None, None))])
 def test_the_paper_stands_beside(group: Group, data: str, seconds: tuple[int | None, int | None]) -> None:
     times = made_up(replace(group, model="google-bert/bert-base-uncased", data=data), [NONE, BOTH])
-    rows = group_rows(times, paper=True)
+    rows = group_rows(times, epoch_seconds)
     assert tuple(row.paper_seconds for row in rows) == seconds
     assert any(row.notes for row in rows) is (data == "mednli"), "the paper's BERT is out of line there"
     assert {row.paper_seconds for row in group_rows(times)} == {None}

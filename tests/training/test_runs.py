@@ -22,6 +22,7 @@ from agcli.data.prepared import load_prepared
 from agcli.errors import DataError, DivergedError, RunError, UsageError
 from agcli.measures.classification import Predictions, classification_metrics
 from agcli.runs.folder import RunFolder, open_run
+from agcli.tasks.classification import load_predictions
 from agcli.training import checkpoint
 from agcli.training.assemble import PROCESS_BYTES, Plan
 from agcli.training.callback import RunCallback
@@ -93,7 +94,7 @@ def test_metrics_are_those_of_the_predictions(guided: RunFolder, dataset: Path) 
     metrics = guided.metrics
     data = load_prepared(dataset)
     for split in ("dev", "test"):
-        found = guided.load_predictions(split)
+        found = load_predictions(guided, split)
         assert list(found.ids) == data.splits[split]["id"].tolist()
         assert [LABELS[index] for index in found.gold] == data.splits[split]["label"].tolist()
         assert {name: metrics[split][name] for name in classification_metrics(found)} == classification_metrics(found)
@@ -179,14 +180,14 @@ def test_plain_transformers_loads_the_model_with_the_same_probabilities(
     )
     with torch.no_grad():
         probabilities = model.eval()(**encoded).logits.softmax(-1)
-    expected = torch.from_numpy(guided.load_predictions("test").probabilities).float()
+    expected = torch.from_numpy(load_predictions(guided, "test").probabilities).float()
     torch.testing.assert_close(probabilities, expected, rtol=0, atol=tolerance)
 
 
 def test_a_run_in_bf16_is_judged_in_float32_as_its_user_will_see_it(config: Make, tmp_path: Path) -> None:
     run = finetune(config(precision="bf16", epochs=1), tmp_path / "run")
     found = predict(run.path, run.config["dataset"], "dev", 16, offline=True)
-    np.testing.assert_allclose(found.probabilities, run.load_predictions("dev").probabilities, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, load_predictions(run, "dev").probabilities, rtol=0, atol=1e-6)
     assert run.environment["plan"]["precision"] == "bf16"
 
 
@@ -307,7 +308,7 @@ def test_the_best_epochs_model_is_saved(config: Make, tmp_path: Path, monkeypatc
     assert all(torch.equal(best[name], weight) for name, weight in saved.items())
     assert not torch.equal(last["classifier.weight"], saved["classifier.weight"])
     found = predict(run.path, run.config["dataset"], "dev", 16, offline=True)
-    np.testing.assert_allclose(found.probabilities, run.load_predictions("dev").probabilities, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, load_predictions(run, "dev").probabilities, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
@@ -457,14 +458,14 @@ def test_ids_with_signs_are_those_of_the_source(config: Make, tmp_path: Path) ->
     data = write_dataset(tmp_path / "data", {"train": pairs("train", 12), "dev": frame})
     run = finetune(config(dataset=str(data), epochs=1), tmp_path / "run")
     assert [row["id"] for row in rows(run.path / "predictions.csv")] == ["=1+1", "+2", "-3", "@4"]
-    assert run.load_predictions("dev").ids == ("=1+1", "+2", "-3", "@4")
+    assert load_predictions(run, "dev").ids == ("=1+1", "+2", "-3", "@4")
 
 
 def test_a_finished_model_predicts_another_data_set_as_its_own(
     guided: RunFolder, dataset: Path, tmp_path: Path
 ) -> None:
     found = predict(guided.path, str(dataset), "test", 5, offline=True)
-    expected = guided.load_predictions("test")
+    expected = load_predictions(guided, "test")
     assert found.ids == expected.ids
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=0, atol=1e-6)
     other = pd.DataFrame(pairs("test", 3)).assign(label="yes")

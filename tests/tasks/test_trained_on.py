@@ -21,8 +21,8 @@ from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
 from agcli.tasks.base import make_task
+from agcli.tasks.trained_on import FILE, Overlap, overlap_warning, training_overlaps, write_trained_on
 from agcli.training.run import finetune
-from agcli.training.trained_on import FILE, Overlap, overlap_warning, training_overlaps, write_trained_on
 
 Ag = Callable[..., Result]
 TRAIN = 20
