@@ -26,6 +26,7 @@ from agcli.models import load_model
 from agcli.runs.folder import RunFolder
 from agcli.sweep.cell import CellJob, Outcome, run_cell
 from agcli.sweep.grid import Grid
+from agcli.sweep.results import read_results
 from agcli.sweep.sweep import Sweep, run_sweep
 from agcli.training.assemble import Assembly
 from agcli.training.run import finetune
@@ -325,7 +326,7 @@ def test_the_cells_of_a_sweep_tokenise_each_split_once(
         models=(str(encoder),), datasets=(str(dataset),), variants=("none", "both"), seeds=(1, 2), sizes=(24,),
         options=options | {"epochs": 1},
     )  # fmt: skip
-    found = run_sweep(Sweep((grid,), tmp_path / "sweep", 1), here)
-    assert list(found["state"]) == ["finished"] * 4
+    run_sweep(Sweep((grid,), tmp_path / "sweep", 1), here)
+    assert list(read_results(tmp_path / "sweep" / "results.csv")["state"]) == ["finished"] * 4
     assert sorted(made) == [12, 18, 44]
     assert len(entries(tmp_path / "sweep" / "tokenised")) == 3
