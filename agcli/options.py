@@ -303,11 +303,12 @@ def flag(name: str) -> str:
 
 
 def out_of_range(values: Mapping[str, Any], options: Mapping[str, Declared]) -> list[str]:
-    """A sentence on each value that an option does not allow."""
+    """A sentence on each value that an option does not allow, alone or in a tuple."""
     problems = []
     for name, value in values.items():
         spec = options[name].spec
-        if not spec.admits(value):
-            near = did_you_mean(str(value), spec.choices or ())
-            problems.append(f"{flag(name)}: {shortened(value)} is not allowed; allowed: {spec.allowed()}.{near}")
+        for item in value if isinstance(value, tuple) else (value,):
+            if not spec.admits(item):
+                near = did_you_mean(str(item), spec.choices or ())
+                problems.append(f"{flag(name)}: {shortened(item)} is not allowed; allowed: {spec.allowed()}.{near}")
     return problems

@@ -8,9 +8,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from agcli.cli import display
@@ -20,6 +19,7 @@ from agcli.sweep.cell import CellJob, Outcome
 from agcli.sweep.estimate import MEASURED_STEPS, duration, estimate
 from agcli.sweep.grid import Cell
 from agcli.sweep.sweep import Sweep, SweepCallback
+from agcli.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,32 +28,20 @@ SHOWN = 20
 """Running cells that the live table has room for; on a cluster those that wait for their place count among them."""
 
 
-class SweepProgress(SweepCallback):
-    """A live table of what runs; a context manager, so that it is taken away whatever happens."""
+class SweepProgress(display.Followed, SweepCallback):
+    """A live table of what runs."""
 
     def __init__(self) -> None:
-        self.console = display.stderr()
-        self.live = Live(console=self.console, refresh_per_second=2, transient=True)
+        self.table = Live(console=display.stderr(), refresh_per_second=2, transient=True)
+        super().__init__(self.table)
         self.total = self.done = self.failed = self.ended_here = 0
         self.running: dict[str, tuple[CellJob, float]] = {}
         self.began = perf_counter()
 
-    def __enter__(self) -> SweepProgress:
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.live.stop()
-
-    def warning(self, text: str) -> None:
-        """A warning, above the table."""
-        display.warn(text, self.console)
-
     def planned(self, total: int, done: int) -> None:
         """So many cells are known by now."""
         self.total, self.done = total, done
-        display.note(f"{counted(total, 'cell')}, {done} of them finished", self.console)
+        self.message(f"{counted(total, 'cell')}, {done} of them finished")
 
     def started(self, job: CellJob) -> None:
         """A cell runs, or waits for its place on a cluster."""
@@ -66,25 +54,22 @@ class SweepProgress(SweepCallback):
         self.ended_here += 1
         if outcome.state == "failed":
             self.failed += 1
-            display.warn(f"{job.name} (cell {outcome.fingerprint}) failed: {outcome.reason}", self.console)
+            self.warning(f"{job.name} (cell {outcome.fingerprint}) failed: {outcome.reason}")
         else:
             self.done += 1
             took = f"finished in {outcome.seconds:.0f} s ({self.done} of {self.total})"
-            display.note(f"{job.name} (cell {outcome.fingerprint}) {took}", self.console)
+            self.message(f"{job.name} (cell {outcome.fingerprint}) {took}")
         self._show()
 
     def _show(self) -> None:
-        if not self.console.is_terminal:
-            return
         left = self.total - self.done - self.failed
         pace = (perf_counter() - self.began) / self.ended_here if self.ended_here else None
         rest = "" if pace is None else f", about {duration(pace * left)} left"
-        table = Table(title=f"{self.done} done, {self.failed} failed, {left} to go{rest}", title_justify="left")
-        for column in ("cell", "what", "seconds"):
-            table.add_column(column)
+        title = f"{self.done} done, {self.failed} failed, {left} to go{rest}"
+        table = Grid("cell", "what", "seconds", title=title, title_justify="left")
         for name, (job, since) in list(self.running.items())[:SHOWN]:
             table.add_row(Text(name), Text(job.name), f"{perf_counter() - since:.0f}")
-        self.live.update(Group(table))
+        self.table.update(table)
 
 
 def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
@@ -114,8 +99,8 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
             rows.append(["then, with the winners", f"{reported} for each model, data set and size"])
     shown = [[sweep.fingerprint(cell), cell.variant, cell.role, _settings(cell)] for cell in cells[:40]]
     caption = f"and {len(cells) - 40} more" if len(cells) > 40 else ""
-    display.show_table("Cells", ["cell", "variant", "role", "settings"], shown, caption)
-    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
+    display.show(Table("Cells", ["cell", "variant", "role", "settings"], shown, caption))
+    display.show(Table("Plan (nothing was written)", ["what", "value"], rows))
 
 
 def _settings(cell: Cell) -> str:

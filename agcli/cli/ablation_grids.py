@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agcli.cli.declared import options_of_file
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS
 from agcli.options import OPTIONS, flag
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 MOST_SEEDS = 1000
 """More than anybody can train; a slip must not fill the memory with cells."""
-_GRID_OF = {f"{name}_grid": name for name in GUIDES}
+GRID_OF = {f"{name}_grid": name for name in GUIDES}
 """Option with the weights to try -> guide."""
-_OWN = ("variants", *_GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
-"""Options of the grid, as a config file may name them."""
+AXES = ("variants", *GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
+"""Options of the grid, which a config file may name as well."""
 _SAME = {
-    **{grid: (guide,) for grid, guide in _GRID_OF.items()},
+    **{grid: (guide,) for grid, guide in GRID_OF.items()},
     **{"sizes": ("train_limit", "train_fraction"), "layers": ("guide_layers",), "seeds": ("seed",)},
 }
 """Axis of the grid -> the run options that it varies, which no cell can have besides."""
@@ -44,7 +45,7 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
     models, datasets = (_words(options.pop(name, OPTIONS[name].default)) for name in ("model", "dataset"))
     weights = {
         guide: parse_weights(_joined(own[grid]), flag(grid)) if grid in own else (float(options.pop(guide)),)
-        for grid, guide in _GRID_OF.items()
+        for grid, guide in GRID_OF.items()
         if grid in own or guide in options
     }
     if own.get("layers", "each") != "each":
@@ -60,7 +61,7 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
         sizes=parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
         seeds=seeds,
         select_seeds=select_seeds,
-        axes=_distinct(parse_axis(text) for text in _axes(own.get("set", ()))),
+        axes=_axes(own.get("set", ())),
         options=options,
     )
     _check_sizes(grid)
@@ -71,14 +72,11 @@ def _with_file(
     own: dict[str, Any], given: dict[str, Any], config: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the grid and of its runs, those of the command line in place of a file's that say the same."""
-    from agcli.config import read_config_file
-
-    filed = read_config_file(config) if config is not None else {}
-    unknown = [name for name in filed if name not in OPTIONS and name not in _OWN]
-    if unknown:
-        near = did_you_mean(unknown[0], (*OPTIONS, *_OWN))
-        raise UsageError(f"{config}: unknown option {unknown[0]!r}.{near}")
+    filed = options_of_file(config, given) if config is not None else {}
     filed = {name: value for name, value in filed.items() if value is not None}
+    unknown = next((name for name in filed if name not in OPTIONS and name not in AXES), None)
+    if unknown:
+        raise UsageError(f"{config}: unknown option {unknown!r}.{did_you_mean(unknown, (*OPTIONS, *AXES))}")
     if "output" in filed:
         raise UsageError(f"{config}: --output names the sweep's folder, and stands on the command line.")
     for axis, names in _SAME.items():
@@ -86,10 +84,7 @@ def _with_file(
             filed = {name: value for name, value in filed.items() if name not in names}
         elif any(name in given for name in names):
             filed.pop(axis, None)
-    for one, other in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
-        if one in given:
-            filed.pop(other, None)
-    own = {name: filed[name] for name in _OWN if name in filed} | own
+    own = {name: filed[name] for name in AXES if name in filed} | own
     if own.get("layers") == "all":
         del own["layers"]
     options = {name: value for name, value in filed.items() if name in OPTIONS} | given
@@ -103,8 +98,6 @@ def check_axes(axes: Collection[str], options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: naming both.
     """
-    from agcli.options import flag
-
     for axis in axes:
         for name in _SAME.get(axis, ()):
             if name in options:
@@ -153,8 +146,8 @@ def recipe_of(
     options = dict(given)
     models, datasets = _words(options.pop("model", "")), _words(options.pop("dataset", ""))
     make_config(options)
-    at_hand = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
-    narrowed = recipe(name, scale, at_hand).narrowed(models, datasets if scale == "full" else ())
+    sizes = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
+    narrowed = recipe(name, scale, sizes).narrowed(models, datasets if scale == "full" else ())
     weights = {guide: (float(options.pop(guide)),) for guide in GUIDES if guide in options}
     return replace(narrowed, weights={**narrowed.weights, **weights}), options
 
@@ -195,7 +188,7 @@ def _count(own: Mapping[str, Any], name: str, default: int) -> int:
     """A number of seeds, from the command line or a file."""
     count = own.get(name, default)
     if type(count) is not int or not 1 <= count <= MOST_SEEDS:
-        raise UsageError(f"--{name.replace('_', '-')}: {count!r} is no whole number from 1 to {MOST_SEEDS}.")
+        raise UsageError(f"{flag(name)}: {count!r} is no whole number from 1 to {MOST_SEEDS}.")
     return count
 
 
@@ -208,17 +201,19 @@ def _joined(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _distinct(axes: Iterable[tuple[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
-    distinct: dict[str, tuple[Any, ...]] = {}
-    for name, values in axes:
-        if name in distinct:
+def _axes(value: Any) -> dict[str, tuple[Any, ...]]:
+    """The options of `--set` with the values that each takes."""
+    axes: dict[str, tuple[Any, ...]] = {}
+    for text in _axis_texts(value):
+        name, values = parse_axis(text)
+        if name in axes:
             raise UsageError(f"--set {name} is given twice: name all its values at once.")
-        distinct[name] = values
-    return distinct
+        axes[name] = values
+    return axes
 
 
-def _axes(value: Any) -> list[str]:
-    """What `--set` says, or `set` in a file: one text, several, or a table `dropout = [0.0, 0.1]`."""
+def _axis_texts(value: Any) -> list[str]:
+    """`--set`, or `set` in a file, which may be one text, several, or a table `dropout = [0.0, 0.1]`."""
     if isinstance(value, dict):
         return [f"{name}={_joined(values)}" for name, values in value.items()]
     if isinstance(value, str):

@@ -9,16 +9,16 @@ import typer
 from typer.core import TyperGroup
 
 from agcli import __version__
-from agcli.cli import display, models
-from agcli.cli.ablate import OWN_NAMES, ablate
+from agcli.cli import display
+from agcli.cli.ablate import ablate
+from agcli.cli.declared import PlainHelp
 from agcli.cli.evaluate import evaluate
 from agcli.cli.finetune import finetune
+from agcli.cli.models import models
 from agcli.cli.output import lost_output
-from agcli.cli.plain_help import PlainHelp
 from agcli.cli.prepare import prepare
 from agcli.cli.rank import rank
-from agcli.cli.run_options import with_run_options
-from agcli.cli.timing import WITHHELD, timing
+from agcli.cli.timing import timing
 from agcli.errors import AgError, RunError
 
 _LEAVES_RESULTS = ("prepare", "finetune", "rank", "ablate")
@@ -93,13 +93,5 @@ def root(
     """Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps."""
 
 
-for _verb in (
-    evaluate,
-    models.models,
-    prepare,
-    rank,
-    with_run_options(finetune),
-    with_run_options(timing, without=WITHHELD),
-    with_run_options(ablate, without=OWN_NAMES),
-):
+for _verb in (evaluate, models, prepare, rank, finetune, timing, ablate):
     app.command(cls=PlainHelp)(_verb)

@@ -7,11 +7,10 @@ not parse for markup or emoji.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from agcli.cli.tables import print_paragraphs, print_table
@@ -20,8 +19,9 @@ from agcli.tables.records import json_text
 from agcli.tables.table import Table, clean
 
 if TYPE_CHECKING:
-    from agcli.errors import AgError
+    from rich.live import Live
 
+    from agcli.errors import AgError
 
 PLAIN_WIDTH = 120
 """Columns where stdout is no terminal: wide enough that our tables do not fold in files and pipes."""
@@ -65,19 +65,6 @@ def _print_labelled(console: Console, label: str, style: str, message: str) -> N
     console.print(Text.assemble((label, style), " ", clean(message)), soft_wrap=True)
 
 
-def show_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    caption: str = "",
-    *,
-    names: Sequence[str] = (),
-    spare: Sequence[str] = (),
-) -> None:
-    """As `show`, of the fields of a `Table` that is not kept."""
-    show(Table(title, columns, list(rows), caption, names=names, spare=spare))
-
-
 def show(table: Table) -> None:
     """A table on stdout; columns of numbers are right-aligned, None is a dash."""
     print_table(stdout(), table)
@@ -109,16 +96,59 @@ def show_json(value: Any) -> None:
         print(json_text(value), end="")
 
 
-def progress_bar() -> Progress:
-    """A progress bar on stderr, silent where stderr is no terminal."""
-    console = stderr()
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}", markup=False),
-        console=console,
-        disable=not console.is_terminal,
-        transient=False,
-    )
+class Followed:
+    """Something that goes on, shown on stderr where that is a terminal; a context manager that ends it in any case."""
+
+    def __init__(self, live: Live | Progress) -> None:
+        self.live, self.console = live, live.console
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def message(self, text: str) -> None:
+        """A line of log, above what is shown."""
+        note(text, self.console)
+
+    def warning(self, text: str) -> None:
+        """A warning, above what is shown."""
+        warn(text, self.console)
+
+
+class Bars(Followed):
+    """Progress bars by their label."""
+
+    def __init__(self) -> None:
+        console = stderr()
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        super().__init__(self.progress)
+        self.tasks: dict[str, TaskID] = {}
+
+    def start(self, key: str, total: int, done: int = 0, label: str = "") -> None:
+        """Show a bar, in the place of an earlier one of this key."""
+        if key in self.tasks:
+            self.progress.remove_task(self.tasks[key])
+        self.tasks[key] = self.progress.add_task(label or key, total=total, completed=done, status="")
+
+    def move(self, key: str, **change: Any) -> None:
+        """Move a bar, if it has been started; `change` as in `rich.progress.Progress.update`."""
+        if key in self.tasks:
+            self.progress.update(self.tasks[key], **change)
+
+    def track(self, key: str, done: int, total: int) -> None:
+        """Start and move a bar in one."""
+        if key not in self.tasks:
+            self.start(key, total)
+        self.move(key, completed=done)

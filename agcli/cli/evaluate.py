@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from agcli.cli import display
-from agcli.cli.declared import with_options
+from agcli.cli.declared import BootstrapOptions, JsonOption, refuse, with_options
 from agcli.cli.evaluate_tables import ranking_tables, run_tables, show
 from agcli.errors import UsageError, counted
+from agcli.options import OPTIONS as RUN_OPTIONS
 from agcli.options import declared_options, flag, option, out_of_range
 
 FEW_EXAMPLES = 30
@@ -20,15 +21,7 @@ FEW_EXAMPLES = 30
 
 
 @dataclass(frozen=True)
-class BootstrapOptions:
-    """How intervals are drawn."""
-
-    resamples: int = option(2000, "Bootstrap resamples.", minimum=100, maximum=100_000)
-    seed: int = option(0, "Seed of the bootstrap and of the permutation tests.", minimum=0)
-
-
-@dataclass(frozen=True)
-class EvaluateOptions(BootstrapOptions):
+class EvaluateOptions(BootstrapOptions, JsonOption):
     """One call of `ag evaluate`."""
 
     split: Literal["dev", "test"] | None = option(
@@ -41,10 +34,9 @@ class EvaluateOptions(BootstrapOptions):
     )
     csv: Path | None = option(None, "Write the metrics to this CSV file.")
     predictions: Path | None = option(None, "Write each example's predictions (no text) to this CSV file.")
-    json: bool = option(False, "Print everything as JSON.")
     markdown: bool = option(False, "Print the tables as Markdown.")
     batch_size: int = option(64, "Examples in a batch, with --dataset.", minimum=1)
-    offline: bool = option(False, "Never open a connection, with --dataset.")
+    offline: bool = option(False, RUN_OPTIONS["offline"].spec.help)
     strict_splits: bool = option(False, "Rows of --dataset that a run was trained on: an error.")
 
 
@@ -127,8 +119,7 @@ def _evaluate_rankings(runs: Sequence[Path], options: EvaluateOptions) -> None:
 
 def _check(given: dict[str, Any], runs: Sequence[Path]) -> None:
     """Refuse values out of range together, then options that exclude each other and files that cannot be written."""
-    if problems := out_of_range(given, OPTIONS):
-        raise UsageError(" ".join(problems), hint="ag evaluate --help")
+    refuse(out_of_range(given, OPTIONS), "evaluate")
     if "json" in given and "markdown" in given:
         raise UsageError("--json and --markdown both print to stdout", hint="choose one of them")
     files = {name: given[name] for name in ("csv", "predictions") if name in given}
@@ -168,9 +159,7 @@ def _refuse_for_rankings(given: dict[str, Any]) -> None:
     refused = [
         f"{flag(name)} is not for rankings: {reason}." for name, reason in _NOT_FOR_RANKINGS.items() if name in given
     ]
-    if refused:
-        raise UsageError(" ".join(refused))
+    refuse(refused, "evaluate")
 
 
-_evaluate.__name__ = "evaluate"
 evaluate = with_options(_evaluate, OPTIONS)

@@ -2,66 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
-from agcli.cli.run_options import resolve
+from agcli.cli.declared import DryRunOption, JsonOption, OverwriteOption, options_of_file, with_options
+from agcli.config import RunConfig, make_config, recipe_values
+from agcli.options import OPTIONS, declared_options, option
 from agcli.runs.launcher import has_launcher, process_rank
+from agcli.tables.table import Table
 
 if TYPE_CHECKING:
-    from agcli.config import RunConfig
     from agcli.runs.folder import RunFolder
     from agcli.training.placement import Placement
 
 
-def finetune(
-    *,
-    given: dict[str, Any],
-    config: Annotated[
-        Path | None, typer.Option(help="Options from a JSON or TOML file, such as a run's config.json.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, exactly.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in that folder.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class FinetuneOptions(JsonOption, DryRunOption, OverwriteOption):
+    """One call of `ag finetune`, the options of its run aside."""
+
+    config: Path | None = option(None, "Options from a JSON or TOML file, such as a run's config.json.")
+    resume: bool = option(False, "Go on with an unfinished run, exactly.")
+
+
+def _finetune(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
     """Fine-tune an encoder with attention guiding: loss = task + mdg·MDG + pdg·PDG.
 
     With no option at all: model minilm on the shipped sample, both guides at their defaults.
     """
     from agcli.training.placement import config_of_unfinished
 
-    chosen = resolve(given, config or config_of_unfinished(given, resume))
-    place = _place(chosen, resume, overwrite)
-    if dry_run:
-        _show_plan(chosen, place.path, json)
+    options = FinetuneOptions(**given)
+    config = _resolve(run_options, options.config or config_of_unfinished(run_options, options.resume))
+    place = _place(config, options)
+    if options.dry_run:
+        _show_plan(config, place.path, options.json)
         return
     for message in place.messages:
         display.note(message)
-    if place.finished:
-        _show_results(place.path, json)
-        return
-    from agcli.cli.progress import RunProgress
-    from agcli.training.run import finetune as train
+    if not place.finished:
+        from agcli.cli.progress import RunProgress
+        from agcli.training.run import finetune as train
 
-    with RunProgress() as progress:
-        folder = train(chosen, place.path, resume=resume, overwrite=overwrite, callback=progress)
-    _show_results(folder.path, json)
+        with RunProgress() as progress:
+            train(config, place.path, resume=options.resume, overwrite=options.overwrite, callback=progress)
+    _show_results(place.path, options.json)
 
 
-def _place(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
+def _resolve(given: dict[str, Any], config_file: Path | None) -> RunConfig:
+    """Defaults < the file's recipe < config file < the command line's recipe < command line.
+
+    Raises:
+        UsageError: all problems at once.
+    """
+    if config_file is None:
+        return make_config(given)
+    filed = options_of_file(config_file, given)
+    # A run's own config.json names every option: a recipe on the command line must still win.
+    chosen = {**filed, **recipe_values(given, {**filed, **given}), **given}
+    return make_config(chosen, origin=str(config_file), from_command_line=given)
+
+
+def _place(config: RunConfig, options: FinetuneOptions) -> Placement:
     """The run's folder; of several processes the first one chooses it."""
     from agcli.training.placement import choose
 
     if not has_launcher():
-        return choose(config, resume=resume, overwrite=overwrite)
+        return choose(config, resume=options.resume, overwrite=options.overwrite)
     from agcli.training.distributed import decide_once
 
-    return decide_once(lambda: choose(config, resume=resume, overwrite=overwrite))
+    return decide_once(lambda: choose(config, resume=options.resume, overwrite=options.overwrite))
 
 
 def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
@@ -71,14 +82,12 @@ def _show_plan(config: RunConfig, path: Path, json: bool) -> None:
     if json:
         display.show_json({"config": options, "plan": plan})
         return
-    rows: list[list[object]] = []
-    for name, value in plan.items():
-        if name == "memory_estimate_bytes":
-            rows.append(["memory (a rough estimate)", f"{value / 2**30:.1f} GiB"])
-        else:
-            rows.append([name.replace("_", " "), display.shown(value)])
-    display.show_table("Plan (nothing was written)", ["what", "value"], rows)
-    display.show_table("Options", ["option", "value"], [[name, display.shown(options[name])] for name in options])
+    memory = plan.pop("memory_estimate_bytes")
+    rows = [[name.replace("_", " "), display.shown(value)] for name, value in plan.items()]
+    rows.append(["memory (a rough estimate)", f"{memory / 2**30:.1f} GiB"])
+    display.show(Table("Plan (nothing was written)", ["what", "value"], rows))
+    rows = [[name, display.shown(value)] for name, value in options.items()]
+    display.show(Table("Options", ["option", "value"], rows))
 
 
 def _show_results(path: Path, json: bool) -> None:
@@ -90,11 +99,11 @@ def _show_results(path: Path, json: bool) -> None:
     if json:
         display.show_json({"run": str(folder.path), **folder.metrics})
         return
-    _show_metrics(folder)
+    display.show(_metrics_table(folder))
     display.show_path("run folder", folder.path)
 
 
-def _show_metrics(folder: RunFolder) -> None:
+def _metrics_table(folder: RunFolder) -> Table:
     from agcli.tasks.registry import TASKS
 
     metrics, task = folder.metrics, TASKS[folder.task]
@@ -113,5 +122,7 @@ def _show_metrics(folder: RunFolder) -> None:
         + (f" Guides in the last epoch: {guides}." if guides else ""),
         "One seed says nothing about a difference between settings.",
     ]
-    columns = ["split", *task.columns.values(), "n"]
-    display.show_table(folder.name, columns, rows, caption="\n".join(caption))
+    return Table(folder.name, ["split", *task.columns.values(), "n"], rows, "\n".join(caption))
+
+
+finetune = with_options(_finetune, declared_options({"Options": FinetuneOptions}), run_options=OPTIONS)

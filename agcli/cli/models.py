@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from agcli.cli import display
+from agcli.cli.declared import JsonOption, with_options
+from agcli.options import declared_options
+from agcli.tables.table import Table
 
 _HUB_NOTE = "Also: any hub id (owner/name) or folder. Fetch one for offline use with: hf download HUB_ID"
 
+_COLUMNS = {
+    "name": "name",
+    "hub id": "hub_id",
+    "family": "model_type",
+    "layers": "num_layers",
+    "heads": "num_heads",
+    "hidden": "hidden_size",
+    "cased": "cased",
+    "license": "license",
+    "here?": "here",
+}
 
-def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
+
+def _models(*, given: dict[str, Any]) -> None:
     """List the known encoders and what is on this machine: bundled, cached or no. Asks no network."""
     from agcli.models.find import locate
     from agcli.models.zoo import ZOO
 
-    places = {name: locate(name) for name in ZOO}
-    here = {name: place.kind if place else "no" for name, place in places.items()}
-    if as_json:
-        display.show_json(
-            [
-                vars(entry) | {"here": here[name], "folder": str(place.folder) if (place := places[name]) else None}
-                for name, entry in ZOO.items()
-            ]
-        )
+    listed: list[dict[str, Any]] = []
+    for name, entry in ZOO.items():
+        place = locate(name)
+        here, folder = (place.kind, str(place.folder)) if place else ("no", None)
+        listed.append(vars(entry) | {"here": here, "folder": folder})
+    if "json" in given:
+        display.show_json(listed)
         return
-    display.show_table(
-        "Models",
-        ("name", "hub id", "family", "layers", "heads", "hidden", "cased", "license", "here?"),
-        [
-            (
-                name,
-                entry.hub_id,
-                entry.model_type,
-                entry.num_layers,
-                entry.num_heads,
-                entry.hidden_size,
-                "yes" if entry.cased else "no",
-                entry.license,
-                here[name],
-            )
-            for name, entry in ZOO.items()
-        ],
-        caption=_HUB_NOTE,
-        spare=("license", "family"),
-    )
+    rows = []
+    for values in listed:
+        shown = values | {"cased": "yes" if values["cased"] else "no"}
+        rows.append([shown[field] for field in _COLUMNS.values()])
+    display.show(Table("Models", list(_COLUMNS), rows, _HUB_NOTE, spare=("license", "family")))
+
+
+models = with_options(_models, declared_options({"Options": JsonOption}))

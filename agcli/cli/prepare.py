@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from agcli.cli.declared import with_options
-from agcli.data.request import PREPARE_OPTIONS, RANKING, PrepareRequest
+from agcli.cli.declared import JsonOption, refuse, with_options
+from agcli.data.request import PREPARE_OPTIONS, PrepareRequest
 from agcli.errors import UsageError
-from agcli.options import flag
+from agcli.options import declared_options, flag, option, out_of_range
 
 if TYPE_CHECKING:
     from agcli.data.pair_preparation import TokenCounter
@@ -22,22 +19,26 @@ _TYPED = {"labels": str, "label_map": list[str]}
 _TASK_DEPENDS_ON = ("name", "source", "format", "task", "output")
 
 
-def _prepare(
-    given: dict[str, Any],
-    *,
-    show: Annotated[
-        int, typer.Option(min=0, help="Print the first N pairs or claims of each split.", rich_help_panel="Output")
-    ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the manifest as JSON.", rich_help_panel="Output")
-    ] = False,
-) -> None:
+@dataclass(frozen=True)
+class ShowOptions(JsonOption):
+    """What is printed."""
+
+    show: int = option(0, "Print the first N pairs or claims of each split.", minimum=0)
+
+
+SHOW_OPTIONS = declared_options({"Output": ShowOptions})
+
+
+def _prepare(*, given: dict[str, Any]) -> None:
     """Read pairs, or claims and documents, check them, and write them once in the form every other command reads."""
-    from agcli.cli.prepare_display import report, working
+    from agcli.cli.display import Bars
+    from agcli.cli.prepare_display import report
     from agcli.data.catalogue import task_of
     from agcli.data.labels import parse_label_map
     from agcli.data.preparation import prepare as prepare_dataset
 
+    refuse(out_of_range(given, {**PREPARE_OPTIONS, **SHOW_OPTIONS}), "prepare")
+    shown = ShowOptions(**{name: given.pop(name) for name in SHOW_OPTIONS if name in given})
     values = {name: value for name, value in given.items() if name not in _TYPED}
     if "labels" in given:
         values["labels"] = tuple(name.strip() for name in given["labels"].split(","))
@@ -46,9 +47,9 @@ def _prepare(
     task = task_of(PrepareRequest(**{name: value for name, value in values.items() if name in _TASK_DEPENDS_ON}))
     _refuse_useless(given, task)
     request = PrepareRequest(**{**values, "task": task})
-    with working() if task == RANKING else nullcontext() as progress:
-        prepared = prepare_dataset(request, _token_counter(request.tokenizer), progress)
-    report(prepared, show, as_json)
+    with Bars() as bars:
+        prepared = prepare_dataset(request, _token_counter(request.tokenizer), bars.track)
+    report(prepared, shown.show, shown.json)
 
 
 def _refuse_useless(given: dict[str, Any], task: str) -> None:
@@ -82,8 +83,8 @@ def _token_counter(name: str) -> TokenCounter:
     return count
 
 
-_prepare.__name__ = "prepare"
 prepare = with_options(
     _prepare,
-    {name: replace(option, type=_TYPED.get(name, option.type)) for name, option in PREPARE_OPTIONS.items()},
+    {name: replace(declared, type=_TYPED.get(name, declared.type)) for name, declared in PREPARE_OPTIONS.items()}
+    | SHOW_OPTIONS,
 )

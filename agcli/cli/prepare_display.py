@@ -1,19 +1,17 @@
-"""What `ag prepare` shows: a bar while ranking data are indexed, then one table of the splits for each kind of data."""
+"""What `ag prepare` shows: one table of the splits for each kind of data."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
 from agcli.data.request import RANKING
 from agcli.errors import counted
+from agcli.tables.table import Table
 
 if TYPE_CHECKING:
     from agcli.data.prepared import PreparedPairs
-    from agcli.data.ranking.candidates import Progress
     from agcli.data.ranking.prepared import PreparedRanking
 
 _RANKING_COLUMNS = {
@@ -25,20 +23,6 @@ _RANKING_COLUMNS = {
 }
 """Heads of the columns, and the entries of the manifest below them."""
 _DRAWN = {"bm25": "from the candidates", "random": "from the corpus", "mixed": "half from the candidates"}
-
-
-@contextmanager
-def working() -> Iterator[Progress]:
-    """One bar for each thing that is being done."""
-    with display.progress_bar() as bar:
-        tasks: dict[str, Any] = {}
-
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total, status="")
-            bar.update(tasks[what], completed=done)
-
-        yield advance
 
 
 def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) -> None:
@@ -57,9 +41,8 @@ def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) 
     lines += _ranking_lines(manifest) if ranking else _pairs_lines(manifest)
     lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
     title = f"{prepared.name}, prepared in {prepared.folder}"
-    display.show_table(
-        title, ["split", *columns], rows, caption="\n".join([*lines, f"digest {manifest['digest'][:16]}"])
-    )
+    caption = "\n".join([*lines, f"digest {manifest['digest'][:16]}"])
+    display.show(Table(title, ["split", *columns], rows, caption))
     if show:
         _show_rows(prepared, show)
     elsewhere = "rank RUN" if ranking else "evaluate RUN"
@@ -151,7 +134,7 @@ def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:
         for split, frame in prepared.splits.items():
             head = frame.head(show)
             columns = [head["id"], head["label"], *(map(shown, head[text].tolist()) for text in texts)]
-            display.show_table(split, ["id", "label", *texts], list(zip(*columns, strict=True)))
+            display.show(Table(split, ["id", "label", *texts], list(zip(*columns, strict=True))))
         return
     for split in prepared.splits:
         head = prepared.queries.iloc[prepared.rows(split)[:show]]
@@ -160,4 +143,4 @@ def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:
             for claim in head["id"]
         ]
         rows = list(zip(head["id"], map(shown, head["text"]), relevant, strict=True))
-        display.show_table(split, ["id", "claim", "relevant documents"], rows)
+        display.show(Table(split, ["id", "claim", "relevant documents"], rows))

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.progress import TaskID
-
 from agcli.cli import display
 from agcli.errors import counted
 from agcli.guides.registry import GUIDES
@@ -19,21 +17,10 @@ from agcli.training.callback import RunCallback
 from agcli.training.report import StepReport
 
 
-class RunProgress(RunCallback):
-    """Shows a run; a context manager, so that the bars are removed in any case."""
+class RunProgress(display.Bars, RunCallback):
+    """Shows a run."""
 
-    def __init__(self) -> None:
-        self.bars = display.progress_bar()
-        self.steps: TaskID | None = None
-        self.prediction: TaskID | None = None
-        self.words: Mapping[str, str] = {}
-
-    def __enter__(self) -> RunProgress:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+    words: Mapping[str, str] = {}
 
     def plan(self, plan: Plan) -> None:
         """What is about to run."""
@@ -53,35 +40,23 @@ class RunProgress(RunCallback):
             cut = ", ".join(f"{count} {split}" for split, count in plan.truncated.items())
             self.message(f"pairs cut to the maximum length: {cut}")
 
-    def message(self, text: str) -> None:
-        """A line of log, above the bars."""
-        display.note(text, self.bars.console)
-
-    def warning(self, text: str) -> None:
-        """A warning, above the bars."""
-        display.warn(text, self.bars.console)
-
     def training(self, done_steps: int, total_steps: int) -> None:
         """Start the bar over the steps."""
-        self.steps = self.bars.add_task("training", total=total_steps, completed=done_steps, status="")
+        self.start("training", total_steps, done_steps)
 
     def step(self, report: StepReport) -> None:
         """Move it."""
-        if self.steps is not None:
-            guides = " ".join(f"{name} {value:.4f}" for name, value in report.guides.items())
-            status = f"task {report.task_loss:.3f} {guides} {report.examples / report.seconds:.0f} examples/s"
-            self.bars.update(self.steps, completed=report.step, status=status)
+        guides = " ".join(f"{name} {value:.4f}" for name, value in report.guides.items())
+        status = f"task {report.task_loss:.3f} {guides} {report.examples / report.seconds:.0f} examples/s"
+        self.move("training", completed=report.step, status=status)
 
     def predicting(self, split: str, total_examples: int) -> None:
         """Start the bar over a prediction, in the place of an earlier one."""
-        if self.prediction is not None:
-            self.bars.remove_task(self.prediction)
-        self.prediction = self.bars.add_task(f"evaluating {split}", total=total_examples, status="")
+        self.start("prediction", total_examples, label=f"evaluating {split}")
 
     def predicted(self, num_examples: int) -> None:
         """Move it."""
-        if self.prediction is not None:
-            self.bars.advance(self.prediction, num_examples)
+        self.move("prediction", advance=num_examples)
 
     def epoch(self, epoch: Mapping[str, Any]) -> None:
         """The epoch's line."""

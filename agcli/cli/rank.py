@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from agcli.cli.declared import with_options
-from agcli.cli.evaluate import BootstrapOptions
-from agcli.errors import UsageError
+from agcli.cli.declared import BootstrapOptions, JsonOption, OverwriteOption, refuse, with_options
+from agcli.data.request import PREPARE_OPTIONS, NegativeGrades
+from agcli.options import OPTIONS as RUN_OPTIONS
 from agcli.options import declared_options, flag, option, out_of_range
 from agcli.runs.home import expanded
 
@@ -42,15 +42,13 @@ class FileOptions:
 
     queries: Path | None = option(None, "Queries: id<TAB>text, or JSON lines.")
     corpus: Path | None = option(None, "Documents: JSON lines, or id<TAB>text.")
-    qrels: Path | None = option(None, "Judgements, TREC's or BEIR's; without them nothing is measured.")
-    negative_grades: Literal["refuse", "as-zero", "drop"] = option(
-        "refuse", "Grades below 0 in --qrels: an error, not relevant, or left out."
-    )
+    qrels: Path | None = option(None, "Relevance judgments, TREC's or BEIR's; without them nothing is measured.")
+    negative_grades: NegativeGrades = option("refuse", PREPARE_OPTIONS["negative_grades"].spec.help)
     credentialed: bool = option(
         False, "No text or id of these files is in any message; always so where the run's data are credentialed."
     )
-    stemmer: str = option("english", "Stemmer of the first stage over --corpus, or none.")
-    stopwords: str = option("en", "Stop words of the first stage over --corpus, or none.")
+    stemmer: str = option("english", PREPARE_OPTIONS["stemmer"].spec.help)
+    stopwords: str = option("en", PREPARE_OPTIONS["stopwords"].spec.help)
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,20 @@ class TextOptions:
 class ScoringOptions:
     """How pairs are scored."""
 
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "Arithmetic; auto: bf16 where the hardware has it.")
+    precision: Literal["auto", "fp32", "bf16"] = option("auto", RUN_OPTIONS["precision"].spec.help)
     batch_tokens: int | None = option(None, "Tokens in a batch.", minimum=64, default_text="what suits the device")
     long_claims: Literal["cut", "error"] = option(
         "cut",
         "Queries that leave no room for a document: cut to half of the run's --max-length and counted, or an error.",
     )
-    offline: bool = option(False, "Never open a connection.")
+    offline: bool = option(False, RUN_OPTIONS["offline"].spec.help)
 
 
 @dataclass(frozen=True)
-class ResultOptions(BootstrapOptions):
+class ResultOptions(BootstrapOptions, JsonOption, OverwriteOption):
     """What is written where."""
 
     output: Path | None = option(None, "Folder of the results.", default_text="rankings/ in the run")
-    overwrite: bool = option(False, "Replace an earlier ranking there.")
-    json: bool = option(False, "Print the results as JSON.")
 
 
 @dataclass(frozen=True)
@@ -175,8 +171,7 @@ def _check(given: dict[str, Any]) -> None:
     named = [flag(name) for name in given if name in useless]
     if named:
         problems.append(f"{', '.join(named)}: of no use here, where {purpose}.")
-    if problems:
-        raise UsageError(" ".join(problems), hint="ag rank --help")
+    refuse(problems, "rank")
 
 
 def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
@@ -204,7 +199,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
 
 def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
-    from agcli.cli.prepare_display import working
+    from agcli.cli.display import Bars
     from agcli.data.formats.query_files import QueryFiles, collect
     from agcli.ranking.job import DEPTH, check_place
 
@@ -212,9 +207,9 @@ def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     assert options.queries is not None
     assert options.corpus is not None
     files = QueryFiles(options.queries, options.corpus, options.qrels, options.negative_grades, options.credentialed)
-    with working() as progress:
+    with Bars() as bars:
         folder = place.parent / f"{place.name}.collection"
-        return collect(files, folder, options.depth or DEPTH, options.analysis, progress)
+        return collect(files, folder, options.depth or DEPTH, options.analysis, bars.track)
 
 
 def _rank_split(job: RankJob, options: RankOptions) -> None:
@@ -226,13 +221,7 @@ def _rank_split(job: RankJob, options: RankOptions) -> None:
     if job.warning:
         display.warn(job.warning)
     with RankProgress() as callback:
-        rank(
-            job,
-            overwrite=options.overwrite,
-            resamples=options.resamples,
-            seed=options.seed,
-            callback=callback,
-        )
+        rank(job, overwrite=options.overwrite, resamples=options.resamples, seed=options.seed, callback=callback)
     show_ranking(job.output, options.json)
 
 
@@ -258,5 +247,4 @@ def _answer(ranker: Ranker, text: str, data: PreparedRanking | None, options: Ra
     show_answers(text, answers, options.top, hidden, options.json)
 
 
-_rank.__name__ = "rank"
 rank = with_options(_rank, OPTIONS)

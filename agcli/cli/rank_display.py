@@ -8,8 +8,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import TaskID
-
 from agcli.cli import display
 from agcli.cli.evaluate_tables import with_interval
 from agcli.errors import counted
@@ -17,6 +15,7 @@ from agcli.measures.bootstrap import Estimate
 from agcli.measures.ranking import MEASURES, below_first_stage
 from agcli.ranking.job import RankingCallback
 from agcli.runs.folder import RunFolder
+from agcli.tables.table import Table
 
 if TYPE_CHECKING:
     from agcli.ranking.single import Answer
@@ -28,43 +27,27 @@ _TITLES = {
 }
 
 
-class RankProgress(RankingCallback):
-    """A progress bar of scored pairs; a context manager, so that it is removed whatever happens."""
+class RankProgress(display.Bars, RankingCallback):
+    """Shows a bar of scored pairs, and their pace at the end."""
 
-    def __init__(self) -> None:
-        self.bars = display.progress_bar()
-        self.task: TaskID | None = None
-        self.pairs, self.started = 0, perf_counter()
+    pairs, started = 0, 0.0
 
-    def __enter__(self) -> RankProgress:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         if self.pairs:
             seconds = perf_counter() - self.started
-            display.note(f"{counted(self.pairs, 'pair')} in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
+            self.message(f"{counted(self.pairs, 'pair')} in {seconds:.1f} s: {self.pairs / seconds:.0f} pairs/s")
 
-    def start(self, done_pairs: int, total_pairs: int) -> None:
+    def scoring(self, done_pairs: int, total_pairs: int) -> None:
         """Start the bar."""
         self.started = perf_counter()
-        self.task = self.bars.add_task("scoring pairs", total=total_pairs, completed=done_pairs, status="")
+        self.start("scoring pairs", total_pairs, done_pairs)
 
     def scored(self, pairs: int) -> None:
         """Move it, and show the pace."""
         self.pairs += pairs
-        if self.task is not None:
-            pace = self.pairs / (perf_counter() - self.started)
-            self.bars.update(self.task, advance=pairs, status=f"{pace:.0f} pairs/s")
-
-    def message(self, text: str) -> None:
-        """A line of log, above the bar."""
-        display.note(text, self.bars.console)
-
-    def warning(self, text: str) -> None:
-        """A warning, likewise."""
-        display.warn(text, self.bars.console)
+        pace = self.pairs / (perf_counter() - self.started)
+        self.move("scoring pairs", advance=pairs, status=f"{pace:.0f} pairs/s")
 
 
 def show_ranking(folder: Path, json: bool) -> None:
@@ -98,16 +81,13 @@ def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
     if not count:
         display.note(f"{heading}: no query, no measure")
         return
-    rows = [[name, *(_cell(side[name], "+" if side is sides[2] else "") for side in sides)] for name in MEASURES]
+    signed = list(zip(sides, ("", "", "+"), strict=True))
+    rows = [[name, *(with_interval(Estimate(**side[name]), sign) for side, sign in signed)] for name in MEASURES]
     caption = (
         f"[low, high]: 95 % bootstrap over queries ({metrics['resamples']} resamples, seed {metrics['seed']}), with "
         f"the model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
     )
-    display.show_table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption)
-
-
-def _cell(estimate: dict[str, float], sign: str) -> str:
-    return with_interval(Estimate(**estimate), sign)
+    display.show(Table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption))
 
 
 def show_answers(query: str, answers: Sequence[Answer], top: int, hidden: bool, json: bool) -> None:
@@ -124,7 +104,7 @@ def show_answers(query: str, answers: Sequence[Answer], top: int, hidden: bool, 
     caption = f"{len(rows)} of {candidates} candidates of the first stage"
     if candidates < top:
         caption = f"Fewer than --top {top}: the query shares a word with {counted(candidates, 'document')} only."
-    display.show_table(query, ["rank", "document", "score", "first stage", "text"], rows, caption)
+    display.show(Table(query, ["rank", "document", "score", "first stage", "text"], rows, caption))
 
 
 def _start(text: str) -> str:

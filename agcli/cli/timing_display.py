@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich.progress import TaskID
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from agcli.cli import display
 from agcli.errors import counted
 from agcli.paper.published import TABLE4_HARDWARE
+from agcli.tables.table import Table
 from agcli.timing.measure import TimingCallback
 from agcli.timing.plan import Group
 from agcli.timing.rows import TimingRow
@@ -22,44 +22,42 @@ _EXPLAINED = (
     "same batches, geometric mean over rounds (95 % t interval over rounds). memory: peak in training and that over "
     "`none`. products: share of this machine's own matrix-product rate. Ratios hold for this machine only."
 )
+_COLUMNS = (
+    "variant",
+    "attention",
+    "step ms",
+    "pairs/s",
+    "tokens/s",
+    "epoch s",
+    "ratio",
+    "memory GB",
+    "products %",
+)
 _BAR_WIDTH = 50
 
 
-class TimingProgress(TimingCallback):
-    """Shows a timing as it goes; a context manager, so that the bar is taken away whatever happens."""
-
-    def __init__(self) -> None:
-        self.bars = display.progress_bar()
-        self.task: TaskID | None = None
-
-    def __enter__(self) -> TimingProgress:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+class TimingProgress(display.Bars, TimingCallback):
+    """Shows a timing as it goes."""
 
     def planned(self, groups: Sequence[Group]) -> None:
         """Start the bar over all measured steps."""
         total = sum(sum(group.blocks) * len(group.methods) for group in groups)
-        self.task = self.bars.add_task("timing", total=total, status="")
         methods = ", ".join(method.name for method in groups[0].methods)
         what = groups[0].name if len(groups) == 1 else counted(len(groups), "group")
-        display.note(f"{what}, {counted(total, 'measured step')} in all; methods: {methods}", self.bars.console)
+        self.message(f"{what}, {counted(total, 'measured step')} in all; methods: {methods}")
+        self.start("timing", total)
 
     def doing(self, what: str) -> None:
-        """Say so beside it."""
-        if self.task is not None:
-            self.bars.update(self.task, status=what)
+        """Show it beside the bar."""
+        self.move("timing", status=what)
 
     def block(self, steps: int) -> None:
-        """Move it."""
-        if self.task is not None:
-            self.bars.advance(self.task, steps)
+        """Move the bar."""
+        self.move("timing", advance=steps)
 
     def failed(self, method: str, reason: str) -> None:
-        """A warning above it."""
-        display.warn(f"{method}: {reason}; the others go on.", self.bars.console)
+        """A warning above the bar."""
+        self.warning(f"{method}: {reason}; the others go on.")
 
 
 def show_rows(groups: Sequence[Sequence[TimingRow]]) -> None:
@@ -67,13 +65,13 @@ def show_rows(groups: Sequence[Sequence[TimingRow]]) -> None:
     for number, rows in enumerate(groups, start=1):
         first = rows[0]
         title = f"{first.model}, length {first.length}, batch {first.batch_size}, {first.data}, {first.padding} padding"
-        columns = ["variant", "attention", "step ms", "pairs/s", "tokens/s", "epoch s", "ratio"]
-        columns += ["memory GB", "products %"]
-        paper = any(row.paper_seconds is not None for row in rows)
-        cells = [[*_cells(row), *([row.paper_seconds] if paper else [])] for row in rows]
-        caption = _notes(rows) + ([f"paper s: {TABLE4_HARDWARE}"] if paper else [])
+        columns, cells, caption = list(_COLUMNS), [_cells(row) for row in rows], _notes(rows)
+        if any(row.paper_seconds is not None for row in rows):
+            columns.append("paper s")
+            cells = [[*line, row.paper_seconds] for line, row in zip(cells, rows, strict=True)]
+            caption.append(f"paper s: {TABLE4_HARDWARE}")
         caption += [_EXPLAINED] if number == len(groups) else []
-        display.show_table(title, [*columns, *(["paper s"] if paper else [])], cells, "\n".join(caption))
+        display.show(Table(title, columns, cells, "\n".join(caption)))
 
 
 def show_bars(rows: Sequence[TimingRow]) -> None:
@@ -82,7 +80,7 @@ def show_bars(rows: Sequence[TimingRow]) -> None:
     if not timed:
         return
     longest = max(row.step_seconds or 0.0 for row in timed)
-    console, table = display.stdout(), Table.grid(padding=(0, 1))
+    console, table = display.stdout(), Grid.grid(padding=(0, 1))
     labels = [f"{row.model} {row.length} {row.variant} {row.attention}" for row in timed]
     steps = [f"{short(1000 * (row.step_seconds or 0.0))} ms" for row in timed]
     room = console.width - max(map(len, labels)) - max(map(len, steps)) - 2
@@ -95,7 +93,7 @@ def show_bars(rows: Sequence[TimingRow]) -> None:
 def _cells(row: TimingRow) -> list[object]:
     """One method as its line of the table."""
     if row.step_seconds is None or row.examples_per_second is None or row.tokens_per_second is None:
-        return [row.variant, row.attention, *[None] * 7]
+        return [row.variant, row.attention, *[None] * (len(_COLUMNS) - 2)]
     low, high = row.step_seconds_low or 0.0, row.step_seconds_high or 0.0
     epoch = None if row.epoch_seconds is None else short(row.epoch_seconds)
     memory = None if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e9:.2f}"

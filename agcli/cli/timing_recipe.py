@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
+from agcli.config import make_config
+from agcli.options import OPTIONS
+from agcli.tables.table import Table
+from agcli.timing import request as timing
 
 if TYPE_CHECKING:
     from agcli.paper.recipes import Recipe
-    from agcli.timing.plan import TimingRequest
-    from agcli.timing.rows import TimingRow
 
 
-def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_run: bool, json: bool) -> None:
+def time_recipe(recipe: Recipe, options: Mapping[str, Any], output: Path, *, dry_run: bool, json: bool) -> None:
     """Time every model on every data set of a recipe, and lay the seconds out beside the paper's.
 
     Args:
-        asked: the recipe.
-        options: run options that win over its own.
+        options: run options that win over the recipe's.
         output: gets a folder as `ag timing --output` writes it for each data set, and the paper's table.
-        dry_run: only say what would be measured.
-        json: print the table as JSON.
+        dry_run: only show what would be measured.
     """
     import pandas as pd
 
@@ -36,24 +36,24 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     from agcli.timing.record import check_free, write_record
     from agcli.timing.rows import group_rows
 
-    wanted = dict(_requests(asked, options))
-    planned = {name: plan_groups(request) for name, request in wanted.items()}
+    requests = dict(_requests(recipe, options))
+    planned = {name: plan_groups(request) for name, request in requests.items()}
     if dry_run:
-        plan = [[name, group.name, ", ".join(asked.variants)] for name, groups in planned.items() for group in groups]
-        display.show_table("Plan (nothing was written)", ["folder", "group", "variants"], plan)
+        plan = [[name, group.name, ", ".join(recipe.variants)] for name, groups in planned.items() for group in groups]
+        display.show(Table("Plan (nothing was written)", ["folder", "group", "variants"], plan))
         return
-    for name in wanted:
+    for name in requests:
         check_free(output / name)
-    rows: list[TimingRow] = []
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-    with TimingProgress() as watch:
-        for name, request in wanted.items():
-            times = list(measure(planned[name], watch))
-            found = [row for each in times for row in group_rows(each, epoch_seconds)]
-            write_record(output / name, request, times, found)
-            rows += found
-    table = paper_table(asked.name, pd.DataFrame([asdict(row) for row in rows]), notes=asked.notes)
+    seconds: list[dict[str, Any]] = []
+    with TimingProgress() as progress:
+        for name, request in requests.items():
+            times = list(measure(planned[name], progress))
+            rows = [row for group in times for row in group_rows(group, epoch_seconds)]
+            write_record(output / name, request, times, rows)
+            seconds += map(asdict, rows)
+    table = paper_table(recipe.name, pd.DataFrame(seconds), notes=recipe.notes)
     for file, text in table.files("paper_table").items():
         write_text(output / file, text)
     if json:
@@ -65,21 +65,18 @@ def time_recipe(asked: Recipe, options: Mapping[str, Any], output: Path, *, dry_
     display.show_path("times and table", output)
 
 
-def _requests(asked: Recipe, options: Mapping[str, Any]) -> Iterator[tuple[str, TimingRequest]]:
+def _requests(recipe: Recipe, options: Mapping[str, Any]) -> Iterator[tuple[str, timing.TimingRequest]]:
     """Name of the folder -> what is timed there: a data set at one batch size."""
-    from agcli.config import make_config
-    from agcli.options import OPTIONS
-    from agcli.timing.plan import TimingRequest
-
-    for part in asked.parts:
+    for part in recipe.parts:
         config = make_config({name: value for name, value in part.options.items() if name in OPTIONS} | dict(options))
         for dataset in part.datasets:
-            several = sum(dataset in other.datasets for other in asked.parts) > 1
+            several = sum(dataset in other.datasets for other in recipe.parts) > 1
+            name = "-".join([Path(dataset).name, *(Path(model).name for model in part.models if several)])
             yield (
-                "-".join([Path(dataset).name, *(Path(each).name for each in part.models if several)]),
-                TimingRequest(
+                name,
+                timing.TimingRequest(
                     models=part.models,
-                    variants=asked.variants,
+                    variants=recipe.variants,
                     lengths=part.options["lengths"],
                     padding=part.options["padding"],
                     dataset=dataset,

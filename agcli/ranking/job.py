@@ -159,7 +159,7 @@ class RankJob:
 class RankingCallback:
     """Called as a ranking goes on. This one does nothing."""
 
-    def start(self, done_pairs: int, total_pairs: int) -> None:
+    def scoring(self, done_pairs: int, total_pairs: int) -> None:
         """Scoring starts, or is resumed."""
 
     def scored(self, pairs: int) -> None:
@@ -252,7 +252,7 @@ def _recorded(folder: RunFolder) -> dict[str, Any] | None:
 def _score(job: RankJob, stop: interruption.StopRequest, callback: RankingCallback) -> None:
     saved = {chunk.number: len(chunk.pairs) for chunk in job.chunks() if job.load_scores(chunk) is not None}
     done = sum(saved.values())
-    callback.start(done, job.num_pairs)
+    callback.scoring(done, job.num_pairs)
     if job.queries_cut:
         callback.message(cut_note(job.queries_cut, len(job.rows), job.ranker.max_length))
     if done:

@@ -24,8 +24,6 @@ from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_terms
 from agcli.training.engine import Engine, Position
 
-BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
-"""What else the batches can be given to: three other recipes, and our engine on transformers' own attention."""
 KEPT_MAPS = "guided on the maps that transformers keeps, which come after attention dropout"
 
 
@@ -35,7 +33,7 @@ class MethodSpec:
 
     Attributes:
         name: unique in its group: the variant and, where several are compared, the attention.
-        variant: a variant of the guide registry, or one of `BASELINES`.
+        variant: a variant of the guide registry, or one of `timing.request.BASELINES`.
         attention: value of `--attention`; heeded by guided variants only.
         random_weights: take the zoo's dimensions and no checkpoint.
     """

@@ -1,61 +1,22 @@
-"""The options of a timing, checked as a whole, and the groups of methods that it compares."""
+"""The groups of methods that a timing compares."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 
 from agcli.attention import Implementation
 from agcli.attention.selection import check
-from agcli.errors import UsageError, did_you_mean
+from agcli.errors import UsageError
 from agcli.guides.registry import variants
-from agcli.options import OPTIONS, ModelOptions, TrainingOptions
 from agcli.runs.launcher import check_launcher
 from agcli.timing.examples import Encoder, Source, TimingExamples, find_encoder, find_source
-from agcli.timing.methods import BASELINES, MethodSpec
-from agcli.timing.shapes import TRAINING_PAIRS
+from agcli.timing.methods import MethodSpec
+from agcli.timing.request import TimingRequest, request_problems
 from agcli.timing.workload import Workload
-
-DEFAULT_LENGTH = 256
-"""The paper's."""
-
-
-@dataclass(frozen=True)
-class TimingRequest:
-    """The options of `ag timing`.
-
-    Attributes:
-        attention: implementations to compare, for the guided variants.
-        lengths: the longest input in tokens of each group.
-        dataset: prepared data; None where there are none.
-        shape: a shipped histogram of lengths; None where none is used.
-        padding: `dynamic`: to the longest of a batch; `max`: to the group's length.
-        steps: measured steps of each method; without effect where `epochs` is given.
-        rounds: turns in which a method does them.
-        warmup: steps before the measured ones.
-        epochs: whole epochs to measure in place of `steps`.
-        random_weights: take the zoo's dimensions and no checkpoint.
-        against: some of `BASELINES`.
-    """
-
-    models: tuple[str, ...] = ("minilm",)
-    variants: tuple[str, ...] = ("none", "both")
-    attention: tuple[str, ...] = ("auto",)
-    lengths: tuple[int, ...] = (DEFAULT_LENGTH,)
-    dataset: str | None = None
-    shape: str | None = None
-    padding: str = "dynamic"
-    steps: int = 40
-    rounds: int = 5
-    warmup: int = 3
-    epochs: int | None = None
-    random_weights: bool = False
-    against: tuple[str, ...] = ()
-    model: ModelOptions = field(default_factory=ModelOptions)
-    training: TrainingOptions = field(default_factory=TrainingOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,50 +75,6 @@ def plan_groups(request: TimingRequest) -> list[Group]:
     if problems:
         raise UsageError("\n".join(problems), hint="shorten --lengths, or choose another model")
     return [_group(request, source, encoder, length) for encoder in encoders for length in request.lengths]
-
-
-def request_problems(request: TimingRequest) -> Iterator[str]:
-    """Problems of the options that show before any model or data set is looked up; each names its flag."""
-    named: tuple[tuple[str, Iterable[str], Iterable[str]], ...] = (
-        ("--variants", request.variants, variants()),
-        ("--attention", request.attention, OPTIONS["attention"].spec.choices or ()),
-        ("--against", request.against, BASELINES),
-        ("--padding", (request.padding,), ("dynamic", "max")),
-        ("--shape", (request.shape,) if request.shape else (), TRAINING_PAIRS),
-    )
-    for flag, words, allowed in named:
-        for word in words:
-            if word not in allowed:
-                nearest = did_you_mean(word, allowed)
-                yield f"{flag}: {word!r} is not allowed; allowed: {', '.join(allowed)}.{nearest}"
-    spec = OPTIONS["max_length"].spec
-    for length in request.lengths:
-        if not spec.admits(length):
-            yield f"--lengths: {length} is not allowed; allowed: {spec.allowed()}."
-    for flag, given in (("--models", request.models), ("--lengths", request.lengths)):
-        if not given:
-            yield f"{flag}: it is empty."
-    if not request.variants and not request.against:
-        yield f"--variants: it is empty; allowed: {', '.join(variants())}."
-    if not request.attention:
-        yield "--attention: it is empty."
-    yield from _count_problems(request)
-
-
-def _count_problems(request: TimingRequest) -> Iterator[str]:
-    if request.rounds < 1:
-        yield f"--rounds: {request.rounds} is not allowed; allowed: at least 1."
-    if request.warmup < 1:
-        yield f"--warmup: {request.warmup} is not allowed; allowed: at least 1, as a first step finds memory."
-    if request.epochs is None and request.steps < max(request.rounds, 1):
-        least = f"at least --rounds, which is {request.rounds}; raise one or lower the other"
-        yield f"--steps: {request.steps} is not allowed; allowed: {least}."
-    if request.epochs is not None and request.epochs < 1:
-        yield f"--epochs: {request.epochs} is not allowed; allowed: at least 1."
-    if request.dataset is not None and request.shape is not None:
-        yield "--dataset and --shape: give one of them, not both."
-    if request.epochs is not None and request.dataset is None and request.shape is None:
-        yield "--epochs: a whole epoch needs --dataset or --shape."
 
 
 def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int) -> Group:

@@ -12,7 +12,7 @@ from agcli.runs import environment
 from agcli.runs.atomic import write_folder
 from agcli.tables.records import csv_text, json_text
 from agcli.timing.measure import GroupTimes
-from agcli.timing.plan import TimingRequest
+from agcli.timing.request import TimingRequest
 from agcli.timing.rows import TimingRow
 
 STEP_COLUMNS = ("group", "arm", "round", "step", "seconds", "examples", "tokens", "slots")

@@ -28,8 +28,9 @@ from agcli.figures.step_time import step_time_bars
 from agcli.options import ModelOptions, TrainingOptions
 from agcli.runs.environment import describe
 from agcli.timing.measure import GroupTimes, TimingCallback, measure
-from agcli.timing.plan import Group, TimingRequest, plan_groups
+from agcli.timing.plan import Group, plan_groups
 from agcli.timing.record import check_free, write_record
+from agcli.timing.request import TimingRequest
 from agcli.timing.rows import group_rows, ratio_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mnli_20k"

@@ -17,7 +17,7 @@ from tiny_runs import ROWS, as_flags, short_options, write_encoder
 from typer.testing import Result
 
 from agcli.paper import recipes
-from agcli.timing import plan
+from agcli.timing import request
 
 Ag = Callable[..., Result]
 
@@ -117,7 +117,7 @@ def test_the_timed_recipe_ends_in_the_papers_table_of_seconds(
 ) -> None:
     monkeypatch.setitem(recipes.SMALL, "max_length", 32)
     monkeypatch.setitem(recipes.SMALL, "batch_size", 4)
-    monkeypatch.setattr(plan, "TimingRequest", partial(plan.TimingRequest, steps=4, rounds=2, warmup=1))
+    monkeypatch.setattr(request, "TimingRequest", partial(request.TimingRequest, steps=4, rounds=2, warmup=1))
     words = ["ablate", "--recipe", "table4", "--scale", "small", "--model", encoder, "--dataset", dataset]
     words += ["--output", tmp_path / "timed"]
     assert "Plan" in ag(*words, "--dry-run").stdout

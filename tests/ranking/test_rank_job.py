@@ -128,7 +128,7 @@ def test_interrupted_it_goes_on_to_the_same_files(
     seen: list[int] = []
 
     class Resumed(RankingCallback):
-        def start(self, done_pairs: int, total_pairs: int) -> None:
+        def scoring(self, done_pairs: int, total_pairs: int) -> None:
             seen.append(done_pairs)
 
     assert contents(ranked(ranker, claims, tmp_path / "cut", callback=Resumed())) == contents(whole)

@@ -13,7 +13,8 @@ from tiny_runs import as_flags
 from agcli.config import RunConfig
 from agcli.errors import UsageError
 from agcli.runs.launcher import has_launcher, process_rank
-from agcli.timing.plan import TimingRequest, plan_groups
+from agcli.timing.plan import plan_groups
+from agcli.timing.request import TimingRequest
 from agcli.training.run import finetune, plan_run
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}

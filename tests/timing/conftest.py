@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agcli.options import ModelOptions, TrainingOptions
-from agcli.timing.plan import TimingRequest
+from agcli.timing.request import TimingRequest
 
 Make = Callable[..., TimingRequest]
 

@@ -13,8 +13,9 @@ from agcli.guides.registry import PAPER_VARIANTS as VARIANTS
 from agcli.models.config import entry_config
 from agcli.options import ModelOptions
 from agcli.timing import methods
-from agcli.timing.methods import BASELINES, MethodSpec
-from agcli.timing.plan import TimingRequest, plan_groups
+from agcli.timing.methods import MethodSpec
+from agcli.timing.plan import plan_groups
+from agcli.timing.request import BASELINES, TimingRequest
 from agcli.timing.workers import build_method
 from agcli.timing.workload import WARM_UP_EPOCH, Work
 from agcli.training.engine import Engine

@@ -12,8 +12,8 @@ from agcli.guides.registry import PAPER_VARIANTS as VARIANTS
 from agcli.options import TrainingOptions
 from agcli.timing import examples as examples_module
 from agcli.timing.examples import find_encoder
-from agcli.timing.methods import BASELINES
-from agcli.timing.plan import TimingRequest, plan_groups, request_problems, split_evenly
+from agcli.timing.plan import plan_groups, split_evenly
+from agcli.timing.request import BASELINES, TimingRequest, request_problems
 
 Make = Callable[..., TimingRequest]
 
@@ -65,11 +65,14 @@ def test_whole_epochs_are_all_of_the_steps_that_there_are(request_for: Make) -> 
     [
         (
             {"variants": ("none", "bth")},
-            "--variants: 'bth' is not allowed; allowed: none, mdg, pdg, both. Did you mean 'both'?",
+            "--variants: 'bth' is not allowed; allowed: one of none, mdg, pdg, both. Did you mean 'both'?",
         ),
-        ({"attention": ("fast",)}, "--attention: 'fast' is not allowed; allowed: auto, reference"),
-        ({"against": ("hf",)}, "--against: 'hf' is not allowed; allowed: authors, hf-trainer, hf-guided, eager, sdpa"),
-        ({"padding": "some"}, "--padding: 'some' is not allowed; allowed: dynamic, max"),
+        ({"attention": ("fast",)}, "--attention: 'fast' is not allowed; allowed: one of auto, reference"),
+        (
+            {"against": ("hf",)},
+            "--against: 'hf' is not allowed; allowed: one of authors, hf-trainer, hf-guided, eager, sdpa",
+        ),
+        ({"padding": "some"}, "--padding: 'some' is not allowed; allowed: one of dynamic, max"),
         ({"lengths": (0,)}, "--lengths: 0 is not allowed; allowed: at least 8"),
         ({"lengths": ()}, "--lengths: it is empty"),
         ({"models": ()}, "--models: it is empty"),
@@ -81,7 +84,7 @@ def test_whole_epochs_are_all_of_the_steps_that_there_are(request_for: Make) -> 
         ({"epochs": 0}, "--epochs: 0 is not allowed"),
         ({"shape": "mednli"}, "--dataset and --shape: give one of them"),
         ({"dataset": None, "epochs": 1}, "--epochs: a whole epoch needs --dataset or --shape"),
-        ({"dataset": None, "shape": "snli"}, "--shape: 'snli' is not allowed; allowed: mednli, multinli"),
+        ({"dataset": None, "shape": "snli"}, "--shape: 'snli' is not allowed; allowed: one of mednli, multinli"),
         ({"training": TrainingOptions(batch_size=500)}, "--batch-size: 500 is more than the .* pairs of"),
         ({"attention": ("triton",)}, "^--attention triton: "),
         ({"lengths": (24, 65)}, "--lengths 65: .* reads at most 64 tokens"),
@@ -94,7 +97,7 @@ def test_what_cannot_be_names_its_flag(request_for: Make, changes: dict[str, Any
 
 def test_all_problems_of_the_options_are_told_together(request_for: Make) -> None:
     found = list(request_problems(request_for(variants=("x",), lengths=(1,), steps=0, padding="y")))
-    assert [problem.split(":")[0] for problem in found] == ["--variants", "--padding", "--lengths", "--steps"]
+    assert [problem.split(":")[0] for problem in found] == ["--variants", "--lengths", "--padding", "--steps"]
 
 
 def test_a_missing_checkpoint_can_be_timed_with_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from agcli.errors import InterruptedRunError
 from agcli.runs import processes
 from agcli.runs.processes import Child, Failure
 from agcli.runs.signals import StopRequest
-from agcli.timing.plan import TimingRequest
+from agcli.timing.request import TimingRequest
 
 Make = Callable[..., TimingRequest]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from agcli.errors import UsageError
-from agcli.timing.shapes import TRAINING_PAIRS, Shape, shape
+from agcli.timing.request import TRAINING_PAIRS
+from agcli.timing.shapes import Shape, shape
 
 BOTH = sorted(TRAINING_PAIRS)
 

@@ -12,7 +12,7 @@ from agcli.errors import DataError, UsageError
 from agcli.models import locate
 from agcli.timing import examples as examples_module
 from agcli.timing.examples import Encoder, FullLength, Shaped, find_encoder, find_source, synthetic
-from agcli.timing.plan import TimingRequest
+from agcli.timing.request import TimingRequest
 from agcli.timing.shapes import shape
 
 Make = Callable[..., TimingRequest]

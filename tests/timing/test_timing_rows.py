@@ -12,7 +12,8 @@ from made_up_times import made_up
 from scipy.stats import ttest_1samp
 
 from agcli.paper.published import epoch_seconds
-from agcli.timing.plan import Group, TimingRequest, plan_groups
+from agcli.timing.plan import Group, plan_groups
+from agcli.timing.request import TimingRequest
 from agcli.timing.rows import group_rows, ratio_interval
 
 Make = Callable[..., TimingRequest]

@@ -15,7 +15,8 @@ from agcli.runs.signals import StopRequest
 from agcli.timing import measure as measure_module
 from agcli.timing.measure import TimingCallback, measure, turns
 from agcli.timing.methods import MethodSpec
-from agcli.timing.plan import TimingRequest, plan_groups
+from agcli.timing.plan import plan_groups
+from agcli.timing.request import TimingRequest
 from agcli.timing.rows import group_rows
 from agcli.timing.workers import Block, CountFlops, Ready, Train, WarmUp
 

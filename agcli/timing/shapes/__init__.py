@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.errors import UsageError, did_you_mean
-
-TRAINING_PAIRS = {"mednli": 11_232, "multinli": 392_702}
-"""Shapes by name, with the pairs of the data set's training split: an epoch."""
+from agcli.timing.request import TRAINING_PAIRS
 
 
 @dataclass(frozen=True)
