@@ -74,12 +74,11 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
-    help="Fine-tune encoders with attention guiding (MDG and PDG), and measure honestly whether it helps.",
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"agcli {__version__}")
         raise typer.Exit
 

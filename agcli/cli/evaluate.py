@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from agcli.cli import display
 from agcli.cli.declared import BootstrapOptions, JsonOption, refuse, with_options
-from agcli.cli.evaluate_tables import ranking_tables, run_tables, show
+from agcli.cli.evaluate_tables import ranking_tables, run_tables
 from agcli.errors import UsageError, counted
 from agcli.options import OPTIONS as RUN_OPTIONS
 from agcli.options import declared_options, flag, option, out_of_range
+from agcli.tables.markdown import markdown
+from agcli.tables.table import Table
 
+T = TypeVar("T")
 FEW_EXAMPLES = 30
 """Fewer examples than these get a warning."""
 
@@ -91,14 +94,9 @@ def _evaluate_runs(runs: Sequence[Path], options: EvaluateOptions) -> None:
     count = evaluation.runs[0].n
     if count < FEW_EXAMPLES:
         display.warn(f"{counted(count, 'example')}: intervals and p-values from so few say little")
-    for file, write in ((options.csv, report.write_runs_csv), (options.predictions, report.write_predictions)):
-        if file is not None:
-            write(evaluation, file)
-            display.note(f"wrote {file}")
-    if options.json:
-        display.show_json(report.runs_json(evaluation))
-    else:
-        show(run_tables(evaluation), markdown=options.markdown)
+    _write(options.csv, evaluation, report.write_runs_csv)
+    _write(options.predictions, evaluation, report.write_predictions)
+    _show(options, report.runs_json(evaluation), run_tables(evaluation))
 
 
 def _evaluate_rankings(runs: Sequence[Path], options: EvaluateOptions) -> None:
@@ -108,13 +106,24 @@ def _evaluate_rankings(runs: Sequence[Path], options: EvaluateOptions) -> None:
     evaluation = evaluate_rankings(
         runs, split=options.split, dataset=options.dataset, resamples=options.resamples, seed=options.seed
     )
-    if options.csv is not None:
-        report.write_rankings_csv(evaluation, options.csv)
-        display.note(f"wrote {options.csv}")
+    _write(options.csv, evaluation, report.write_rankings_csv)
+    _show(options, report.rankings_json(evaluation), ranking_tables(evaluation))
+
+
+def _write(file: Path | None, evaluation: T, write: Callable[[T, Path], None]) -> None:
+    if file is not None:
+        write(evaluation, file)
+        display.note(f"wrote {file}")
+
+
+def _show(options: EvaluateOptions, values: dict[str, Any], tables: Iterable[Table]) -> None:
     if options.json:
-        display.show_json(report.rankings_json(evaluation))
+        display.show_json(values)
+    elif options.markdown:
+        print("\n".join(map(markdown, tables)), end="")
     else:
-        show(ranking_tables(evaluation), markdown=options.markdown)
+        for table in tables:
+            display.show(table)
 
 
 def _check(given: dict[str, Any], runs: Sequence[Path]) -> None:

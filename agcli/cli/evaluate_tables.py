@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agcli.cli import display
 from agcli.errors import counted
-from agcli.tables.markdown import markdown as as_markdown
 from agcli.tables.table import Table, cell_text
 
 if TYPE_CHECKING:
@@ -22,24 +20,32 @@ if TYPE_CHECKING:
     Runs = Evaluation[EvaluatedRun, PredictionComparison]
     Rankings = Evaluation[EvaluatedRanking, RankingComparison]
 
+_ECE = (
+    "ece: 15 equal-width bins of confidence; too high where examples are few; its interval, less the bootstrap's bias "
+    "and cut at 0, is the spread of this estimate and no interval of the true error."
+)
+_ALL = "all: a query whose relevant documents were not retrieved scores 0."
+_CONDITIONAL = (
+    "conditional: only queries with a relevant document among the candidates; not to be set beside figures that count "
+    "all queries."
+)
 _Side = tuple[str, Mapping[str, object]]
 """A column's heading, and its cells by metric."""
 WIDEST = 3
 """Rankings that fit a terminal side by side; beyond them a value has a row of its own."""
 
 
-def show(tables: Iterable[Table], *, markdown: bool) -> None:
-    """Print tables to stdout."""
-    if markdown:
-        print("\n".join(as_markdown(table) for table in tables), end="")
-        return
-    for table in tables:
-        display.show(table)
-
-
 def with_interval(estimate: Estimate, sign: str = "") -> str:
     """`0.8123 [0.7900, 0.8340]`; with `sign` "+" positive numbers carry theirs."""
     return f"{estimate.value:{sign}.4f} [{estimate.low:{sign}.4f}, {estimate.high:{sign}.4f}]"
+
+
+def interval_caption(unit: str, resamples: int, seed: int) -> str:
+    """What `[low, high]` means, and what it does not cover."""
+    return (
+        f"[low, high]: 95 % bootstrap over {unit} ({resamples} resamples, seed {seed}), with the models fixed. It does "
+        "not cover the spread over seeds: a claim about guiding needs several seeds."
+    )
 
 
 def run_tables(evaluation: Runs) -> list[Table]:
@@ -71,6 +77,7 @@ def _metrics_table(evaluation: Runs) -> Table:
     values: list[_Side] = [(run.name, _cells(run.metrics)) for run in evaluation.runs]
     differences = [_cells(comparison.differences, "+") for comparison in evaluation.comparisons]
     majority = _common_baseline(evaluation)
+    caption = f"{interval_caption('examples', evaluation.resamples, evaluation.seed)} {_ECE}"
     if len(values) > 2:
         rows: list[list[object]] = []
         sides = list(zip(values, [{}, *differences], strict=True)) + [(side, {}) for side in majority]
@@ -79,10 +86,10 @@ def _metrics_table(evaluation: Runs) -> Table:
                 if metric in cells:
                     rows.append([metric, name, cell_text(cells[metric]), difference.get(metric)])
         columns = ["metric", "run", "value", f"difference from {first.name}"]
-        return Table(title, columns, rows, _interval_caption(evaluation))
+        return Table(title, columns, rows, caption)
     wide = [*values, *(("difference", cells) for cells in differences), *majority]
-    caption = f"difference: {values[1][0]} − {first.name}. " if differences else ""
-    return Table(title, *_wide("metric", list(first.metrics), wide), caption + _interval_caption(evaluation))
+    caption = (f"difference: {values[1][0]} − {first.name}. " if differences else "") + caption
+    return Table(title, *_wide("metric", list(first.metrics), wide), caption)
 
 
 def _wide(header: str, metrics: Sequence[str], sides: Sequence[_Side]) -> tuple[list[str], list[list[object]]]:
@@ -100,15 +107,6 @@ def _common_baseline(evaluation: Runs) -> list[_Side]:
     first = evaluation.runs[0].baseline
     alike = all(run.baseline == first for run in evaluation.runs)
     return [("majority class", first)] if first is not None and alike else []
-
-
-def _interval_caption(evaluation: Runs) -> str:
-    return (
-        f"[low, high]: 95 % bootstrap over examples ({evaluation.resamples} resamples, seed {evaluation.seed}), with "
-        "the models fixed. It does not cover the spread over seeds: a claim about guiding needs several seeds. "
-        "ece: 15 equal-width bins of confidence; too high where examples are few; its interval, less the bootstrap's "
-        "bias and cut at 0, is the spread of this estimate and no interval of the true error."
-    )
 
 
 def _run_tests_table(evaluation: Runs) -> Table:
@@ -155,7 +153,12 @@ def _measures_table(evaluation: Rankings, protocol: Protocol) -> Table:
     from agcli.measures.ranking import MEASURES
 
     title = f"{_heading(evaluation, protocol)}: measures"
-    caption = _all_caption(evaluation) if protocol == "all" else _conditional_caption(evaluation)
+    if protocol == "all":
+        lines = [_ALL, interval_caption("queries", evaluation.resamples, evaluation.seed), *evaluation.notes]
+    else:
+        reasons = [comparison.left_out for comparison in evaluation.comparisons if comparison.left_out]
+        lines = [_CONDITIONAL, *(f"Not compared under conditional: {reason}." for reason in reasons)]
+    caption = " ".join(lines)
     sides = list(_stages(evaluation, protocol))
     if len(sides) <= WIDEST:
         return Table(title, *_wide("measure", (*MEASURES, "n"), sides), caption)
@@ -179,24 +182,6 @@ def _stages(evaluation: Rankings, protocol: Protocol) -> Iterator[_Side]:
 def _heading(evaluation: Rankings, protocol: Protocol) -> str:
     which = f"all {evaluation.runs[0].n('all')} judged queries" if protocol == "all" else "conditional"
     return f"{evaluation.dataset}, {evaluation.split}, {which}"
-
-
-def _all_caption(evaluation: Rankings) -> str:
-    caption = (
-        "all: a query whose relevant documents were not retrieved scores 0. [low, high]: 95 % bootstrap over queries "
-        f"({evaluation.resamples} resamples, seed {evaluation.seed}), with the models fixed. It does not cover the "
-        "spread over seeds: a claim about guiding needs several seeds."
-    )
-    return " ".join([caption, *evaluation.notes])
-
-
-def _conditional_caption(evaluation: Rankings) -> str:
-    caption = (
-        "conditional: only queries with a relevant document among the candidates; not to be set beside figures that "
-        "count all queries."
-    )
-    reasons = [comparison.left_out for comparison in evaluation.comparisons if comparison.left_out]
-    return " ".join([caption, *(f"Not compared under conditional: {reason}." for reason in reasons)])
 
 
 def _ranking_tests_table(evaluation: Rankings, protocol: Protocol) -> Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agcli.cli import display
 from agcli.cli.declared import BootstrapOptions, JsonOption, OverwriteOption, refuse, with_options
 from agcli.data.request import PREPARE_OPTIONS, NegativeGrades
 from agcli.options import OPTIONS as RUN_OPTIONS
@@ -18,7 +19,6 @@ from agcli.runs.home import expanded
 if TYPE_CHECKING:
     from agcli.data.bm25 import Analysis
     from agcli.data.ranking.prepared import PreparedRanking
-    from agcli.ranking.job import RankJob
     from agcli.ranking.ranker import Ranker
     from agcli.runs.folder import RunFolder
 
@@ -125,9 +125,10 @@ def _rank(
     from agcli.runs.folder import open_ranker_run
 
     folder = open_ranker_run(run)  # what cannot be ranked is refused before torch and the model are loaded
-    data = _prepared(folder, options.dataset) if options.corpus is None else None
+    data = None if options.corpus is not None else _prepared(folder, options.dataset)
     options = replace(options, credentialed=options.credentialed or folder.credentialed)
-    from agcli.ranking.job import RankJob, usual_depth
+    from agcli.cli.rank_display import RankProgress, show_ranking
+    from agcli.ranking.job import RankJob, rank, usual_depth
     from agcli.ranking.ranker import open_ranker
 
     ranker = open_ranker(
@@ -145,7 +146,12 @@ def _rank(
     if data is None:
         data = _collected(options, place)
     job = RankJob(ranker, data, options.split, options.depth or usual_depth(data), place, options.strict_splits)
-    _rank_split(job, options)
+    job.check()
+    if job.warning:
+        display.warn(job.warning)
+    with RankProgress() as callback:
+        rank(job, overwrite=options.overwrite, resamples=options.resamples, seed=options.seed, callback=callback)
+    show_ranking(place, options.json)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -199,7 +205,6 @@ def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
 
 def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
-    from agcli.cli.display import Bars
     from agcli.data.formats.query_files import QueryFiles, collect
     from agcli.ranking.job import DEPTH, check_place
 
@@ -207,27 +212,13 @@ def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     assert options.queries is not None
     assert options.corpus is not None
     files = QueryFiles(options.queries, options.corpus, options.qrels, options.negative_grades, options.credentialed)
-    with Bars() as bars:
+    with display.Bars() as bars:
         folder = place.parent / f"{place.name}.collection"
         return collect(files, folder, options.depth or DEPTH, options.analysis, bars.track)
 
 
-def _rank_split(job: RankJob, options: RankOptions) -> None:
-    from agcli.cli import display
-    from agcli.cli.rank_display import RankProgress, show_ranking
-    from agcli.ranking.job import rank
-
-    job.check()
-    if job.warning:
-        display.warn(job.warning)
-    with RankProgress() as callback:
-        rank(job, overwrite=options.overwrite, resamples=options.resamples, seed=options.seed, callback=callback)
-    show_ranking(job.output, options.json)
-
-
 def _answer(ranker: Ranker, text: str, data: PreparedRanking | None, options: RankOptions) -> None:
     """Show the best documents for one query, out of a file or of prepared data."""
-    from agcli.cli import display
     from agcli.cli.rank_display import show_answers
     from agcli.data.text_pairs import cut_note
     from agcli.errors import cells_hidden

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
-from agcli.cli.evaluate_tables import with_interval
+from agcli.cli.evaluate_tables import interval_caption, with_interval
 from agcli.errors import counted
 from agcli.measures.bootstrap import Estimate
 from agcli.measures.ranking import MEASURES, below_first_stage
@@ -83,10 +83,8 @@ def _show_protocol(metrics: dict[str, Any], protocol: str, title: str) -> None:
         return
     signed = list(zip(sides, ("", "", "+"), strict=True))
     rows = [[name, *(with_interval(Estimate(**side[name]), sign) for side, sign in signed)] for name in MEASURES]
-    caption = (
-        f"[low, high]: 95 % bootstrap over queries ({metrics['resamples']} resamples, seed {metrics['seed']}), with "
-        f"the model fixed; it does not cover the spread over seeds. Scored in {metrics['precision']}."
-    )
+    caption = interval_caption("queries", metrics["resamples"], metrics["seed"])
+    caption += f" Scored in {metrics['precision']}."
     display.show(Table(heading, ["measure", "first stage", "re-ranked", "difference"], rows, caption))
 
 
