@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.cli import display
 from agcli.cli.ablation_grids import AXES, GRID_OF, MOST_SEEDS, grid_of, recipe_grids, recipe_of
-from agcli.cli.declared import DryRunOption, JsonOption, refuse, with_options
+from agcli.cli.declared import JsonOption, PlanOptions, refuse, with_options
 from agcli.errors import RunError, UsageError
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS
 from agcli.guides.registry import variants as all_variants
@@ -27,7 +27,6 @@ _RUN_RECIPES = OPTIONS["recipe"].spec.choices or ()
 class GridOptions:
     """Which runs there are."""
 
-    config: Path | None = option(None, "Grid and run options from a JSON or TOML file.")
     variants: str | None = option(None, f"Of {', '.join(all_variants())}.", default_text=",".join(PAPER_VARIANTS))
     layers: Literal["all", "each"] | None = option(None, "each: guide one layer at a time.")
     sizes: str | None = option(None, "Training sizes: shares (0.2,1.0) or numbers (500,2000).")
@@ -58,7 +57,7 @@ class ResultOptions(JsonOption):
 
 
 @dataclass(frozen=True)
-class RunningOptions(DryRunOption):
+class RunningOptions(PlanOptions):
     """How cells run."""
 
     workers: int = option(1, "Cells that run at a time here.", minimum=1)

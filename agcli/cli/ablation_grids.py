@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli.declared import options_of_file
+from agcli.config import COMMAND_LINE, make_config
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS
 from agcli.options import OPTIONS, flag
+from agcli.sweep.grid import Grid
 
 if TYPE_CHECKING:
     from agcli.paper.recipes import Recipe
-    from agcli.sweep.grid import Grid
 
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 MOST_SEEDS = 1000
@@ -36,9 +37,6 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
     Raises:
         UsageError: an option that cannot be, or one beside the axis that varies it.
     """
-    from agcli.config import COMMAND_LINE, make_config
-    from agcli.sweep.grid import Grid
-
     own, options = _with_file(own, given, config)
     shared = {name: value for name, value in options.items() if name not in ("model", "dataset")}
     make_config(shared, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
@@ -137,7 +135,6 @@ def recipe_of(
 
     `--model`, `--dataset` and weights narrow it.
     """
-    from agcli.config import make_config
     from agcli.paper.recipes import recipe
     from agcli.sweep.cell import training_examples
 
@@ -156,8 +153,6 @@ def recipe_grids(
     paper_recipe: Recipe, own: dict[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[Grid, ...], dict[str, Any]]:
     """The grids behind a table or figure of the paper, and its name, scale, title and notes."""
-    from agcli.sweep.grid import Grid
-
     sized = ["sizes"] if any(part.sizes for part in paper_recipe.parts) else []
     check_axes([*own, *sized, *(["layers"] if paper_recipe.each_layer else [])], options)
     seeds, select_seeds = _seeds(own, options, paper_recipe.searches, paper_recipe.seeds)

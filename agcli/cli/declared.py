@@ -25,9 +25,10 @@ class JsonOption:
 
 
 @dataclasses.dataclass(frozen=True)
-class DryRunOption:
+class PlanOptions:
     """Of commands that train."""
 
+    config: Path | None = option(None, "Options from a JSON or TOML file, such as a run's config.json.")
     dry_run: bool = option(False, "Print the plan, and stop.")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
-from agcli.cli.declared import DryRunOption, JsonOption, OverwriteOption, options_of_file, with_options
+from agcli.cli.declared import JsonOption, OverwriteOption, PlanOptions, options_of_file, with_options
 from agcli.config import RunConfig, make_config, recipe_values
 from agcli.options import OPTIONS, declared_options, option
 from agcli.runs.launcher import has_launcher, process_rank
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FinetuneOptions(JsonOption, DryRunOption, OverwriteOption):
+class FinetuneOptions(JsonOption, OverwriteOption, PlanOptions):
     """One call of `ag finetune`, the options of its run aside."""
 
-    config: Path | None = option(None, "Options from a JSON or TOML file, such as a run's config.json.")
     resume: bool = option(False, "Go on with an unfinished run, exactly.")
 
 

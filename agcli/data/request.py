@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 from agcli.data.files.delimited import Quoting
 from agcli.data.formats.registry import DATASETS, formats_of
 from agcli.errors import UsageError
+from agcli.options import OPTIONS as RUN_OPTIONS
 from agcli.options import Option, declared_options, flag, option, out_of_range
 from agcli.runs.home import expanded
 
@@ -54,7 +55,7 @@ class SourceOptions:
         default_text="by name, format or content",
     )
     hub_config: str | None = option(None, "Configuration of a hub data set.", task=CLASSIFICATION)
-    offline: bool = option(False, "Use no network.", task=CLASSIFICATION)
+    offline: bool = option(False, RUN_OPTIONS["offline"].spec.help, task=CLASSIFICATION)
 
 
 @dataclass(frozen=True, kw_only=True)
