@@ -11,7 +11,6 @@ import typer
 
 from agcli.cli import display
 from agcli.cli.declared import BootstrapOptions, JsonOption, refuse, with_options
-from agcli.cli.evaluate_tables import ranking_tables, run_tables
 from agcli.errors import UsageError, counted
 from agcli.options import OPTIONS as RUN_OPTIONS
 from agcli.options import declared_options, flag, option, out_of_range
@@ -76,6 +75,7 @@ def _evaluate(
 
 
 def _evaluate_runs(runs: Sequence[Path], options: EvaluateOptions) -> None:
+    from agcli.cli.evaluate_tables import run_tables
     from agcli.evaluate import report
     from agcli.evaluate.runs import evaluate_runs
 
@@ -100,6 +100,7 @@ def _evaluate_runs(runs: Sequence[Path], options: EvaluateOptions) -> None:
 
 
 def _evaluate_rankings(runs: Sequence[Path], options: EvaluateOptions) -> None:
+    from agcli.cli.evaluate_tables import ranking_tables
     from agcli.evaluate import report
     from agcli.evaluate.rankings import evaluate_rankings
 

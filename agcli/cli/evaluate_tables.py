@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from agcli.errors import counted
+from agcli.evaluate.rankings import FIRST_STAGE, one_first_stage
+from agcli.evaluate.report import Rankings, Runs
+from agcli.evaluate.runs import EvaluatedRun
+from agcli.measures.bootstrap import Estimate
+from agcli.measures.paired_tests import MeasureComparison, permutations_text
+from agcli.measures.ranking import MEASURES, PROTOCOLS, Protocol
+from agcli.measures.seeds import p_text
 from agcli.tables.table import Table, cell_text
-
-if TYPE_CHECKING:
-    from agcli.evaluate.inputs import Evaluation
-    from agcli.evaluate.rankings import EvaluatedRanking, RankingComparison
-    from agcli.evaluate.runs import EvaluatedRun
-    from agcli.measures.bootstrap import Estimate
-    from agcli.measures.paired_tests import MeasureComparison, PredictionComparison
-    from agcli.measures.ranking import Protocol
-
-    Runs = Evaluation[EvaluatedRun, PredictionComparison]
-    Rankings = Evaluation[EvaluatedRanking, RankingComparison]
 
 _ECE = (
     "ece: 15 equal-width bins of confidence; too high where examples are few; its interval, less the bootstrap's bias "
@@ -59,8 +54,6 @@ def run_tables(evaluation: Runs) -> list[Table]:
 
 def ranking_tables(evaluation: Rankings) -> Iterator[Table]:
     """Of each protocol that counts a query its measures, then its tests; never two protocols in one table."""
-    from agcli.measures.ranking import PROTOCOLS
-
     names = [ranking.name for ranking in evaluation.runs]
     for protocol in PROTOCOLS:
         if any(ranking.n(protocol) for ranking in evaluation.runs):
@@ -110,9 +103,6 @@ def _common_baseline(evaluation: Runs) -> list[_Side]:
 
 
 def _run_tests_table(evaluation: Runs) -> Table:
-    from agcli.measures.paired_tests import permutations_text
-    from agcli.measures.seeds import p_text
-
     first, *others = evaluation.runs
     columns = ["run", "only first right", "only it right", "McNemar p", "accuracy p", "f1_macro p"]
     rows = []
@@ -150,8 +140,6 @@ def _confusion_table(run: EvaluatedRun) -> Table:
 
 def _measures_table(evaluation: Rankings, protocol: Protocol) -> Table:
     """One row a measure and one column a ranking, or one row a measure and ranking where that is too wide."""
-    from agcli.measures.ranking import MEASURES
-
     title = f"{_heading(evaluation, protocol)}: measures"
     if protocol == "all":
         lines = [_ALL, interval_caption("queries", evaluation.resamples, evaluation.seed), *evaluation.notes]
@@ -168,8 +156,6 @@ def _measures_table(evaluation: Rankings, protocol: Protocol) -> Table:
 
 def _stages(evaluation: Rankings, protocol: Protocol) -> Iterator[_Side]:
     """The first stage, once where it is one, then each ranking; no cell where the protocol counts no query."""
-    from agcli.evaluate.rankings import FIRST_STAGE, one_first_stage
-
     common = one_first_stage(evaluation.runs)
     for index, ranking in enumerate(evaluation.runs):
         before, after = (ranking.stages[stage].get(protocol, {}) for stage in ("first_stage", "reranked"))
@@ -186,9 +172,6 @@ def _heading(evaluation: Rankings, protocol: Protocol) -> str:
 
 def _ranking_tests_table(evaluation: Rankings, protocol: Protocol) -> Table:
     """The paired tests of one protocol."""
-    from agcli.measures.paired_tests import permutations_text
-    from agcli.measures.seeds import p_text
-
     comparisons = [comparison for comparison in evaluation.comparisons if protocol in comparison.measures]
     several = len(evaluation.comparisons) > 1
     rows, tests = [], []

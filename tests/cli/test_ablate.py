@@ -74,6 +74,21 @@ def test_what_cannot_be_is_named(ag: Ag, flags: list[str], tmp_path: Path, words
     assert problem in ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr
 
 
+def test_values_out_of_range_are_refused_together(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["--workers", 0, "--engine", "rya", "--gpus", -1, "--seeds", 0, "--layers", "eech", "--dropout", 2]
+    shown = " ".join(ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr.split())
+    for problem in (
+        "--workers: 0 is not allowed; allowed: at least 1.",
+        "--engine: 'rya' is not allowed; allowed: one of local, ray. Did you mean 'ray'?",
+        "--gpus: -1.0 is not allowed; allowed: at least 0.",
+        "--seeds: 0 is not allowed; allowed: at least 1 and at most 1000.",
+        "--layers: 'eech' is not allowed; allowed: one of all, each.",
+        "--dropout: 2.0 is not allowed; allowed: at least 0 and at most 0.9.",
+        "next: `ag ablate --help` lists every option",
+    ):
+        assert problem in shown
+
+
 @pytest.fixture
 def small(dataset: Path, tmp_path: Path) -> list[str]:
     """Options of a recipe at small scale, on an encoder in a folder that has the name of `minilm` on the hub."""

@@ -137,15 +137,16 @@ def test_a_dry_run_shows_the_steps_that_override_the_epochs(ag: Ag, words: list[
 
 
 def test_a_shell_completes_the_choices_of_an_option() -> None:
-    context = click.Context(get_command(app).commands["finetune"])  # type: ignore[attr-defined]
-    parameters = {parameter.name: parameter for parameter in context.command.params}
+    def completed(verb: str, name: str, start: str) -> list[str]:
+        context = click.Context(get_command(app).commands[verb])  # type: ignore[attr-defined]
+        [parameter] = [parameter for parameter in context.command.params if parameter.name == name]
+        return [item.value for item in parameter.shell_complete(context, start)]
 
-    def completed(name: str, start: str) -> list[str]:
-        return [item.value for item in parameters[name].shell_complete(context, start)]
-
-    assert completed("precision", "f") == ["fp32", "fp16"]
-    assert completed("track", "") == ["tensorboard", "wandb", "mlflow", "trackio"]
-    assert completed("model", "") == []
+    assert completed("finetune", "precision", "f") == ["fp32", "fp16"]
+    assert completed("finetune", "track", "") == ["tensorboard", "wandb", "mlflow", "trackio"]
+    assert completed("finetune", "model", "") == []
+    assert completed("ablate", "engine", "") == ["local", "ray"]
+    assert completed("timing", "padding", "d") == ["dynamic"]
 
 
 def test_every_option_reaches_the_settings(resolved: Callable[..., dict[str, Any]]) -> None:
