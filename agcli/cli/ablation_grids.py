@@ -31,35 +31,35 @@ _SAME = {
 """Axis of the grid -> the run options that it varies, which no cell can have besides."""
 
 
-def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> Grid:
+def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) -> Grid:
     """The grid out of a file's options and those of the command line, which win.
 
     Raises:
         UsageError: an option that cannot be, or one beside the axis that varies it.
     """
-    own, options = _with_file(own, given, config)
+    axes, options = _with_file(axes, given, config)
     shared = {name: value for name, value in options.items() if name not in ("model", "dataset")}
     make_config(shared, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
     models, datasets = (_words(options.pop(name, OPTIONS[name].default)) for name in ("model", "dataset"))
     weights = {
-        guide: parse_weights(_joined(own[grid]), flag(grid)) if grid in own else (float(options.pop(guide)),)
+        guide: parse_weights(_joined(axes[grid]), flag(grid)) if grid in axes else (float(options.pop(guide)),)
         for grid, guide in GRID_OF.items()
-        if grid in own or guide in options
+        if grid in axes or guide in options
     }
-    if own.get("layers", "each") != "each":
-        raise UsageError(f"layers: {own['layers']!r} is neither all nor each.")
+    if axes.get("layers", "each") != "each":
+        raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
     searches = any(len(tried) > 1 for tried in weights.values())
-    seeds, select_seeds = _seeds(own, options, searches, 5)
+    seeds, select_seeds = _seeds(axes, options, searches, 5)
     grid = Grid(
         models=models,
         datasets=datasets,
-        variants=_words(_joined(own.get("variants", list(PAPER_VARIANTS)))),
+        variants=_words(_joined(axes.get("variants", list(PAPER_VARIANTS)))),
         weights=weights,
-        layers=_layers(models, options) if "layers" in own else (),
-        sizes=parse_sizes(_joined(own["sizes"])) if "sizes" in own else (),
+        layers=_layers(models, options) if "layers" in axes else (),
+        sizes=parse_sizes(_joined(axes["sizes"])) if "sizes" in axes else (),
         seeds=seeds,
         select_seeds=select_seeds,
-        axes=_axes(own.get("set", ())),
+        axes=_axes(axes.get("set", ())),
         options=options,
     )
     _check_sizes(grid)
@@ -67,7 +67,7 @@ def grid_of(own: dict[str, Any], given: dict[str, Any], config: Path | None) -> 
 
 
 def _with_file(
-    own: dict[str, Any], given: dict[str, Any], config: Path | None
+    axes: dict[str, Any], given: dict[str, Any], config: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the grid and of its runs, those of the command line in place of a file's that say the same."""
     filed = options_of_file(config, given) if config is not None else {}
@@ -78,24 +78,20 @@ def _with_file(
     if "output" in filed:
         raise UsageError(f"{config}: --output names the sweep's folder, and stands on the command line.")
     for axis, names in _SAME.items():
-        if axis in own:
+        if axis in axes:
             filed = {name: value for name, value in filed.items() if name not in names}
         elif any(name in given for name in names):
             filed.pop(axis, None)
-    own = {name: filed[name] for name in AXES if name in filed} | own
-    if own.get("layers") == "all":
-        del own["layers"]
+    axes = {name: filed[name] for name in AXES if name in filed} | axes
+    if axes.get("layers") == "all":
+        del axes["layers"]
     options = {name: value for name, value in filed.items() if name in OPTIONS} | given
-    check_axes(own, options)
-    return own, options
+    _check_axes(axes, options)
+    return axes, options
 
 
-def check_axes(axes: Collection[str], options: Mapping[str, Any]) -> None:
-    """Refuse a run option beside the axis that varies it.
-
-    Raises:
-        UsageError: naming both.
-    """
+def _check_axes(axes: Collection[str], options: Mapping[str, Any]) -> None:
+    """Refuse a run option beside the axis that varies it."""
     for axis in axes:
         for name in _SAME.get(axis, ()):
             if name in options:
@@ -103,11 +99,11 @@ def check_axes(axes: Collection[str], options: Mapping[str, Any]) -> None:
 
 
 def _seeds(
-    own: Mapping[str, Any], options: dict[str, Any], searches: bool, default: int
+    axes: Mapping[str, Any], options: dict[str, Any], searches: bool, default: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Seeds that are reported, and those after them, which pick winners; takes `seed` out of the run options."""
-    first, count = (int(options.pop("seed")), 1) if "seed" in options else (1, _count(own, "seeds", default))
-    picking = _count(own, "select_seeds", 3) if searches or "select_seeds" in own else 0
+    first, count = (int(options.pop("seed")), 1) if "seed" in options else (1, _count(axes, "seeds", default))
+    picking = _count(axes, "select_seeds", 3) if searches or "select_seeds" in axes else 0
     last = first + count
     return tuple(range(first, last)), tuple(range(last, last + picking))
 
@@ -129,7 +125,7 @@ def _check_sizes(grid: Grid) -> None:
 
 
 def recipe_of(
-    name: str, scale: str, own: dict[str, Any], given: dict[str, Any], config: Path | None
+    name: str, scale: str, axes: dict[str, Any], given: dict[str, Any], config: Path | None
 ) -> tuple[Recipe, dict[str, Any]]:
     """A table or figure of the paper, and the run options that win over its own.
 
@@ -138,7 +134,7 @@ def recipe_of(
     from agcli.paper.recipes import recipe
     from agcli.sweep.cell import training_examples
 
-    if config is not None or set(own) - {"seeds", "select_seeds"}:
+    if config is not None or set(axes) - {"seeds", "select_seeds"}:
         raise UsageError("--recipe brings its own grid: beside it only --seeds, --select-seeds and run options.")
     options = dict(given)
     models, datasets = _words(options.pop("model", "")), _words(options.pop("dataset", ""))
@@ -150,12 +146,12 @@ def recipe_of(
 
 
 def recipe_grids(
-    paper_recipe: Recipe, own: dict[str, Any], options: dict[str, Any]
+    paper_recipe: Recipe, axes: dict[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[Grid, ...], dict[str, Any]]:
     """The grids behind a table or figure of the paper, and its name, scale, title and notes."""
     sized = ["sizes"] if any(part.sizes for part in paper_recipe.parts) else []
-    check_axes([*own, *sized, *(["layers"] if paper_recipe.each_layer else [])], options)
-    seeds, select_seeds = _seeds(own, options, paper_recipe.searches, paper_recipe.seeds)
+    _check_axes([*axes, *sized, *(["layers"] if paper_recipe.each_layer else [])], options)
+    seeds, select_seeds = _seeds(axes, options, paper_recipe.searches, paper_recipe.seeds)
     replaced = {"train_limit"} if "train_fraction" in options else set()
     grids = tuple(
         Grid(
@@ -179,9 +175,9 @@ def recipe_grids(
     }
 
 
-def _count(own: Mapping[str, Any], name: str, default: int) -> int:
+def _count(axes: Mapping[str, Any], name: str, default: int) -> int:
     """A number of seeds, from the command line or a file."""
-    count = own.get(name, default)
+    count = axes.get(name, default)
     if type(count) is not int or not 1 <= count <= MOST_SEEDS:
         raise UsageError(f"{flag(name)}: {count!r} is no whole number from 1 to {MOST_SEEDS}.")
     return count

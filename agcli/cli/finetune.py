@@ -50,11 +50,7 @@ def _finetune(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 
 
 def _resolve(given: dict[str, Any], config_file: Path | None) -> RunConfig:
-    """Defaults < the file's recipe < config file < the command line's recipe < command line.
-
-    Raises:
-        UsageError: all problems at once.
-    """
+    """Defaults < the file's recipe < config file < the command line's recipe < command line."""
     if config_file is None:
         return make_config(given)
     filed = options_of_file(config_file, given)

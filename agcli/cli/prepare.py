@@ -53,11 +53,7 @@ def _prepare(*, given: dict[str, Any]) -> None:
 
 
 def _refuse_useless(given: dict[str, Any], task: str) -> None:
-    """Refuse options of the other task.
-
-    Raises:
-        UsageError: some were given; all are named.
-    """
+    """Refuse options of the other task."""
     useless = {name: PREPARE_OPTIONS[name].spec.task for name in given}
     useless = {name: other for name, other in useless.items() if other not in (None, task)}
     if useless:

@@ -155,11 +155,7 @@ def _rank(
 
 
 def _check(given: dict[str, Any]) -> None:
-    """Refuse options that cannot be together, and those that would do nothing.
-
-    Raises:
-        UsageError: all of them at once.
-    """
+    """Refuse options that cannot be together, and those that would do nothing."""
     problems = out_of_range(given, OPTIONS)
     if "text" in given and not given["text"].strip():
         problems.append("--text is empty.")

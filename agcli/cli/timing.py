@@ -43,11 +43,7 @@ def _timing(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 
 
 def _request(given: dict[str, Any], run_options: dict[str, Any]) -> TimingRequest:
-    """The options as a request.
-
-    Raises:
-        UsageError: all problems at once.
-    """
+    """The options as a request."""
     problems, config = [], RunConfig()
     try:
         config = make_config(run_options)
