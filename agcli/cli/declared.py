@@ -53,21 +53,19 @@ def with_options(
     """Give a command declared options beside its arguments; the section of each is its panel of the help page.
 
     The command is called with `given`: the values that the user chose, by option name; and where it has options of a
-    run, with `run_options`: those of them that the user chose. Every option's own default is None, "not chosen", so
-    that a config file or a recipe can speak where the user did not. A tuple is written with commas.
+    run, with `run_options`: likewise. Every option's own default is None, "not chosen", so that a config file or a
+    recipe can speak where the user did not. A tuple is written with commas.
 
     Args:
-        command: a function with a parameter `given`, and `run_options` where there are some.
-        options: its own, by name.
         run_options: names of options of a run; one that the command declares itself is not meant. Their switches can
             be turned off by `--no-`, as a config file may have turned them on.
     """
     signature = inspect.signature(command, eval_str=True)
     arguments = [item for item in signature.parameters.values() if item.name not in ("given", "run_options")]
-    of_run = {name: OPTIONS[name] for name in run_options if name not in options}
-    titled = {
-        name: dataclasses.replace(declared, section=f"{declared.section.capitalize()} options")
-        for name, declared in of_run.items()
+    of_run = {
+        name: dataclasses.replace(OPTIONS[name], section=f"{OPTIONS[name].section.capitalize()} options")
+        for name in run_options
+        if name not in options
     }
 
     def wrapper(**values: Any) -> None:
@@ -80,7 +78,7 @@ def with_options(
     wrapper.__name__ = command.__name__.lstrip("_")
     wrapper.__doc__ = command.__doc__
     parameters = [
-        *(_parameter(name, declared, negated=True) for name, declared in titled.items()),
+        *(_parameter(name, declared, negated=True) for name, declared in of_run.items()),
         *(_parameter(name, declared, negated=False) for name, declared in options.items()),
         *arguments,
     ]

@@ -38,7 +38,7 @@ class TimingOptions:
     padding: Literal["dynamic", "max"] = option("dynamic", "To the longest of a batch, or to --lengths.")
     steps: int = option(40, "Measured steps of each method.")
     rounds: int = option(5, "Turns in which they are done; an interval takes 3.", minimum=1)
-    warmup: int = option(3, "Steps before, not counted; the first one finds memory.", minimum=1)
+    warmup: int = option(3, "Steps before, not counted; the first one allocates memory.", minimum=1)
     epochs: int | None = option(None, "Measure whole epochs, in place of --steps.", minimum=1)
     random_weights: bool = option(False, "Random weights of the zoo's dimensions; no checkpoint is read.")
 
