@@ -6,11 +6,10 @@ the test queries. `cell.json` is written last: a cell that has it is never run a
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,31 +17,32 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pandas as pd
+
 from agcli.config import RunConfig, make_config
 from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES
-from agcli.measures.classification import METRICS
-from agcli.measures.ranking import MEASURES
 from agcli.models.find import resolve
 from agcli.models.weights import find_weights
 from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
+from agcli.runs.signals import StopRequest
 from agcli.sweep.grid import Cell, stated_guides
-from agcli.tasks.registry import TASKS
+from agcli.tasks.registry import TASKS, TaskEntry
 
 RECORD = "cell.json"
+POLL_SECONDS = 0.2
+"""Interval at which a parent process looks for cells that have ended."""
 
 
 @dataclass(frozen=True)
 class CellJob:
-    """What a worker has to know of a cell; plain values, so that it can travel.
+    """The input of a worker, in plain values that can be sent to another process.
 
     Attributes:
-        folder: the run folder.
-        keep_model: whether `model/` stays.
         tokenised: the folder of tokenised data that cells share.
         reported: whether test metrics are reported; where not, the test queries are not ranked.
         name: the cell in words, for logs.
@@ -60,23 +60,35 @@ class CellJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended.
+    """The end of a cell: `finished`, or `failed` with a reason.
 
     Attributes:
-        state: `finished` or `failed`.
-        reason: why it failed; else empty.
         diverged: whether it failed because numbers ceased to be finite in training.
     """
 
     fingerprint: str
     state: str
-    reason: str
-    seconds: float
+    reason: str = ""
+    seconds: float = 0.0
     diverged: bool = False
 
 
-def config_of(cell: Cell) -> RunConfig:
-    """The cell's settings, checked."""
+OnStart = Callable[[CellJob], None]
+"""Called with each cell as it starts, or is submitted to a cluster."""
+
+
+def check_stop(stop: StopRequest) -> None:
+    """Stop waiting for cells after a signal.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM arrived.
+    """
+    if stop.signal is not None:
+        raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
+
+
+def config_of(cell: Cell | CellJob) -> RunConfig:
+    """The cell's checked settings."""
     return make_config(dict(cell.options), origin="the sweep")
 
 
@@ -107,7 +119,7 @@ def fingerprint(config: RunConfig) -> str:
 
 @lru_cache
 def data_digest(dataset: str) -> str:
-    """What the manifest says of the data; loading them compares it with the files."""
+    """The digest in the manifest, which is compared with the files when the data are loaded."""
     return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
 
 
@@ -159,7 +171,7 @@ def run_cell(job: CellJob) -> Outcome:
     started = perf_counter()
     folder = RunFolder(Path(job.folder))
     try:
-        config = make_config(dict(job.options), origin="the sweep")
+        config = config_of(job)
         if folder.state != "finished":
             begun = any(folder.checkpoints.glob("step-*"))
             finetune(config, folder.path, resume=begun, overwrite=not begun, tokenised=Path(job.tokenised))
@@ -175,14 +187,14 @@ def run_cell(job: CellJob) -> Outcome:
         return Outcome(job.fingerprint, "failed", " ".join(reason.split()), took, diverged)
     seconds = perf_counter() - started
     record = {"fingerprint": job.fingerprint, "threads": job.threads, "seconds": round(seconds, 3)}
-    folder.write_json(RECORD, record | {"degenerate": _answers_always_alike(folder)})
+    folder.write_json(RECORD, record | {"degenerate": _predicts_one_class(folder)})
     return Outcome(job.fingerprint, "finished", "", seconds)
 
 
 def read_record(folder: RunFolder) -> dict[str, Any] | None:
-    """`cell.json` of a finished cell: its fingerprint, threads, seconds, and whether its answers are all alike.
+    """`cell.json` of a finished cell: its fingerprint, threads, seconds, and whether it predicts one class only.
 
-    None where there is none, or a damaged one: the cell then runs again, which takes no time where all else is there.
+    None where it is missing or damaged: the cell then runs again, which takes no time where all else is complete.
     """
     with suppress(DataError):
         record = folder.read_json(RECORD)
@@ -192,7 +204,6 @@ def read_record(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _rank_test(folder: RunFolder) -> None:
-    """Rank the test queries, if there are any."""
     from agcli.data.ranking.prepared import load_ranking
     from agcli.measures.bootstrap import RESAMPLES
     from agcli.ranking.job import RankJob, rank, usual_depth
@@ -207,21 +218,17 @@ def _rank_test(folder: RunFolder) -> None:
 
 def columns(axes: Sequence[str]) -> list[str]:
     """The columns of `results.csv`."""
+    metrics = [name for task in TASKS.values() for name in (*task.metrics, *task.further_metrics)]
     return [
         *("cell", "model", "dataset", "variant", *GUIDES, "guide_mode", "layers", "size", "learning_rate"),
         *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
         *("state", "diverged", "collapsed", "reason", "metric", "baseline"),
-        *(f"{split}:{name}" for split in ("dev", "test") for name in (*METRICS, *MEASURES, "baseline")),
+        *(f"{split}:{name}" for split in ("dev", "test") for name in (*metrics, "baseline")),
     ]
 
 
 def row(cell: Cell, cell_fingerprint: str, folder: RunFolder, failed: Outcome | None) -> dict[str, object]:
-    """A cell's line of the results: its settings, its state and its metrics; no times.
-
-    Args:
-        folder: its run folder, which may be missing.
-        failed: how it failed, if it did.
-    """
+    """A cell's row of the results: its settings, state and metrics. Its run folder may be missing."""
     config, record = config_of(cell), read_record(folder)
     flat = config.flat()
     line: dict[str, object] = {
@@ -243,37 +250,30 @@ def row(cell: Cell, cell_fingerprint: str, folder: RunFolder, failed: Outcome | 
 
 
 def _measured(cell: Cell, folder: RunFolder) -> dict[str, object]:
-    """What a finished cell adds to its line; where it selects, nothing of the test split."""
-    metrics, plan = folder.metrics, folder.environment.get("plan", {})
-    task = TASKS[folder.task]
-    metric = task.metrics[0]
-    line = {
-        **{name: plan.get(name) for name in ("precision", "device")},
-        **{"metric": metric, "baseline": task.baseline},
-    }
+    """Arithmetic and metrics of a finished cell; a cell that selects shows nothing of the test split."""
+    metrics, plan, task = folder.metrics, folder.environment.get("plan", {}), TASKS[folder.task]
+    line = {"precision": plan.get("precision"), "device": plan.get("device")}
+    line |= {"metric": task.metrics[0], "baseline": task.baseline}
     by_split = {"dev": metrics["dev"]}
     if cell.role != "select":
-        by_split["test"] = _test_metrics(folder, metrics, "reranked")
+        by_split["test"] = _test_metrics(folder, task, metrics, "reranked")
     for split, values in by_split.items():
-        baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, {}, "first_stage")
+        baseline = metrics.get("baseline", {}).get(split) or _test_metrics(folder, task, {}, "first_stage")
         line |= {f"{split}:{name}": value for name, value in values.items()}
-        line[f"{split}:baseline"] = baseline.get(metric)
+        line[f"{split}:baseline"] = baseline.get(task.metrics[0])
     return line
 
 
-def _test_metrics(folder: RunFolder, metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
-    """Metrics of the test split; of a ranking's stage those over all queries, none where no query has judgments."""
+def _test_metrics(folder: RunFolder, task: TaskEntry, metrics: Mapping[str, Any], stage: str) -> dict[str, float]:
+    """Metrics of the test split; of a ranking's stage those over all queries, none without relevance judgments."""
     ranking = RunFolder(folder.path / "rankings" / "test")
     if (ranking.path / "metrics.json").is_file():
         measured = ranking.read_json("metrics.json").get(stage, {}).get("all", {})
-        return {name: measured[name]["value"] for name in MEASURES if name in measured}
+        return {name: measured[name]["value"] for name in task.metrics if name in measured}
     return dict(metrics.get("test", {}))
 
 
-def _answers_always_alike(folder: RunFolder) -> bool:
+def _predicts_one_class(folder: RunFolder) -> bool:
     """Whether a classifier gives every dev example the same class: a degenerate run."""
-    with (folder.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        answers = {
-            line["prediction"] for line in csv.DictReader(file) if "prediction" in line and line["split"] == "dev"
-        }
-    return len(answers) == 1
+    rows = pd.read_csv(folder.path / "predictions.csv", dtype=str, keep_default_na=False)
+    return "prediction" in rows and rows["prediction"][rows["split"] == "dev"].nunique() == 1

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from agcli.measures.seeds import SeedComparison, claim_line, compare_seeds, holm, stars, unpaired_line
+from agcli.sweep.cautions import seeds_fallen_short
 from agcli.sweep.results import CHOICE, GUIDING, PLACE, Split, axes, first_name, groups, reported, results_of, split_of
-from agcli.sweep.seed_groups import SeedGroup, Setting, over_seeds, setting_of
+from agcli.sweep.seed_groups import SHORTFALLS, SeedGroup, Setting, over_seeds, setting_of
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Comparison:
     """A guided setting against the unguided one, on the primary metric of the test set.
 
     Attributes:
-        setting: where they were compared; `guide_mode` and `layers` are those of the guided cells.
-        metric: the primary metric; "" where no cell of the data set has finished.
+        setting: `guide_mode` and `layers` are those of the guided cells.
+        metric: "" where no cell of the data set has finished.
         unguided: None where the sweep has no unguided cell to compare with.
         contrast: guided minus unguided over the seeds at which both finished; None where there is none.
         converged: the same over the seeds at which neither collapsed to one class, to be read beside it; None where no
@@ -35,9 +36,9 @@ class Comparison:
     guided: SeedGroup
     contrast: SeedComparison | None
     converged: SeedComparison | None
+    untested: bool
     holm_p: float | None = None
     stars: str = ""
-    untested: bool = False
 
     @property
     def name(self) -> str:
@@ -52,7 +53,7 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the numbers must be read with: few seeds, seeds without a partner, collapsed, failed, not yet run."""
+        """Cautions: few seeds, seeds without a partner, collapsed, failed, not yet run."""
         notes = [] if self.unguided else ["There are no unguided cells to compare with."]
         notes.append(claim_line(self.contrast.n if self.contrast else 0))
         notes.append(unpaired_line(self.contrast) if self.contrast else "")
@@ -65,8 +66,8 @@ class Comparison:
                 "be made."
             )
         if self.unguided:
-            notes += _shortfalls(f"{replace(self.setting, layers='').name}, unguided", self.unguided)
-        return tuple(note for note in (*notes, *_shortfalls(self.name, self.guided)) if note)
+            notes += seeds_fallen_short(f"{replace(self.setting, layers='').name}, unguided", self.unguided)
+        return tuple(note for note in (*notes, *seeds_fallen_short(self.name, self.guided)) if note)
 
 
 def family(results: pd.DataFrame) -> list[Comparison]:
@@ -82,10 +83,10 @@ def family(results: pd.DataFrame) -> list[Comparison]:
     table = results_of(results)
     cells = reported(table)
     unguided = cells[cells["variant"] == "none"]
-    rows = []
-    for guided in groups(cells[cells["variant"] != "none"], *GUIDING, "variant", *CHOICE):
-        tested = split_of(table, guided["dataset"].iloc[0]) != "dev"
-        rows.append(_compared(_partners(unguided, guided), guided, tested))
+    rows = [
+        _compared(_partners(unguided, guided), guided, split_of(table, guided["dataset"].iloc[0]) != "dev")
+        for guided in groups(cells[cells["variant"] != "none"], *GUIDING, "variant", *CHOICE)
+    ]
     corrected = holm([row.contrast.t_p if row.contrast else None for row in rows])
     return [replace(row, holm_p=p, stars=_stars(row, p)) for row, p in zip(rows, corrected, strict=True)]
 
@@ -140,16 +141,6 @@ def _stars(row: Comparison, p: float | None) -> str:
     return "" if row.contrast is None or row.diverged or claim_line(row.contrast.n) else stars(p)
 
 
-def _shortfalls(name: str, side: SeedGroup) -> list[str]:
-    seeds = {
-        "collapsed to one class": side.collapsed,
-        "diverged": side.diverged,
-        "failed": side.failed,
-        "not run yet": side.pending,
-    }
-    return [f"{name}, {what}: seed {', '.join(map(str, which))}." for what, which in seeds.items() if which]
-
-
 def flat(rows: Sequence[Comparison]) -> list[dict[str, object]]:
     """Comparisons as rows of plain values, for tables, CSV files and pictures; what is not defined is None.
 
@@ -161,7 +152,7 @@ def flat(rows: Sequence[Comparison]) -> list[dict[str, object]]:
 
 def _flat(row: Comparison) -> dict[str, object]:
     place, difference = row.setting, row.contrast
-    sides = {"unguided": difference.first if difference else None, "guided": difference.second if difference else None}
+    means = {"unguided": getattr(difference, "first", None), "guided": getattr(difference, "second", None)}
     tests = ("difference", "low", "high", "t_p", "wilcoxon_p", "wilcoxon_least_p", "effect_size", "unpaired")
     return {
         **{"model": place.model, "dataset": place.dataset, "size": place.size},
@@ -172,7 +163,7 @@ def _flat(row: Comparison) -> dict[str, object]:
         "unguided_learning_rate": row.unguided.learning_rate if row.unguided else None,
         "metric": row.metric,
         "n": difference.n if difference else 0,
-        **{f"{side}_{name}": getattr(mean, name, None) for side, mean in sides.items() for name in ("mean", "sd")},
+        **{f"{side}_{name}": getattr(mean, name, None) for side, mean in means.items() for name in ("mean", "sd")},
         **{name: getattr(difference, name, None) for name in tests},
         **{"holm_p": row.holm_p, "stars": row.stars},
         "difference_converged": row.converged.difference if row.converged else None,
@@ -183,8 +174,7 @@ def _flat(row: Comparison) -> dict[str, object]:
 
 
 def _counts(side: str, group: SeedGroup | None) -> dict[str, object]:
-    states = ("collapsed", "diverged", "failed", "pending")
     return {
         f"{side}_best": group.best if group else None,
-        **{f"{side}_{state}": len(getattr(group, state)) if group else 0 for state in states},
+        **{f"{side}_{state}": len(getattr(group, state)) if group else 0 for state in SHORTFALLS},
     }

@@ -1,9 +1,9 @@
-"""Cells in parallel processes of this machine: cores or GPUs shared out, threads pinned, a death outlived."""
+"""Cells in parallel processes of this machine: cores or GPUs are shared, threads pinned, a dead worker replaced."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
@@ -12,14 +12,11 @@ import torch
 from agcli.errors import InterruptedRunError
 from agcli.runs.processes import Child, settle
 from agcli.runs.signals import StopRequest
-from agcli.sweep.cell import CellJob, Outcome, run_cell
-
-POLL_SECONDS = 0.2
-OnStart = Callable[[CellJob], None]
+from agcli.sweep.cell import POLL_SECONDS, CellJob, OnStart, Outcome, check_stop, run_cell
 
 
 def run_local(
-    jobs: Sequence[CellJob], workers: int, stop: StopRequest, on_start: OnStart | None = None
+    jobs: Sequence[CellJob], workers: int, stop: StopRequest, on_start: OnStart = lambda job: None
 ) -> Iterator[Outcome]:
     """Run cells in `workers` processes, yielding each as it ends.
 
@@ -36,14 +33,12 @@ def run_local(
             while waiting and len(busy) < workers:
                 slot = next(number for number in range(workers) if number not in busy)
                 device = devices[slot % len(devices)] if devices else None
-                child = idle.pop(slot, None) or Child(serve_cells, device, stop=stop)
-                busy[slot] = (child, waiting.pop(0))
-                child.send(busy[slot][1])
-                if on_start is not None:
-                    on_start(busy[slot][1])
+                child, job = idle.pop(slot, None) or Child(serve_cells, device, stop=stop), waiting.pop(0)
+                busy[slot] = child, job
+                child.send(job)
+                on_start(job)
             wait([each for child, _ in busy.values() for each in child.waited_for], POLL_SECONDS)
-            if stop.signal is not None:
-                raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
+            check_stop(stop)
             for slot, (child, job) in list(busy.items()):
                 if not child.has_spoken():
                     continue
@@ -54,7 +49,7 @@ def run_local(
                     yield answer
                 else:
                     child.close()
-                    yield Outcome(job.fingerprint, "failed", f"the worker {answer.reason}", 0.0)
+                    yield Outcome(job.fingerprint, "failed", f"the worker {answer.reason}")
     finally:
         for child in [*idle.values(), *(child for child, _ in busy.values())]:
             child.close()
@@ -70,7 +65,7 @@ def _devices() -> list[str]:
 def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
     """Body of a worker: run the cells it is sent until the pipe closes; where there are GPUs, on this one."""
     if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device  # heard, since CUDA starts with the first use of it
+        os.environ["CUDA_VISIBLE_DEVICES"] = device  # in effect, since CUDA starts with its first use
     settle(threads)
     with suppress(EOFError, ConnectionError, InterruptedRunError):  # the parent reports the signal
         while True:

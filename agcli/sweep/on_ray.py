@@ -1,7 +1,7 @@
-"""Cells on a Ray cluster, one cell a task: for more than one machine, on an engine that others keep well.
+"""Cells on a Ray cluster, one cell a task.
 
-Nothing needs to be shared between the machines but the installed package: data (and a model that is a folder) travel
-with the tasks, and what a cell leaves comes back to the caller, who files it as if it had run here.
+The machines share nothing but the installed package: data (and a model that is a folder) are sent with the tasks, and
+the files of a cell come back to the caller, who writes them into the cell's folder.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import count
@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from agcli.data.catalogue import find_dataset
-from agcli.errors import InterruptedRunError, MissingExtraError, RunError, UsageError
+from agcli.errors import MissingExtraError, RunError, UsageError
 from agcli.runs.atomic import write_folder
 from agcli.runs.home import expanded
 from agcli.runs.signals import StopRequest
-from agcli.sweep.cell import CellJob, Outcome, run_cell
+from agcli.sweep.cell import POLL_SECONDS, CellJob, OnStart, Outcome, check_stop, run_cell
 
-POLL_SECONDS = 0.2
 POLLS_PER_NODE_CHECK = 50
 """The cluster's machines are checked once in so many polls."""
 CONNECT_SECONDS = 10.0
@@ -31,7 +30,6 @@ RETRIES = 2
 """How often Ray runs a cell anew whose worker died."""
 Files = dict[str, bytes]
 """Path within a folder -> content."""
-OnStart = Callable[[CellJob], None]
 
 
 def run_on_ray(
@@ -40,14 +38,13 @@ def run_on_ray(
     *,
     address: str | None = None,
     gpus: float = 0.0,
-    on_start: OnStart | None = None,
+    on_start: OnStart = lambda job: None,
 ) -> Iterator[Outcome]:
-    """Run cells as Ray tasks, yielding each as it ends and is filed.
+    """Run cells as Ray tasks, yielding each as it ends and its files are written.
 
     Args:
         address: of a cluster; None: the one this machine belongs to, or a fresh local one.
         gpus: GPUs of a cell; a part such as 0.5 lets two share one.
-        on_start: called with each cell as it is submitted.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -65,16 +62,14 @@ def run_on_ray(
             given = {name: _shipped(ray, path, shipped) for name, path in _folders(job).items()}
             options = {"num_cpus": job.threads, "num_gpus": gpus, "max_retries": RETRIES}
             tasks[remote.options(**options).remote(job, *given.values(), names=tuple(given))] = job
-            if on_start is not None:
-                on_start(job)
-        for look in count(1):
+            on_start(job)
+        for poll in count(1):
             if not tasks:
                 break
             done, _ = ray.wait(list(tasks), timeout=POLL_SECONDS)
-            if not look % POLLS_PER_NODE_CHECK:  # a machine may have left the cluster
+            if not poll % POLLS_PER_NODE_CHECK:  # a machine may have left the cluster
                 _check_room(ray, jobs[0].threads, gpus)
-            if stop.signal is not None:
-                raise InterruptedRunError(f"interrupted by {stop.signal.name}.", hint="the same command goes on")
+            check_stop(stop)
             for task in done:
                 yield _collected(ray, task, tasks.pop(task))
     finally:
@@ -83,7 +78,7 @@ def run_on_ray(
 
 
 def run_shipped(job: CellJob, *contents: Files, names: tuple[str, ...]) -> tuple[Outcome, Files]:
-    """Body of a task: unpack what came along, run the cell, and hand back what it left."""
+    """Body of a task: unpack the folders that were sent, run the cell, and return its files."""
     with tempfile.TemporaryDirectory() as folder:
         options = dict(job.options)
         for name, files in zip(names, contents, strict=True):
@@ -98,9 +93,7 @@ def run_shipped(job: CellJob, *contents: Files, names: tuple[str, ...]) -> tuple
 
 
 def _session_folder() -> Path | None:
-    """Where Ray keeps the files of its session on this machine, for all its workers; they are cleared away together.
-    The sweep's own folder may be on another machine. None where Ray is too old to tell.
-    """
+    """Ray's folder for its session on this machine, shared by its workers; None for a Ray too old to name it."""
     import ray
 
     context = ray.get_runtime_context()
@@ -177,9 +170,8 @@ def _check_room(ray: Any, threads: int, gpus: float) -> None:
 
 def _folders(job: CellJob) -> dict[str, Path]:
     """The folders that a cell needs: its data, and its model where that is a folder here."""
-    found = {"dataset": find_dataset(str(job.options["dataset"]), Path.cwd())}
-    model = expanded(str(job.options["model"]))
-    return found | ({"model": model} if model.is_dir() else {})
+    dataset, model = find_dataset(str(job.options["dataset"]), Path.cwd()), expanded(str(job.options["model"]))
+    return {"dataset": dataset, **({"model": model} if model.is_dir() else {})}
 
 
 def _shipped(ray: Any, folder: Path, shipped: dict[str, Any]) -> Any:
@@ -190,16 +182,16 @@ def _shipped(ray: Any, folder: Path, shipped: dict[str, Any]) -> Any:
 
 
 def _collected(ray: Any, task: Any, job: CellJob) -> Outcome:
-    """How a task ended; what it left lies in the cell's folder then."""
+    """The outcome of a task, whose files are written into the cell's folder."""
+    outcome: Outcome
     try:
         outcome, files = ray.get(task)
     except ray.exceptions.RayError as error:
         reason = f"Ray: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        return Outcome(job.fingerprint, "failed", reason, 0.0)
+        return Outcome(job.fingerprint, "failed", reason)
     if files:
         write_folder(Path(job.folder), lambda aside: _unpack(files, aside))
-    found: Outcome = outcome
-    return found
+    return outcome
 
 
 def _packed(folder: Path, checkpoints: bool = False) -> Files:

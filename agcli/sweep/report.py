@@ -23,12 +23,12 @@ from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
 from agcli.ranking.saved import open_ranking
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder
+from agcli.sweep.cautions import against_baseline, mixed_arithmetic
 from agcli.sweep.comparisons import Comparison, family, flat
 from agcli.sweep.report_tables import mean_rows, report_tables
-from agcli.sweep.results import read_results, reported
-from agcli.sweep.seed_groups import setting_of
+from agcli.sweep.results import read_results
 from agcli.sweep.sweep import read_plan
-from agcli.sweep.winners import Winner, winners
+from agcli.sweep.winners import winners
 from agcli.tables.markdown import markdown
 from agcli.tables.recorded import RecordedTable
 from agcli.tables.records import json_text, records_csv
@@ -43,11 +43,10 @@ LayOut = Callable[[Mapping[str, Any], pd.DataFrame, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a sweep comes to.
+    """The results of a sweep as tables, rows and pictures.
 
     Attributes:
-        tables: for people.
-        lines: what the numbers must be read with: claims that cannot be made, power, the recipe's notes.
+        lines: cautions about the numbers, power, and the recipe's notes.
         contrasts: one plain row for each comparison, raw and corrected p-values included.
         means: one plain row for each setting and variant.
         pictures: names of files.
@@ -88,7 +87,9 @@ def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None 
     table = read_results(folder / "results.csv")
     comparisons, chosen, means = family(table), winners(table), mean_rows(table)
     contrasts, recipe = flat(comparisons), plan.get("recipe")
-    lines = [*_notes(table, comparisons, chosen, means), *_over_examples(folder, comparisons)]
+    lines = [note for comparison in comparisons for note in comparison.notes]
+    lines += [note for winner in chosen for note in winner.notes]
+    lines += [*mixed_arithmetic(table), *against_baseline(table, means), *_over_examples(folder, comparisons)]
     place = folder / "report"
     with writing(place):
         place.mkdir(exist_ok=True)
@@ -106,44 +107,8 @@ def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None 
     return report
 
 
-def _notes(
-    table: pd.DataFrame,
-    comparisons: Sequence[Comparison],
-    chosen: Sequence[Winner],
-    means: Sequence[Mapping[str, Any]],
-) -> Iterator[str]:
-    """What the numbers must be read with, each line once."""
-    yield from (note for row in comparisons for note in row.notes)
-    yield from (note for row in chosen for note in row.notes)
-    if {"precision", "device"} <= set(table) and "set:precision" not in table:
-        finished = table[table["state"] == "finished"]
-        arithmetic = sorted({f"{row.precision} on {row.device}" for row in finished.itertuples()})
-        if len(arithmetic) > 1:
-            yield (
-                f"Cells ran in different arithmetic ({'; '.join(arithmetic)}): a difference between arms may come "
-                "of that."
-            )
-    finished = reported(table[table["state"] == "finished"])
-    if len(finished) and (finished["baseline"] == "").all():
-        yield "No majority class or first stage in these results: the sweep's own command adds it and trains nothing."
-    yield from filter(None, map(_below_baseline, means))
-
-
-def _below_baseline(row: Mapping[str, Any]) -> str:
-    """That a mean is not above that of the majority class or of the first stage; empty where it is."""
-    mean, baseline = row["mean"], row["baseline_mean"]
-    if mean is None or baseline is None or mean > baseline:
-        return ""
-    points = f"{100 * (baseline - mean):.2f} points below" if round(baseline - mean, 6) else "no better than"
-    so = "re-ranking loses to the order it was given" if row["metric"] == "RR" else "nothing useful was learnt"
-    return (
-        f"{setting_of(pd.DataFrame([row])).name}, {row['variant']}: {row['metric']} {100 * mean:.2f} is {points} the "
-        f"{row['baseline']} ({100 * baseline:.2f}): {so}, and a difference between such arms says little."
-    )
-
-
 def _over_examples(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Of each comparison: the bootstrap crossed over seeds and examples, and what the test set and seeds can show."""
+    """Of each comparison: the bootstrap crossed over seeds and examples, and the power of test set and seeds."""
     for row in comparisons:
         if row.contrast is None or row.unguided is None or row.contrast.n < 2:
             continue

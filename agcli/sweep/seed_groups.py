@@ -14,15 +14,21 @@ from agcli.guides.registry import GUIDES
 from agcli.measures.seeds import Summary, summary
 from agcli.sweep.results import GUIDING, PLACE, Split, axes, first_name
 
+SHORTFALLS = {
+    "collapsed": "collapsed to one class",
+    "diverged": "diverged",
+    "failed": "failed",
+    "pending": "not run yet",
+}
+"""Field of `SeedGroup` -> what is wrong with its seeds, in words."""
+
 
 @dataclass(frozen=True)
 class Setting:
-    """What compared cells, or the trials of a grid, have in common.
+    """Everything that compared cells, or the trials of a grid, have in common.
 
     Attributes:
         size: training examples: a share up to 1, or their number.
-        guide_mode: the arithmetic of the guides.
-        layers: guided layers.
         options: (option, value) of each further axis of the sweep.
     """
 
@@ -43,7 +49,7 @@ class Setting:
 
 
 def setting_of(part: pd.DataFrame) -> Setting:
-    """What the rows of a group have in common."""
+    """The setting of a group of rows."""
     row = part.iloc[0]
     return Setting(
         **{name: str(row[name]) for name in (*PLACE, *GUIDING)},
@@ -59,7 +65,6 @@ class SeedGroup:
 
     Attributes:
         weights: guide -> weight; 0 where it is off.
-        learning_rate: the peak.
         metrics: (seed, metric) of the cells that have it.
         collapsed: seeds whose answers to all dev examples are one and the same class.
         diverged: seeds that failed because numbers ceased to be finite in training.
@@ -76,8 +81,8 @@ class SeedGroup:
     diverged: tuple[int, ...]
     failed: tuple[int, ...]
     pending: tuple[int, ...]
-    lost: tuple[str, ...] = ()
-    fingerprints: tuple[tuple[int, str], ...] = ()
+    lost: tuple[str, ...]
+    fingerprints: tuple[tuple[int, str], ...]
 
     @property
     def values(self) -> list[float]:
@@ -101,7 +106,6 @@ def over_seeds(
     """Cells that differ in their seed only, with their metric on a split.
 
     Args:
-        part: rows of a checked table.
         metric: another than the primary one.
         gaps: whether a finished cell may lack the metric; its seed is lost then.
         repeats: whether a seed may come twice with the same metric, which counts once; the cell that has a metric
@@ -149,7 +153,7 @@ def _each_seed_once(part: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _why_lost(cell: pd.Series[Any]) -> str:
-    state = {"pending": "not run yet", "finished": "not measured"}.get(cell["state"], str(cell["state"]))
+    state = "not measured" if cell["state"] == "finished" else SHORTFALLS[cell["state"]]
     return f"{state}: {cell['reason']}" if cell["reason"] else state
 
 

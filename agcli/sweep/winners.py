@@ -10,8 +10,8 @@ from agcli.errors import DataError, counted
 from agcli.sweep.results import CHOICE, GUIDING, first_name, groups, results_of
 from agcli.sweep.seed_groups import SeedGroup, Setting, over_seeds, setting_of
 
-# Sums of the same accuracies in another order differ in their last bits: means are a tie at 12 equal decimals.
 DECIMALS = 12
+"""Means are a tie at so many equal decimals: sums of the same accuracies in another order differ in their last bits."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,10 @@ class Winner:
     """The best trial of a grid search.
 
     Attributes:
-        metric: the primary metric, here on dev.
-        chosen: the winner; None where every trial lacks a seed.
+        chosen: None where every trial lacks a seed.
         trials: all that were tried, the winner included, in the order of the results.
-        tied: other trials with the winner's mean.
-        out: trials that could not win because a seed failed or has not run.
+        tied: number of other trials with the winner's mean.
+        out: number of trials that could not win because a seed failed or has not run.
         unguided_trials: how many trials the unguided baseline of this setting had; None where that is not known.
     """
 
@@ -60,8 +59,14 @@ def winners(results: pd.DataFrame) -> list[Winner]:
     table = results_of(results)
     tried = table[table["role"] == "select"]
     chosen = [winner(part) for part in groups(tried, *GUIDING, "variant")]
-    unguided = {_unguided_setting(row): len(row.trials) for row in chosen if row.variant == "none"}
-    return [replace(row, unguided_trials=unguided.get(_unguided_setting(row), 0)) for row in chosen]
+    # the unguided baseline of a setting is the one without what only guided cells heed
+    settings = [replace(row.setting, guide_mode="", layers="") for row in chosen]
+    unguided = {
+        setting: len(row.trials) for setting, row in zip(settings, chosen, strict=True) if row.variant == "none"
+    }
+    return [
+        replace(row, unguided_trials=unguided.get(setting, 0)) for setting, row in zip(settings, chosen, strict=True)
+    ]
 
 
 def winner(results: pd.DataFrame) -> Winner:
@@ -95,11 +100,6 @@ def winner(results: pd.DataFrame) -> Winner:
 
 
 def _rank(trial: SeedGroup) -> tuple[float, ...]:
-    """What trials are sorted by, the best first."""
+    """Sort key of trials, the best first."""
     mean, weights = sum(trial.values) / len(trial.values), trial.weights.values()
     return (-round(mean, DECIMALS), round(sum(weights), DECIMALS), *weights, trial.learning_rate)
-
-
-def _unguided_setting(row: Winner) -> Setting:
-    """The setting without what only guided cells heed, which the unguided baseline shares."""
-    return replace(row.setting, guide_mode="", layers="")

@@ -25,6 +25,7 @@ class TaskEntry:
         baseline_row: heading of its row, with `{label}` for what it answers.
         caption: below the table of results; may contain entries of `metrics.json` in braces.
         pipeline_tag: the hub's word for the task, for the model card.
+        further_metrics: metrics beside `metrics` that are saved, and that choose no epoch.
     """
 
     name: str
@@ -36,6 +37,7 @@ class TaskEntry:
     baseline_row: str
     caption: str
     pipeline_tag: str
+    further_metrics: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:
         """The task's class, an `agcli.tasks.base.Task`."""
@@ -55,6 +57,7 @@ _ENTRIES = (
         baseline_row="always {label}",
         caption="Precision, recall and F1 are macro averages; `always ...` is the majority-class baseline.",
         pipeline_tag="text-classification",
+        further_metrics=("ece", "log_loss"),
     ),
     TaskEntry(
         name="ranking",
