@@ -1,7 +1,6 @@
 """Measured results in the layout of a table of the paper, each number beside the paper's.
 
-What the paper does not have (another encoder, other data, a guide on its own) gets rows and groups of columns of its
-own.
+Encoders, data and guides that the paper does not have get rows and groups of columns of their own.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ import pandas as pd
 
 from agcli.guides.registry import GUIDES
 from agcli.measures.seeds import claim_line
-from agcli.paper import measured
+from agcli.paper.measured import SWEEP_SETTINGS, TIMING_SETTINGS, with_short_names
 from agcli.paper.published import PERCENT, Group, Heading, PublishedTable, size_text
+from agcli.sweep.cautions import counts_fallen_short
 from agcli.sweep.results import differing, spelled
+from agcli.sweep.seed_groups import over_seeds
 
 _GUIDING = {*GUIDES, "learning_rate", "variant", "guide_mode", "layers", "set:guide_mode", "arm", "attention"}
 """Settings that may differ between the means of which the best is bold."""
@@ -27,9 +28,9 @@ class Cell:
     """One number of ours and the paper's, in the table's unit.
 
     Attributes:
-        where: what it was measured on and with, chosen weights and learning rate included.
-        paper: the printed number, if there is one.
-        mean: over n seeds; None where there is none.
+        where: model, data and settings, chosen weights and learning rate included.
+        paper: the printed number.
+        mean: ours, over n seeds.
         best: whether it is the best mean of this model on this data.
     """
 
@@ -54,7 +55,7 @@ class Entry:
 
     @property
     def has_ours(self) -> bool:
-        """Whether anything was run for it, be it in vain."""
+        """Whether anything was run for it, with a number or without."""
         return bool(self.ours) or any(cell.mean is not None for cell in self.cells)
 
     @property
@@ -64,12 +65,7 @@ class Entry:
 
 
 class Layout:
-    """Rows, groups of columns and entries of a table.
-
-    Args:
-        published: the paper's table.
-        runs: as `measured` gives them.
-        comparisons: with the unguided runs, as plain rows; their stars are shown.
+    """Rows, groups of columns and entries of a table; `comparisons` are flat ones, of which the stars are shown.
 
     Raises:
         DataError: runs of one setting share a seed.
@@ -78,15 +74,13 @@ class Layout:
     def __init__(self, published: PublishedTable, runs: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> None:
         self.published, self.runs = published, runs
         self.footnotes: dict[str, int] = {}
-        self._settings = measured.SWEEP_SETTINGS if published.unit == PERCENT else measured.TIMING_SETTINGS
+        self._settings = SWEEP_SETTINGS if published.unit == PERCENT else TIMING_SETTINGS
         apart = differing(runs, published.keys, self._settings)
         self._keys = [*published.keys, *apart]
         self._parts: dict[Any, pd.DataFrame] = dict(iter(runs.groupby(self._keys)))
-        self._comparisons = measured.with_short_names(comparisons, runs)
+        self._comparisons = with_short_names(comparisons, runs)
         self.groups = [self._without_unused(group) for group in (*published.groups, *self._other_groups())]
-        self.entries: list[list[Entry]] = []
-        for row in self._rows(apart):
-            self.entries.append([self._entry(row, group) for group in self.groups])
+        self.entries = [[self._entry(row, group) for group in self.groups] for row in self._rows(apart)]
         if published.unit == PERCENT:
             self.entries = _with_best(self.entries)
 
@@ -131,7 +125,8 @@ class Layout:
             cells.append(cell if part is None else self._with_results(cell, part))
             place = [row.name, group.heading, *([column.name] if self.published.column_by == "variant" else [])]
             if part is not None:
-                shortfalls += [f"{', '.join(place)}: {text}." for text in measured.shortfalls(part)]
+                texts = counts_fallen_short(over_seeds(part, "test", gaps=True), len(part))
+                shortfalls += [f"{', '.join(place)}: {text}." for text in texts]
         cautions = [
             f"The paper's {' and '.join(caution.rows)}, {group.heading}: {caution.text}"
             for caution in self.published.cautions
@@ -142,7 +137,7 @@ class Layout:
     def _with_results(self, cell: Cell, part: pd.DataFrame) -> Cell:
         """The cell with mean and standard deviation of the runs behind it."""
         cell = replace(cell, where={**cell.where, **{name: part[name].iloc[0] for name in self._settings}})
-        summary = measured.group_of(part, cell.where["metric"]).summary
+        summary = over_seeds(part, "test", cell.where["metric"], gaps=True).summary
         if summary is None:
             return cell
         scale = 100.0 if self.published.unit == PERCENT else 1.0
@@ -173,14 +168,11 @@ def _with_best(entries: Sequence[Sequence[Entry]]) -> list[list[Entry]]:
         if cell.mean is not None:
             means.setdefault(_compared_within(cell), []).append(round(cell.mean, 2))
 
-    def is_best(cell: Cell) -> bool:
+    def with_best(cell: Cell) -> Cell:
         others = means.get(_compared_within(cell), ())
-        return cell.mean is not None and len(others) > 1 and round(cell.mean, 2) == max(others)
+        return replace(cell, best=cell.mean is not None and len(others) > 1 and round(cell.mean, 2) == max(others))
 
-    def with_best(entry: Entry) -> Entry:
-        return replace(entry, cells=[replace(cell, best=is_best(cell)) for cell in entry.cells])
-
-    return [list(map(with_best, line)) for line in entries]
+    return [[replace(entry, cells=list(map(with_best, entry.cells))) for entry in line] for line in entries]
 
 
 def _compared_within(cell: Cell) -> frozenset[tuple[str, str]]:

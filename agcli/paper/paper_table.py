@@ -9,7 +9,7 @@ import pandas as pd
 
 from agcli.measures.seeds import claim_line
 from agcli.paper.layout import Entry, Layout
-from agcli.paper.measured import ASKED, sweep_runs, timing_runs, unreported
+from agcli.paper.measured import REQUESTED, sweep_runs, timing_runs, unreported
 from agcli.paper.published import PERCENT, published_table, size_text
 from agcli.paper.recipes import given_beside, legend
 from agcli.sweep.results import results_of
@@ -26,10 +26,10 @@ def paper_table(
     """Lay results out as a table of the paper.
 
     Args:
-        name: a recipe's.
+        name: of the recipe.
         results: a sweep's rows, of which cells that choose weights do not count; of Table 4 the rows of `ag timing`.
-        comparisons: with the unguided runs, as plain rows; their stars are shown.
-        notes: what else belongs under it, such as a recipe's notes.
+        comparisons: as `comparisons.flat` gives them; their stars are shown.
+        notes: lines to show below the table, such as a recipe's notes.
 
     Raises:
         UsageError: the paper has no such table.
@@ -53,12 +53,7 @@ def paper_table(
 def recipe_table(
     plan: Mapping[str, Any], results: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]
 ) -> RecordedTable:
-    """The table of a sweep that was run as a recipe, with the recipe's notes.
-
-    Args:
-        plan: the saved plan of the sweep.
-        results: as of `paper_table`; `comparisons` likewise.
-    """
+    """The table of a sweep that was run as a recipe, with the recipe's notes; `plan` is the saved one."""
     recipe = plan["recipe"]
     notes = [*map(str, recipe.get("notes", ())), *given_beside(recipe["name"], recipe["scale"], plan["grids"])]
     return paper_table(recipe["name"], results, comparisons, notes)
@@ -157,7 +152,7 @@ def _notes(layout: Layout) -> Iterator[str]:
         sizes = [size_text(size) for size in dict.fromkeys(runs["size"]) if size != "1"]
         if sizes and "size" not in published.keys:
             yield f"Ours were trained on a part of the data: {', '.join(sizes)}."
-    for model, asked in dict(zip(runs["model"], runs[ASKED], strict=True)).items():
+    for model, asked in dict(zip(runs["model"], runs[REQUESTED], strict=True)).items():
         if model != asked:
             yield f"{model} is {asked}, as it was asked for."
     yield from published.notes

@@ -1,7 +1,7 @@
-"""What the paper prints: the tables, the numbers of its figures that its text names, its settings.
+"""The paper's numbers: its tables, the numbers of its figures that its text names, its settings.
 
-Source: Wang et al. 2022, arXiv 2204.02922; every number in `published.json` was compared with the paper's text. They
-are facts copied, not results of this program, and some of them look wrong: a table's `cautions` say which and why.
+Source: Wang et al. 2022, arXiv 2204.02922; every number in `published.json` was compared with the paper's text. Some
+look wrong: a table's `cautions` name them and the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import variant_title, variants
-from agcli.paper.encoders import short_name
+from agcli.models.zoo import find_entry
+from agcli.runs.home import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ TABLE4_HARDWARE = (
     "GeForce RTX 3090 (the paper chose its batch sizes by that GPU's memory: 64, ALBERT 56, every pair padded to 256 "
     "tokens; how many GPUs and which precision it does not say)"
 )
-"""What the seconds of Table 4 were presumably taken on (section 3.3 of the paper)."""
+"""The probable hardware of Table 4 (section 3.3 of the paper)."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,11 @@ class PublishedTable:
 
     Attributes:
         unit: percent or seconds.
-        subject: of a figure the encoder and data that its numbers are of.
         group_by: columns of the results in which groups of columns differ.
         row_by: columns of the results in which rows differ.
         column_by: the one in which the columns of a group differ: `metric` or `variant`.
         numbers: (row, heading of the group, column) -> the printed number.
-        notes: on the printed numbers.
+        subject: of a figure, its encoder and data.
     """
 
     name: str
@@ -92,10 +92,12 @@ class PublishedTable:
 
     def group_for(self, where: Mapping[str, str], metric: str) -> Group:
         """A group for data with this primary metric, or for such data and a model, that the paper does not have."""
-        return Group(", ".join(where.values()), where, _columns(_kind_of(metric), self.column_by))
+        kinds = shipped()["columns"]
+        kind = next((kind for kind, metrics in kinds.items() if metric in metrics.values()), "classification")
+        return Group(", ".join(where.values()), where, _columns(kind, self.column_by))
 
     def row_name(self, where: Mapping[str, str]) -> str:
-        """The name of a row that the paper does not have, by the columns in `row_by`."""
+        """The name of a row that the paper does not have."""
         if "layers" in self.row_by:
             return "all layers" if where["layers"] == "all" else f"layer {where['layers']}"
         if "size" in self.row_by:
@@ -116,6 +118,19 @@ class PublishedTable:
             for row in self.rows
             if (row.name, group.heading, column.name) in self.numbers
         )
+
+
+def short_name(model: str) -> str:
+    """The zoo's short name for a short name, a hub id or a folder; a name that the zoo does not know stays as it is.
+
+    As where models are loaded, a hub id must be the very one (`somebody/biobert-v1.1` is another model), and a folder
+    goes by its own name: `models/biobert-v1.1` is `biobert`.
+    """
+    entry = find_entry(model)
+    is_folder = model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
+    if entry is None and is_folder:
+        entry = find_entry(expanded(model).resolve().name)
+    return entry.name if entry else model
 
 
 def shipped() -> dict[str, Any]:
@@ -152,26 +167,6 @@ def published_table(name: str) -> PublishedTable:
     )
 
 
-def table4_number(model: str, guided: bool, dataset: str) -> tuple[float | None, str]:
-    """What Table 4 prints, and what is odd about it, if anything is; (None, "") where the paper timed no such thing.
-
-    Args:
-        model: a name of the zoo.
-        guided: with both guides (`+AG`), else plain fine-tuning.
-        dataset: `multinli`, `mednli` or `cross-genre-ir`; a part of one of them is another data set.
-
-    Returns:
-        Units: seconds of an epoch, as printed (whole seconds).
-    """
-    table, row = published_table("table4"), encoder_titles().get(model, "") + ("+AG" if guided else "")
-    group = next((group for group in table.groups if group.where["dataset"] == dataset), None)
-    if group is None or model not in encoder_titles():
-        return None, ""
-    # A caution on the whole table, which names no row, is not repeated at every number.
-    cautions = [each.text for each in table.cautions if row in each.rows and each.dataset == dataset]
-    return table.numbers[row, group.heading, group.columns[0].name], " ".join(cautions)
-
-
 def encoder_titles() -> dict[str, str]:
     """Name in the zoo -> the paper's name of that encoder."""
     return {row["model"]: row["name"] for row in shipped()["tables"]["table1"]["rows"] if row["variant"] == "none"}
@@ -198,11 +193,6 @@ def _columns(kind: str, column_by: str) -> tuple[Heading, ...]:
     )
 
 
-def _kind_of(metric: str) -> str:
-    kinds = shipped()["columns"]
-    return next((kind for kind, metrics in kinds.items() if metric in metrics.values()), "classification")
-
-
 def _numbers(rows: list[Mapping[str, Any]], groups: tuple[Group, ...]) -> dict[tuple[str, str, str], float]:
     numbers = {}
     for row in rows:
@@ -223,7 +213,7 @@ def figure_points(
         results: those of a sweep.
 
     Returns:
-        What the paper measured, in words; the models and the data sets in `results` that are the paper's; the numbers.
+        The paper's encoder and data, in words; the models and the data sets in `results` that are these; the numbers.
     """
     published = published_table(name)
     where = published.groups[0].where
@@ -233,7 +223,25 @@ def figure_points(
 
 
 def epoch_seconds(model: str, variant: str, dataset: str) -> tuple[float | None, str]:
-    """The paper's seconds an epoch (Table 4), and a caution or ""; it timed encoders without guides and with both."""
-    if variant not in ("none", "both", "authors"):
+    """As `table4_number`, for a model by its short name, hub id or folder."""
+    return table4_number(short_name(model), variant, dataset)
+
+
+def table4_number(model: str, variant: str, dataset: str) -> tuple[float | None, str]:
+    """The paper's seconds of an epoch (Table 4), and a caution or ""; it timed encoders without guides and with both.
+
+    Args:
+        model: a name of the zoo.
+        dataset: `multinli`, `mednli` or `cross-genre-ir`; a part of one of them is another data set.
+
+    Returns:
+        Units: seconds, as printed (whole seconds); None for what the paper did not time.
+    """
+    table, title = published_table("table4"), encoder_titles().get(model)
+    group = next((group for group in table.groups if group.where["dataset"] == dataset), None)
+    if group is None or title is None or variant not in ("none", "both", "authors"):
         return None, ""
-    return table4_number(short_name(model), variant != "none", dataset)
+    row = title if variant == "none" else f"{title}+AG"
+    # A caution on the whole table, which names no row, is not repeated at every number.
+    cautions = [each.text for each in table.cautions if row in each.rows and each.dataset == dataset]
+    return table.numbers[row, group.heading, group.columns[0].name], " ".join(cautions)

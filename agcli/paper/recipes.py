@@ -1,4 +1,4 @@
-"""The paper's tables and figures as sweeps: what is run, with which settings, and what is not as in the paper.
+"""The paper's tables and figures as sweeps: runs, settings, and notes on what differs from the paper.
 
 The recipes and the text of their notes are in `recipes.json`.
 """
@@ -15,16 +15,14 @@ from typing import Any
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES
 from agcli.options import OPTIONS, flag
-from agcli.paper.encoders import short_name
-from agcli.paper.published import published_table, shipped
+from agcli.paper.published import published_table, shipped, short_name
 
 _DATA: dict[str, Any] = json.loads(Path(__file__).with_name("recipes.json").read_text(encoding="utf-8"))
 RECIPES: tuple[str, ...] = tuple(_DATA["recipes"])
 SCALES = ("full", "small")
 SMALL: dict[str, Any] = _DATA["small"]
-"""Settings of the small scale."""
 SEEDS = 10
-"""Twice what a claim takes at least, so that a seed may be lost."""
+"""Twice as many as a claim needs, so that a seed may be lost."""
 _PAPER_GUIDES = ("mdg", "pdg")
 _OF_THE_GRID = ("model", "dataset", "mdg", "pdg", "seed", "guide_layers", "train_fraction")
 """Options that a recipe's grid sets, whatever else is given."""
@@ -35,8 +33,8 @@ class Part:
     """Models and data sets every pair of which runs with the same settings: one grid.
 
     Attributes:
-        sizes: shares (up to 1.0) or numbers of training examples; empty: what `options` say.
-        options: the run options that all its runs share; of Table 4 those of `ag timing`.
+        sizes: shares (up to 1.0) or numbers of training examples; empty: as in `options`.
+        options: run options; of Table 4 those of `ag timing`.
     """
 
     models: tuple[str, ...]
@@ -50,12 +48,12 @@ class Recipe:
     """One table or figure of the paper as a sweep.
 
     Attributes:
-        scale: `full`, or `small` for what is at hand.
+        scale: `full`, or `small` for a small encoder on any data.
         weights: guide -> weights that are tried.
         each_layer: whether layers are guided one at a time.
         seeds: how many are reported; those that choose weights are others.
         timed: whether it is measured by `ag timing` and trains nothing to the end.
-        notes: what is not as in the paper, and what the paper does not say; they belong in every output.
+        notes: differences from the paper, and what the paper leaves open; every output shows them.
     """
 
     name: str
@@ -90,9 +88,9 @@ class Recipe:
         return any(len(tried) > 1 for tried in self.weights.values())
 
     def narrowed(self, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Recipe:
-        """The recipe with some of its models and data sets only; none named: all. At small scale any model will do.
+        """The recipe with some of its models and data sets only; none named: all. At small scale any model is allowed.
 
-        A model may be named by the hub id or the folder that a short name stands for; it runs as it is named.
+        A model may be named by short name, hub id or folder; it runs under that name.
 
         Raises:
             UsageError: one that the recipe has not.
@@ -155,9 +153,7 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
 
 
 def weights_tried(name: str, scale: str) -> dict[str, tuple[float, ...]]:
-    """The weights of the paper's guides that a recipe tries: the paper's grid, or the default of a run; the small scale
-    searches none.
-    """
+    """The weights of the paper's guides that a recipe tries: the paper's grid, or at small scale a run's defaults."""
     if scale == "full" and _DATA["recipes"][name]["weights"] == "grid":
         grid = tuple(map(float, shipped()["hyperparameters"]["grid"]))
         return dict.fromkeys(_PAPER_GUIDES, grid)
@@ -165,11 +161,9 @@ def weights_tried(name: str, scale: str) -> dict[str, tuple[float, ...]]:
 
 
 def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line on the run options that the user gave beside a recipe, which win over its own; none, where none were.
+    """A line on the run options that the user gave beside a recipe, which win over its own.
 
     Args:
-        name: the recipe's.
-        scale: its scale.
         grids: the saved plan's, each with `models`, `mdg`, `pdg` and `options`.
     """
     given: dict[str, Any] = {}
@@ -188,7 +182,7 @@ def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> I
 
 
 def legend(unit: str, *, each_size: bool) -> list[str]:
-    """How a table of the paper with our results is to be read."""
+    """Explanations below a table of the paper with our results."""
     return [line.format(at_each_size=", at each size" if each_size else "") for line in _DATA["legend"][unit]]
 
 

@@ -1,4 +1,4 @@
-"""What a sweep will take, from a few measured steps: cells, optimiser steps, disk, time."""
+"""The cost of a sweep, from a few measured steps: cells, optimiser steps, disk, time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from agcli.training.assemble import Assembly
 MEASURED_STEPS = 4
 """Steps that are measured of each kind of cell; the first, which allocates, does not count."""
 STATE_BYTES = 12
-"""Bytes of a checkpoint per weight: the weight and two moments in float32. Three may lie there while a cell runs."""
+"""Bytes of a checkpoint per weight: the weight and two moments in float32. Three may be on disk while a cell runs."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left to do of a sweep.
+    """The cells of a sweep that have to run.
 
     Attributes:
-        cells: those that have to run.
         steps: optimiser steps of all of them.
         seconds: of training, cells one after another on the threads of a cell.
         disk_bytes: most that checkpoints take while cells run, and kept models at the end.
@@ -42,22 +41,22 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
     """Measure a few steps of each kind of cell that has to run: of each setting, guided and unguided.
 
     Raises:
-        AgError: settings, data or models that cannot be: better now than in a worker.
+        AgError: wrong settings, data or models, which would fail in a worker.
     """
-    left = {sweep.fingerprint(cell): cell for cell in sweep.cells() if not sweep.is_finished(cell)}
+    left = sweep.unfinished()
     kinds: dict[object, tuple[int, float, int]] = {}
-    steps, seconds, disk = 0, 0.0, 0
+    steps, seconds = 0, 0.0
     with pinned_threads(sweep.threads):
         for cell in left.values():
             kind = (cell.setting, cell.variant == "none")
             if kind not in kinds:
                 kinds[kind] = _measured(cell, sweep.folder)
-            cell_steps, step_seconds, weights = kinds[kind]
+            cell_steps, step_seconds, _ = kinds[kind]
             steps += cell_steps
             seconds += cell_steps * step_seconds
-            disk = max(disk, 3 * STATE_BYTES * weights * min(workers, len(left)))
-    kept = 4 * max((weights for _, _, weights in kinds.values()), default=0) * len(left) if sweep.keep_models else 0
-    return Estimate(len(left), steps, seconds, disk + kept)
+    largest = max((weights for _, _, weights in kinds.values()), default=0)
+    kept = 4 * len(left) if sweep.keep_models else 0
+    return Estimate(len(left), steps, seconds, largest * (3 * STATE_BYTES * min(workers, len(left)) + kept))
 
 
 def _measured(cell: Cell, folder: Path) -> tuple[int, float, int]:

@@ -1,13 +1,13 @@
-"""What a sweep compares, and the cells that this comes to.
+"""The grid of a sweep, and its cells; a cell is one run.
 
-A cell is one run. Where several weights are tried, a sweep has two halves: `select` cells, whose dev metric picks a
-winner for each variant, and `report` cells, in which the winners run with other seeds. Else every cell is `single`.
+Where several weights are tried, a sweep has two halves: `select` cells, whose dev metric picks a winner for each
+variant, and `report` cells, in which the winners run with other seeds. Else every cell is `single`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -30,13 +30,7 @@ WIDEST_RATE = 4.0
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep.
-
-    Attributes:
-        role: what its metrics are for.
-        options: every run option that the sweep chose for it.
-        axes: the options that `--set` varies.
-    """
+    """One run of a sweep, with every run option that the sweep sets; `axes` are those that `--set` varies."""
 
     variant: str
     role: Role
@@ -45,24 +39,22 @@ class Cell:
 
     @property
     def setting(self) -> tuple[tuple[str, Any], ...]:
-        """What variants are compared within: all but weights, learning rate, guided layer and seed."""
+        """All options but weights, learning rate, guided layer and seed: variants are compared within one setting."""
         free = {*GUIDES, "learning_rate", "seed", "guide_layers"} - set(self.axes)
         return tuple(sorted((name, value) for name, value in self.options.items() if name not in free))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is varied.
+    """The options that are varied, and those that all cells share.
 
     Attributes:
-        datasets: prepared data.
         weights: guide -> weights that are tried; of a guide that is not named its default.
         layers: guided layers, each on its own; empty: all together.
         sizes: shares (up to 1.0) or numbers of training examples; empty: all.
         seeds: seeds whose metrics are reported; the order of examples follows them too.
-        select_seeds: seeds that pick a winner, where there is something to pick.
+        select_seeds: seeds that pick a winner, where several weights are tried.
         axes: option -> values, for any other run option.
-        options: run options that all cells share.
     """
 
     models: tuple[str, ...]
@@ -77,10 +69,10 @@ class Grid:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check what can be checked without data and model.
+        """Check all values without reading data or model.
 
         Raises:
-            UsageError: all that is wrong.
+            UsageError: the problems, all in one message.
         """
         problems = list(self._wrong_values()) or list(self._wrong_together())
         if problems:
@@ -145,7 +137,7 @@ class Grid:
         return tuple(self.weights.get(guide, (GUIDES[guide].weight,)))
 
     def trials(self, variant: str, model: str) -> list[dict[str, float]]:
-        """What is tried of a variant: weights; where there is no guide, as many learning rates."""
+        """The trials of a variant: weights; where there is no guide, as many learning rates."""
         weights = self._weights(variant)
         if variants()[variant]:
             return weights
@@ -169,9 +161,9 @@ class Grid:
 
 
 def stated_guides(present: Collection[str]) -> list[str]:
-    """The guides whose weight says something: those that are present, and those that a run has by default, off or on.
+    """The guides whose weight is stated: those that are present, and those that a run has by default, off or on.
 
-    The others are absent without a word, so that cells and fingerprints do not depend on which guides there are.
+    The others are left out, so that cells and fingerprints do not depend on which guides there are.
     """
     return [name for name, entry in GUIDES.items() if name in present or entry.by_default]
 
@@ -186,7 +178,7 @@ def first_cells(grid: Grid) -> list[Cell]:
     role: Role = "select" if grid.searches else "single"
     seeds = grid.select_seeds if grid.searches else grid.seeds
     return [
-        _cell(grid, variant, role, {**shared, **trial, **layer, "seed": seed})
+        Cell(variant, role, {**shared, **trial, **layer, "seed": seed}, tuple(grid.axes))
         for shared in _shared(grid)
         for variant in grid.variants
         for layer in _layers(grid, variant)
@@ -196,45 +188,32 @@ def first_cells(grid: Grid) -> list[Cell]:
 
 
 Winners = Mapping[tuple[tuple[tuple[str, Any], ...], str], Mapping[str, float]]
-"""Setting and variant -> what was chosen for it."""
+"""Setting and variant -> the options that were chosen for it."""
 
 
 def report_cells(grid: Grid, winners: Winners) -> list[Cell]:
     """The winners with the seeds that are reported; a variant without a winner has none."""
-    cells = (
-        _cell(grid, variant, "report", {**shared, "seed": seed})
-        for shared in _shared(grid)
-        for variant in grid.variants
-        for seed in grid.seeds
-    )
-    return [
-        Cell(cell.variant, cell.role, {**cell.options, **winners[cell.setting, cell.variant]}, cell.axes)
-        for cell in cells
-        if (cell.setting, cell.variant) in winners
-    ]
+    cells = []
+    for shared, variant, seed in product(_shared(grid), grid.variants, grid.seeds):
+        cell = Cell(variant, "report", {**shared, "seed": seed}, tuple(grid.axes))
+        chosen = winners.get((cell.setting, variant))
+        if chosen is not None:
+            cells.append(replace(cell, options={**cell.options, **chosen}))
+    return cells
 
 
 def _shared(grid: Grid) -> Iterator[dict[str, Any]]:
-    """Models, data, sizes and other axes: every combination."""
+    """Options of every combination of model, data, size and other axes."""
     for model, dataset, size in product(grid.models, grid.datasets, grid.sizes or (None,)):
+        sized = {} if size is None else {"train_limit" if isinstance(size, int) else "train_fraction": size}
         for values in product(*grid.axes.values()):
             axes = dict(zip(grid.axes, values, strict=True))
-            yield {"model": model, "dataset": dataset, **_size(size), **axes}
-
-
-def _size(size: float | int | None) -> dict[str, Any]:
-    if size is None:
-        return {}
-    return {"train_limit": size} if isinstance(size, int) else {"train_fraction": size}
+            yield {**grid.options, "model": model, "dataset": dataset, **sized, **axes}
 
 
 def _layers(grid: Grid, variant: str) -> list[dict[str, Any]]:
     guided = variants()[variant] and grid.layers
     return [{"guide_layers": str(layer)} for layer in grid.layers] if guided else [{}]
-
-
-def _cell(grid: Grid, variant: str, role: Role, options: Mapping[str, Any]) -> Cell:
-    return Cell(variant, role, {**grid.options, **options}, tuple(grid.axes))
 
 
 def varied_options(cells: Sequence[Cell]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pandas as pd
 from agcli.errors import counted
 from agcli.guides.registry import GUIDES, weights_text
 from agcli.measures.seeds import p_text
-from agcli.sweep.results import CHOICE, GUIDING, axes, first_name, groups, reported, split_of
+from agcli.sweep.results import CHOICE, GUIDING, Split, axes, first_name, groups, reported, split_of
 from agcli.sweep.seed_groups import over_seeds
 from agcli.sweep.winners import Winner
 from agcli.tables.table import Table
@@ -22,7 +22,7 @@ _COUNTS = {
     "diverged": " diverged: seeds whose numbers ceased to be finite.",
     "failed": "",
 }
-"""Columns that are there where a seed is counted in them, and what each means."""
+"""Optional columns, shown where a seed is counted in them, and their explanation."""
 
 
 def mean_rows(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -31,7 +31,7 @@ def mean_rows(table: pd.DataFrame) -> list[dict[str, object]]:
     return [_mean_row(part, split_of(table, part["dataset"].iloc[0])) for part in settings]
 
 
-def _mean_row(part: pd.DataFrame, split: Any) -> dict[str, object]:
+def _mean_row(part: pd.DataFrame, split: Split | None) -> dict[str, object]:
     """Mean, spread and counts; there is no mean as long as no cell of the data has finished."""
     row = part.iloc[0]
     seeds = over_seeds(part, split) if split else None
@@ -58,13 +58,7 @@ def report_tables(
     winners: Sequence[Winner],
     table: pd.DataFrame,
 ) -> Iterator[Table]:
-    """Means, comparisons, winners and failed cells; what there is none of is left out.
-
-    Args:
-        means: as `mean_rows` gives them.
-        comparisons: as `comparisons.flat` gives them.
-        table: the checked results.
-    """
+    """Means, comparisons (flat), winners and failed cells; a table without rows is left out."""
     varied = _varied(means)
     yield _means_table(means, varied)
     if comparisons:
@@ -78,8 +72,8 @@ def report_tables(
             "is descriptive.",
         )
     if winners:
-        rows = [[*_winner(row)] for row in winners]
-        yield Table("Chosen on dev", ["model", "dataset", "variant", "chosen", "dev mean", "trials"], rows)
+        names = ["model", "dataset", "variant", "chosen", "dev mean", "trials"]
+        yield Table("Chosen on dev", names, [_winner(row) for row in winners])
     failed = table[table["state"] == "failed"].astype({"seed": int})
     if len(failed):
         columns = ["cell", "variant", "size", "seed", "reason"]
@@ -90,20 +84,17 @@ def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -
     """The means, and after those of each training set a row with the baseline that costs no training."""
     names = [*varied, "variant", "metric", "split", "n"]
     counts = [name for name in _COUNTS if any(row[name] for row in means)]
-    last = {_trained_on(row): place for place, row in enumerate(means) if row["baseline_mean"] is not None}
+    trained_on = [(row["dataset"], row["size"], row["split"]) for row in means]
+    last = {key: place for place, key in enumerate(trained_on) if means[place]["baseline_mean"] is not None}
     rows: list[list[object]] = []
     for place, row in enumerate(means):
         rows.append([*(row[name] for name in names), *_figures(row), *(row[name] for name in counts)])
-        if last.get(_trained_on(row)) == place:
+        if last.get(trained_on[place]) == place:
             shared = {name: row[name] for name in ("dataset", "size", "metric", "split")} | {"variant": row["baseline"]}
             rows.append([*map(shared.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
     columns = [*varied, "variant", "metric", "split", "seeds", "mean ± sd", "95 % t-interval", "best", *counts]
     equal = f" {NOT_ESTIMABLE}: the seeds are equal." if any(row["sd"] == 0 for row in means) else ""
     return Table("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
-
-
-def _trained_on(row: Mapping[str, object]) -> tuple[object, ...]:
-    return row["dataset"], row["size"], row["split"]
 
 
 def _varied(means: Sequence[Mapping[str, object]]) -> list[str]:
@@ -139,11 +130,9 @@ def _percent(value: Any) -> str:
     return f"{100 * value:.2f}"
 
 
-def _winner(row: Winner) -> Iterator[object]:
-    yield from (row.setting.model, row.setting.dataset, row.variant)
-    mean = row.chosen.summary if row.chosen else None
-    if row.chosen is None or mean is None:
-        yield from (None, None, len(row.trials))
-        return
-    choice = [*weights_text(row.chosen.weights), f"learning rate {row.chosen.learning_rate:g}"]
-    yield from (", ".join(choice), _percent(mean.mean), len(row.trials))
+def _winner(row: Winner) -> list[object]:
+    choice = mean = None
+    if row.chosen and row.chosen.summary:
+        choice = ", ".join([*weights_text(row.chosen.weights), f"learning rate {row.chosen.learning_rate:g}"])
+        mean = _percent(row.chosen.summary.mean)
+    return [row.setting.model, row.setting.dataset, row.variant, choice, mean, len(row.trials)]

@@ -2,7 +2,7 @@
 
 sweep.json   grids and threads per cell           results.csv  a row per cell, in the order of the grids; no times
 cells/       a run folder for each fingerprint    timing.csv   seconds of each cell
-tokenised/   the data as cells share them; may be deleted
+tokenised/   tokenised data that cells share; may be deleted
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from agcli.errors import DataError, RunError, UsageError, counted
-from agcli.runs import signals as interruption
 from agcli.runs.atomic import write_text
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import check_launcher
+from agcli.runs.signals import StopRequest, stop_on_signals
 from agcli.sweep.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
 from agcli.sweep.results import CHOICE, results_of
 from agcli.sweep.winners import winner
-from agcli.tables.records import csv_text
+from agcli.tables.records import csv_text, json_text
 
 PLAN = "sweep.json"
 FAILURES = "failures.json"
-Runner = Callable[[Sequence[CellJob], interruption.StopRequest], Iterator[Outcome]]
-"""Runs cells somehow, yielding each as it ends."""
+Runner = Callable[[Sequence[CellJob], StopRequest], Iterator[Outcome]]
+"""Runs cells, yielding each as it ends."""
 
 
 class SweepCallback:
@@ -52,9 +52,8 @@ class Sweep:
     """Grids and their folder.
 
     Attributes:
-        grids: several where a table of the paper has several.
         threads: threads that each cell computes with; part of the plan, since they change sums in their last bits.
-        recipe: name, title and notes of the table or figure of the paper that this is, if it is one.
+        recipe: name, title and notes of the table or figure of the paper that the sweep is for, if there is one.
     """
 
     grids: tuple[Grid, ...]
@@ -67,15 +66,10 @@ class Sweep:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What `sweep.json` holds."""
+        """The content of `sweep.json`."""
         grids = [grid.plan for grid in self.grids]
         plan = {"task": "ablation", "threads": self.threads, "recipe": self.recipe, "grids": grids}
         return dict(json.loads(json.dumps(plan)))
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The options that `--set` varies, each once."""
-        return tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes))
 
     @cached_property
     def first(self) -> list[Cell]:
@@ -88,16 +82,8 @@ class Sweep:
         searched = [grid for grid in self.grids if grid.searches] if winners else []
         return self.first + [cell for grid in searched for cell in report_cells(grid, winners or {})]
 
-    @cached_property
-    def _varied(self) -> tuple[str, ...]:
-        return varied_options(self.first)
-
-    def name(self, cell: Cell) -> str:
-        """The cell in words: `both, size 300, seed 1`."""
-        return cell_name(cell, self._varied)
-
     def fingerprint(self, cell: Cell) -> str:
-        """What decides a cell's numbers, as 16 digits."""
+        """`cell.fingerprint` of the cell's settings, computed once."""
         key = json.dumps(dict(cell.options), sort_keys=True)
         if key not in self._fingerprints:
             self._fingerprints[key] = fingerprint(config_of(cell))
@@ -110,6 +96,11 @@ class Sweep:
     def is_finished(self, cell: Cell) -> bool:
         """Whether the cell has run to its end."""
         return read_record(self.run_folder(cell)) is not None
+
+    def unfinished(self) -> dict[str, Cell]:
+        """Fingerprint -> cell, of the known cells that have not run to their end; all cells of a seed come together."""
+        cells = sorted(self.cells(), key=lambda cell: cell.options["seed"])
+        return {self.fingerprint(cell): cell for cell in cells if not self.is_finished(cell)}
 
     def failures(self) -> dict[str, Outcome]:
         """Fingerprint -> how it failed when it last ran."""
@@ -124,10 +115,10 @@ class Sweep:
         """Remember how a cell failed, until the sweep is run again."""
         failures = {name: asdict(failure) for name, failure in self.failures().items()}
         failures[outcome.fingerprint] = asdict(outcome)
-        write_text(self.folder / FAILURES, json.dumps(failures, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.folder / FAILURES, json_text(failures))
 
     def winners(self) -> Winners | None:
-        """What the select cells chose; None as long as one of them has to run, or where nothing is searched."""
+        """The choices of the select cells; None as long as one of them has to run, or where nothing is searched."""
         if self._winners is None:  # once chosen they stay: none of these cells is run again
             tried, failures = [cell for cell in self.first if cell.role == "select"], self.failures()
             if tried and all(self.is_finished(cell) or self.fingerprint(cell) in failures for cell in tried):
@@ -146,10 +137,10 @@ class Sweep:
         return [row(cell, name, self.run_folder(cell), failures.get(name)) for cell, name in lines]
 
     def write_results(self) -> list[dict[str, object]]:
-        """Write `results.csv` and `timing.csv` from what the cells left, and return the results."""
+        """Write `results.csv` and `timing.csv` from the folders of the cells, and return the results."""
         cells = self.cells()
         rows = self.rows(cells)
-        header = columns(self.axes)
+        header = columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes)))
         lines = [[line.get(name) for name in header] for line in rows]
         write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
@@ -192,11 +183,12 @@ def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback
     callback = callback or SweepCallback()
     check_launcher()
     _check_plan(sweep)
-    with RunFolder(sweep.folder).locked(callback.warning), interruption.stop_on_signals() as stop:
-        write_text(sweep.folder / PLAN, json.dumps(sweep.plan, indent=2, ensure_ascii=False) + "\n")
+    with RunFolder(sweep.folder).locked(callback.warning), stop_on_signals() as stop:
+        write_text(sweep.folder / PLAN, json_text(sweep.plan))
         sweep.forget_failures()
         while jobs := _jobs(sweep):
-            callback.planned(len({sweep.fingerprint(cell) for cell in sweep.cells()}), _finished(sweep))
+            known = {sweep.fingerprint(cell) for cell in sweep.cells()}
+            callback.planned(len(known), len(known - sweep.unfinished().keys()))
             for outcome in runner(jobs, stop):
                 callback.ended(outcome)
                 if outcome.state == "failed":
@@ -210,31 +202,25 @@ def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback
         sweep.write_results()
 
 
-def _finished(sweep: Sweep) -> int:
-    return len({sweep.fingerprint(cell) for cell in sweep.cells() if sweep.is_finished(cell)})
-
-
 def _jobs(sweep: Sweep) -> list[CellJob]:
-    """What has to run now, each fingerprint once; all cells of a seed before the next one's.
-
-    A sweep that ends early then leaves what can be compared.
+    """The cells that have to run now. All cells of a seed run before the next seed's: a sweep that ends early can then
+    be compared.
     """
-    failures = sweep.failures()
-    found = {
-        sweep.fingerprint(cell): CellJob(
-            sweep.fingerprint(cell),
+    failures, varied = sweep.failures(), varied_options(sweep.first)
+    return [
+        CellJob(
+            name,
             dict(cell.options),
             str(sweep.run_folder(cell).path),
             sweep.keep_models,
             sweep.threads,
             str(sweep.folder / "tokenised"),
             cell.role != "select",
-            sweep.name(cell),
+            cell_name(cell, varied),
         )
-        for cell in sorted(sweep.cells(), key=lambda cell: cell.options["seed"])
-        if not sweep.is_finished(cell) and sweep.fingerprint(cell) not in failures
-    }
-    return list(found.values())
+        for name, cell in sweep.unfinished().items()
+        if name not in failures
+    ]
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:

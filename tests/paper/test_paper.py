@@ -32,11 +32,11 @@ SciBERT+AG 2345 86 360
 
 
 def table4_seconds(model: str, guided: bool, dataset: str) -> float | None:
-    return table4_number(model, guided, dataset)[0]
+    return table4_number(model, "both" if guided else "none", dataset)[0]
 
 
 def table4_caution(model: str, guided: bool, dataset: str) -> str:
-    return table4_number(model, guided, dataset)[1]
+    return table4_number(model, "both" if guided else "none", dataset)[1]
 
 
 def printed(name: str) -> dict[tuple[str, str], dict[str, float]]:

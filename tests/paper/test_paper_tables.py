@@ -17,9 +17,8 @@ from rich.console import Console
 
 from agcli.cli.tables import print_table
 from agcli.errors import DataError, UsageError
-from agcli.paper.encoders import short_name
 from agcli.paper.paper_table import paper_table
-from agcli.paper.published import published_table, shipped
+from agcli.paper.published import published_table, shipped, short_name
 from agcli.paper.recipes import RECIPES, recipe
 from agcli.tables.latex import document, escaped, latex
 from agcli.tables.markdown import markdown
