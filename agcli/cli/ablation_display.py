@@ -113,13 +113,19 @@ def draw_figures(
     folder: Path, results: pd.DataFrame, contrasts: Sequence[Mapping[str, Any]], recipe: str
 ) -> list[Path]:
     """Draw the pictures of a sweep; those of a recipe for a figure of the paper beside the paper's numbers."""
+    from agcli.figures.curves import layer_curve, size_curve
+    from agcli.figures.forest import forest
     from agcli.figures.paper_points import PaperPoints
-    from agcli.figures.sweep_figures import sweep_figures
+    from agcli.figures.weight_heatmap import weight_heatmap
     from agcli.paper.published import figure_points
 
-    argument = {"figure3": "layer_points", "figure6": "size_points"}.get(recipe)
-    points = {argument: PaperPoints(*figure_points(recipe, results))} if argument else {}
-    return sweep_figures(folder, results, contrasts, **points)
+    points = {recipe: PaperPoints(*figure_points(recipe, results))} if recipe in ("figure3", "figure6") else {}
+    drawn = forest(contrasts, folder)
+    drawn += layer_curve(results, folder, points.get("figure3"))
+    drawn += size_curve(results, folder, points.get("figure6"))
+    if (results["role"] == "select").any():
+        drawn += weight_heatmap(results, folder)
+    return drawn
 
 
 def show_report(folder: Path, json: bool) -> None:

@@ -16,7 +16,7 @@ from agcli.sweep.results import axes, groups, reported, results_of
 LOG_FROM = 8.0
 """Largest over smallest number of training examples from which on their axis is logarithmic."""
 _APART = 1.5
-"""Layers between the last one and the place of `all`."""
+"""Distance of `all` from the last layer, in layers."""
 
 
 def layer_curve(rows: Rows, folder: Path, paper: PaperPoints | None = None) -> list[Path]:
@@ -26,13 +26,12 @@ def layer_curve(rows: Rows, folder: Path, paper: PaperPoints | None = None) -> l
     that was also guided in all layers has that as a point apart.
 
     Args:
-        rows: a sweep's saved rows; a layer without a number leaves a gap with a cross below and the reason under the
-            picture.
-        folder: where `layer_curve_MODEL_DATASET.png`, `.svg` and `.pdf` go; numbered where settings make several.
+        rows: of a sweep; a layer without a number leaves a gap with a cross below and the reason under the picture.
+        folder: for `layer_curve_MODEL_DATASET.png`, `.svg` and `.pdf`; numbered where settings make several.
         paper: numbers of a paper, drawn where the picture is of the same model and data, else in words under it.
 
     Raises:
-        DataError: rows that differ in more than what the picture tells apart.
+        DataError: rows of one point differ in more than their seed.
         RunError: the disk refuses.
     """
     if not len(rows):
@@ -60,7 +59,7 @@ def size_curve(rows: Rows, folder: Path, paper: PaperPoints | None = None) -> li
     more, `size_curve_MODEL_DATASET` in the folder. Rows and the paper's numbers are as in `layer_curve`.
 
     Raises:
-        DataError: rows that differ in more than what the picture tells apart.
+        DataError: as `layer_curve`.
         RunError: the disk refuses.
     """
     if not len(rows):

@@ -11,10 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from agcli.figures import style
-from agcli.figures.means import at_most, no_claim
+from agcli.figures.means import at_most
 from agcli.figures.row_chart import Page, draw_frame, draw_pages, height_of, write_columns
 from agcli.guides.registry import variant_marker
 from agcli.measures.seeds import p_text
+from agcli.sweep.cautions import few_seeds
+from agcli.sweep.seed_groups import SHORTFALLS
 
 _SETTINGS = {"size", "guide_mode", "layers"}
 _NAME, _HEADING = 44, 90
@@ -31,16 +33,15 @@ _AXIS = "Difference (percentage points)\nâ† unguided better    guided better â†
 _CUT = "An arrow: the interval goes on; the column has its ends."
 _EQUAL = "not estimable: all seeds differ by the same amount, which says nothing of the next seed."
 _POINTS = ["difference", "low", "high"]
-_LOST = ("collapsed", "diverged", "failed", "pending")
 
 
 def forest(contrast_rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Draw a line a comparison: the mean difference with its interval, the p-values and the number of seeds beside it.
 
     Args:
-        contrast_rows: a sweep's saved comparisons, the columns of `contrasts.csv`; differences are shares, not percent.
-            One without a difference keeps its line and says so.
-        folder: where `forest.png`, `.svg` and `.pdf` go; `forest_1` and on, where the lines fill several pages.
+        contrast_rows: rows of `contrasts.csv`; differences are shares, not percent. A row without a difference keeps
+            its line, with a text in place of the number.
+        folder: for `forest.png`, `.svg` and `.pdf`; `forest_1` and on, where the lines fill several pages.
 
     Raises:
         RunError: the disk refuses.
@@ -58,7 +59,7 @@ def _effects(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     `low` and `high` are NaN too where all seeds differ by one amount (`equal`), so that nothing can be estimated.
     """
     table = pd.DataFrame(rows)
-    numbers = [*_POINTS, "t_p", "holm_p", "n", *(name for name in map(str, table) if name.endswith(_LOST))]
+    numbers = [*_POINTS, "t_p", "holm_p", "n", *(name for name in map(str, table) if name.endswith(tuple(SHORTFALLS)))]
     table[numbers] = table[numbers].apply(pd.to_numeric)
     table[_POINTS] *= 100
     table["equal"] = table["low"] == table["high"]
@@ -67,19 +68,16 @@ def _effects(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     settings = [name for name in map(str, table) if name in _SETTINGS or name.startswith("set:")]
     varied = [name for name in settings if table[name].astype(str).nunique() > 1]
     records = table.to_dict("records")
+    headings = [f"{row['dataset']} ({row['metric']})" if row["metric"] else row["dataset"] for row in records]
     return table.assign(
-        heading=[_heading(str(row["dataset"]), row["metric"]) for row in records],
-        name=[_name({str(column): value for column, value in row.items()}, varied) for row in records],
+        heading=[style.plain(heading, _HEADING) for heading in headings],
+        name=[_name(row, varied) for row in records],
         lost=[", ".join(filter(None, (_lost(row, runs) for runs in ("unguided", "guided")))) for row in records],
     )
 
 
-def _heading(dataset: str, metric: str) -> str:
-    return style.plain(f"{dataset} ({metric})" if metric else dataset, _HEADING)
-
-
-def _name(row: Mapping[str, Any], varied: Sequence[str]) -> str:
-    """`minilm, mdg, layer 3, dropout 0.1`: what tells a comparison from the others."""
+def _name(row: Mapping[Any, Any], varied: Sequence[str]) -> str:
+    """`minilm, mdg, layer 3, dropout 0.1`: the settings in which comparisons differ."""
     parts = [str(row["model"]), str(row["variant"])]
     for name in varied:
         value = str(row[name])
@@ -92,7 +90,7 @@ def _name(row: Mapping[str, Any], varied: Sequence[str]) -> str:
 
 def _lost(row: Mapping[Any, Any], runs: str) -> str:
     """`guided 2 collapsed, 1 failed`, where the row counts such seeds; one may be both."""
-    counts = {reason: row.get(f"{runs}_{reason}", 0) for reason in _LOST}
+    counts = {reason: row.get(f"{runs}_{reason}", 0) for reason in SHORTFALLS}
     text = ", ".join(f"{count:.0f} {reason}" for reason, count in counts.items() if count > 0)
     return text and f"{runs} {text}"
 
@@ -103,7 +101,7 @@ def _draw(page: Page, folder: Path, stem: str) -> list[Path]:
     is_cut = any(max(abs(effect.low), abs(effect.high)) > reach for effect in effects)
     caption = [_EXPLANATION, *([_CUT] if is_cut else [])]
     caption += [_EQUAL] if any(effect.equal for effect in effects) else []
-    caption += no_claim(effect.n for effect in effects)
+    caption += few_seeds(effect.n for effect in effects)
     caption += at_most([f"{effect.name}, seeds: {effect.lost}" for effect in effects if effect.lost])
     with style.picture(height_of(page) + 0.8, caption) as figure:
         axes, lines = draw_frame(figure, page, _COLUMNS)
@@ -121,7 +119,7 @@ def _draw(page: Page, folder: Path, stem: str) -> list[Path]:
 
 
 def _reach(effects: pd.DataFrame) -> float:
-    """How far the axis goes to either side of 0, in points."""
+    """The axis's ends on either side of 0, in points."""
     known = effects.dropna(subset=["difference"])
     half = float(((known["high"] - known["low"]) / 2).median())
     largest = float(known["difference"].abs().max()) if len(known) else 0.0

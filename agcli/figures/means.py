@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,8 @@ import pandas as pd
 
 from agcli.errors import counted
 from agcli.figures.style import plain
-from agcli.measures.seeds import FEWEST_SEEDS, claim_line, summary
+from agcli.measures.seeds import summary
+from agcli.sweep.cautions import mean_fallen_short
 from agcli.sweep.results import Split
 from agcli.sweep.seed_groups import over_seeds, setting_of
 
@@ -19,7 +20,7 @@ Rows = pd.DataFrame | Sequence[Mapping[str, Any]]
 
 _NUMBERS = ("mean", "sd", "low", "high")
 _MOST_LINES, _REASON = 8, 90
-"""Lines on missing seeds under one picture, of which the rest is counted; most characters of a reason."""
+"""Most lines on missing seeds under one picture; most characters of a reason."""
 
 
 def seed_means(runs: pd.DataFrame, by: Sequence[str], split: Split) -> pd.DataFrame:
@@ -35,9 +36,7 @@ def seed_means(runs: pd.DataFrame, by: Sequence[str], split: Split) -> pd.DataFr
     rows = []
     for _, part in runs.groupby([*by], sort=False):
         group = over_seeds(part, split, gaps=True, repeats=True)
-        row: dict[str, Any] = {"n": 0}
-        if group.values:
-            row = asdict(summary([100 * value for value in group.values]))
+        row: dict[str, Any] = asdict(summary([100 * value for value in group.values])) if group.values else {"n": 0}
         if row.get("sd") == 0:
             row |= {"low": None, "high": None}
         counts = {"collapsed": len(group.collapsed), "missing": group.lost}
@@ -47,7 +46,7 @@ def seed_means(runs: pd.DataFrame, by: Sequence[str], split: Split) -> pd.DataFr
 
 
 def heading(runs: pd.DataFrame, apart: str) -> str:
-    """Model and data, and what sets this picture apart from others of the same sweep."""
+    """Model, data, further options, and the text that sets this picture apart from others of the same sweep."""
     setting = setting_of(runs)
     options = [f"{option} {value}" for option, value in setting.options]
     return ", ".join(filter(None, (f"{setting.model} on {setting.dataset}", apart, *options)))
@@ -77,33 +76,17 @@ def count_and_interval(means: pd.DataFrame) -> str:
 
 def shortfalls(means: pd.DataFrame) -> list[str]:
     """Lines on means, each with a `name`, that lack seeds or an interval, or hold collapsed ones."""
-    rows: list[Any] = list(means.itertuples())
     lines = []
+    rows: list[Any] = list(means.itertuples())
     for mean in rows:
-        parts = []
-        if mean.sd == 0:
-            parts.append(f"{mean.n} seeds are equal, so that an interval is not estimable")
-        if mean.missing:
-            seeds = f"{len(mean.missing)} of {mean.n + len(mean.missing)} seeds without a figure"
-            reasons = dict.fromkeys(plain(reason, _REASON) for reason in mean.missing)
-            parts.append(f"{seeds} ({'; '.join(reasons)})")
-        if mean.collapsed:
-            parts.append(f"{mean.collapsed} of {counted(mean.n, 'seed')} collapsed to one class, and counted")
+        reasons = dict.fromkeys(plain(reason, _REASON) for reason in mean.missing)
+        parts = mean_fallen_short(mean, reasons)
         lines += [f"{mean.name}: {', '.join(parts)}"] if parts else []
     return at_most(lines)
 
 
 def at_most(lines: Sequence[str]) -> list[str]:
-    """Lines for under a picture; where they are many, how many more there are in place of the last ones."""
+    """Lines for a caption; of many the first ones, and the number of the others."""
     if len(lines) <= _MOST_LINES:
         return list(lines)
     return [*lines[: _MOST_LINES - 1], f"and {len(lines) - _MOST_LINES + 1} more"]
-
-
-def no_claim(seeds: Iterable[int]) -> list[str]:
-    """The line that so few seeds allow no claim, where a mean has too few; means without any do not count."""
-    known = {int(n) for n in seeds if n}
-    if len(known) == 1:
-        return [line for line in map(claim_line, known) if line]
-    few = f"Where seeds are fewer than {FEWEST_SEEDS}, no claim can be made; those numbers only describe."
-    return [few] if known and min(known) < FEWEST_SEEDS else []

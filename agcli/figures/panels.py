@@ -17,9 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from agcli.figures import style
-from agcli.figures.means import count_and_interval, heading, no_claim, seed_means, shortfalls, size_text
+from agcli.figures.means import count_and_interval, heading, seed_means, shortfalls, size_text
 from agcli.figures.paper_points import ALL, PaperPoints, draw_points
 from agcli.guides.registry import weights_text
+from agcli.sweep.cautions import few_seeds
 from agcli.sweep.results import first_name, weights_of
 
 _HEIGHT = 2.9
@@ -30,7 +31,7 @@ _TITLE_CHARACTERS = 105
 """Of titles across the page, likewise."""
 _CHANCE = (0, (5, 1.5, 1, 1.5))
 _GAP = 0.05
-"""Of a panel's height: where the cross of a gap is."""
+"""Height of the cross at a gap, as a share of the panel's."""
 _FARTHEST = 2.0
 """Heights of what the means cover by which the chance line may lie below; further down, they would be one line."""
 _READ_WITH = (
@@ -44,8 +45,7 @@ class PanelAxis:
     """The horizontal axis that all panels share.
 
     Attributes:
-        name: what a place on it is called in a sentence.
-        label: the axis's label.
+        name: the word for a place on it.
         ticks: place -> its label.
         places: layer or size, as a paper's numbers name it -> place.
         ends: of the lines across that the unguided mean and chance are; empty where they have places of their own.
@@ -60,7 +60,7 @@ class PanelAxis:
     is_log: bool = False
 
     def place_text(self, place: str) -> str:
-        """How a paper's layer or share reads in a sentence."""
+        """`layer 3`, or `20 %`."""
         return f"layer {place}" if self.name == "layer" else f"{100 * float(place):g} %"
 
 
@@ -96,8 +96,7 @@ def draw_panels(runs: pd.DataFrame, axis: PanelAxis, paper: PaperPoints | None, 
                 axes.set_title(title, size=style.SMALL)
         _scale(panels[0], axis, len(panels))
         panels[0].set_ylabel(f"Test {first_name(runs, 'metric') or 'metric'} (%)")
-        style.legend_below(figure, panels[0])
-        style.label_below(figure, axis.label)
+        style.legend_below(figure, panels[0], axis.label)
         return style.save(figure, folder, stem)
 
 
@@ -110,7 +109,7 @@ def _title(runs: pd.DataFrame, line: pd.DataFrame, width: int) -> str:
 
 
 def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:
-    """What a heading names beside model and data: the size of all layers' runs, the layer of all sizes'."""
+    """The setting that all runs share: over layers the size, over sizes the layer."""
     if axis.name == "layer":
         return size_text(runs)
     layers = str(runs["layers"].iloc[0])
@@ -118,7 +117,7 @@ def _apart(runs: pd.DataFrame, axis: PanelAxis) -> str:
 
 
 def _chance(runs: pd.DataFrame, axis: PanelAxis, means: pd.DataFrame) -> tuple[dict[float, float], list[str]]:
-    """Place -> what costs no training, in percent; where it would press the means into one line, a text instead."""
+    """Place -> the baseline without training, in percent; one far below the means becomes a text."""
     known = runs[runs["test:baseline"].notna()] if "test:baseline" in runs else runs.head(0)
     if not len(known):
         return {}, []
@@ -135,9 +134,9 @@ def _chance(runs: pd.DataFrame, axis: PanelAxis, means: pd.DataFrame) -> tuple[d
 
 
 def _caution(means: pd.DataFrame) -> list[str]:
-    """What the intervals are, and what cannot be concluded."""
+    """Lines on the intervals, few seeds, and a missing baseline."""
     lines = [_READ_WITH] if means["low"].notna().any() else []
-    lines += no_claim(means["n"])
+    lines += few_seeds(means["n"])
     return lines if "none" in set(means["variant"]) else [*lines, "There is no unguided cell: nothing to compare with."]
 
 

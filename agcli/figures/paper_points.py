@@ -1,4 +1,4 @@
-"""What a paper prints of an experiment, beside our means: stars, and a dotted line for the unguided model."""
+"""Printed numbers of a paper beside our means: stars, and a dotted line for the unguided model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class PaperPoints:
     """Numbers that a paper prints of one model on one data set.
 
     Attributes:
-        of: what they are of, in words: `BERT on MedNLI`.
-        models: how that model is spelt in the results; empty where they have another one.
-        datasets: how that data set is.
+        of: model and data in words: `BERT on MedNLI`.
+        models: names of that model in the results; empty where they have another one.
+        datasets: names of that data set.
         numbers: (variant, layer or share, percent).
     """
 
@@ -48,7 +48,7 @@ class PaperPoints:
         return f"{'Paper' if self.match(runs) else other}: {sentence}."
 
     def placed(self, places: Mapping[str, float], ends: Sequence[float]) -> Points:
-        """Where the numbers stand in a picture; those without a place there are left to the words.
+        """Where the numbers stand in a picture; others are in the words only.
 
         Args:
             places: layer or share -> place on the horizontal axis.

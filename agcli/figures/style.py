@@ -32,6 +32,7 @@ SMALL, NORMAL = 8.0, 9.0
 """Type sizes in points."""
 _LEGEND_ROW, _LABEL_ROW = 0.175, 0.2
 """Inches."""
+_LEGEND_COLUMNS = 3
 _CAPTION_WIDTH = 118
 """Characters of a line of SMALL type across the page."""
 _HEADING = 96
@@ -113,22 +114,18 @@ def picture(height: float, caption: Iterable[str] = (), heading: str = "") -> It
         yield figure
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
-    """Put the legend of some axes under all of a figure, above its caption.
+def legend_below(figure: Figure, axes: Axes, label: str = "") -> None:
+    """Put the legend of some axes under all of a figure, above its caption; above it the label of a shared axis.
 
     Matplotlib's own `outside` legend would cover the caption: it does not know the room that was kept for that.
     """
     handles, labels = axes.get_legend_handles_labels()
-    if not labels:
-        return
-    bottom = _keep_below(figure, _LEGEND_ROW * math.ceil(len(labels) / columns) + 0.08)
-    look: dict[str, Any] = {"borderaxespad": 0.2, "ncols": columns, "handlelength": 3}
-    figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, bottom), **look)
-
-
-def label_below(figure: Figure, label: str) -> None:
-    """Name the horizontal axis that all parts of a figure share, above the legend that is there already."""
-    figure.text(0.5, _keep_below(figure, _LABEL_ROW), label, ha="center", va="bottom", size=NORMAL)
+    if labels:
+        bottom = _keep_below(figure, _LEGEND_ROW * math.ceil(len(labels) / _LEGEND_COLUMNS) + 0.08)
+        look: dict[str, Any] = {"borderaxespad": 0.2, "ncols": _LEGEND_COLUMNS, "handlelength": 3}
+        figure.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, bottom), **look)
+    if label:
+        figure.text(0.5, _keep_below(figure, _LABEL_ROW), label, ha="center", va="bottom", size=NORMAL)
 
 
 def _keep_below(figure: Figure, inches: float) -> float:

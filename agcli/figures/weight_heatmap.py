@@ -32,11 +32,11 @@ def weight_heatmap(rows: Rows, folder: Path) -> list[Path]:
     two guides one for every pair, with the others off. Its corner is the unguided model.
 
     Args:
-        rows: a sweep's saved rows. Means are over the seeds that choose; those that report name what was chosen.
-        folder: where `weight_heatmap_MODEL_DATASET.png`, `.svg` and `.pdf` go; numbered where settings make several.
+        rows: of a sweep. Means are over the seeds that choose; those that report name the winners.
+        folder: for `weight_heatmap_MODEL_DATASET.png`, `.svg` and `.pdf`; numbered where settings make several.
 
     Raises:
-        DataError: rows that differ in more than what the picture tells apart.
+        DataError: rows of one square differ in more than their seed.
         RunError: the disk refuses.
     """
     if not len(rows):
@@ -106,9 +106,9 @@ def _name(guides: Sequence[str], weights: tuple[float, float]) -> str:
 
 
 def _unguided(choosing: pd.DataFrame, reporting: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The unguided corner and how it came about: at the learning rate that was chosen, before that at the best so far.
+    """The unguided corner: the mean at the chosen learning rate, or at the best so far, and a text that says which.
 
-    It is of the unguided runs that choose; the rate that was chosen is that of the ones that report.
+    It is the mean of runs that choose; the chosen rate is that of the runs that report.
     """
     means = seed_means(choosing, ["learning_rate"], "dev").assign(row=0.0, column=0.0)
     if not len(means):

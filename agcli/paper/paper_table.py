@@ -60,41 +60,37 @@ def recipe_table(
 
 
 def _columns(layout: Layout) -> list[str]:
-    """Percent rest on seeds, whose number ends a group."""
     columns = ["Methods", "from"]
     for group in layout.groups:
-        columns += [*(column.name for column in group.columns), *(["n"] if layout.published.unit == PERCENT else [])]
+        columns += [column.name for column in group.columns]
+        columns += ["n"] if layout.published.unit == PERCENT else []  # percent are means over n seeds
     return columns
 
 
 def _rows(layout: Layout) -> Iterator[list[object]]:
     """Our numbers of each row, then the paper's."""
-    unit = layout.published.unit
     for line in layout.entries:
-        name = line[0].row.name
-        ours = [cell for entry in line for cell in _our_numbers(entry, unit)]
-        paper = [cell for entry in line for cell in _paper_numbers(entry, unit)]
-        if any(entry.has_ours for entry in line):
-            yield [name, "ours", *ours]
-        if any(entry.has_paper for entry in line):
-            yield [name, "paper", *paper]
+        for source, is_shown in (
+            ("ours", any(entry.has_ours for entry in line)),
+            ("paper", any(entry.has_paper for entry in line)),
+        ):
+            numbers = [number for entry in line for number in _numbers(entry, layout.published.unit, source)]
+            if is_shown:
+                yield [line[0].row.name, source, *numbers]
 
 
-def _our_numbers(entry: Entry, unit: str) -> Iterator[object]:
-    for place, cell in enumerate(entry.cells):
-        footnotes = () if place else entry.ours
-        mean, sd = number_text(cell.mean, unit), number_text(cell.sd, unit)
-        yield Number(mean, sd, cell.stars, cell.best, footnotes) if mean or footnotes else None
+def _numbers(entry: Entry, unit: str, source: str) -> Iterator[object]:
+    """The cells of one group of columns; footnotes stand at the first."""
+    footnotes = entry.ours if source == "ours" else entry.paper
+    for cell in entry.cells:
+        if source == "ours":
+            number = Number(number_text(cell.mean, unit), number_text(cell.sd, unit), cell.stars, cell.best, footnotes)
+        else:
+            number = Number(number_text(cell.paper, unit), footnotes=footnotes)
+        yield number if number.text or number.footnotes else None
+        footnotes = ()
     if unit == PERCENT:
-        yield _seeds_text(entry)
-
-
-def _paper_numbers(entry: Entry, unit: str) -> Iterator[object]:
-    for place, cell in enumerate(entry.cells):
-        footnotes = () if place else entry.paper
-        yield None if cell.paper is None else Number(number_text(cell.paper, unit), footnotes=footnotes)
-    if unit == PERCENT:
-        yield ""
+        yield _seeds_text(entry) if source == "ours" else ""
 
 
 def _seeds_text(entry: Entry) -> str:
@@ -127,8 +123,8 @@ def _records(layout: Layout, footnotes: Mapping[int, str]) -> Iterator[dict[str,
                 "column": column.name,
                 **{name: cell.where.get(name, "") for name in settings},
                 "unit": layout.published.unit,
-                "ours": _rounded(cell.mean),
-                "ours_sd": _rounded(cell.sd),
+                "ours": None if cell.mean is None else round(cell.mean, 6),  # without the digits that 100 * 0.8389 adds
+                "ours_sd": None if cell.sd is None else round(cell.sd, 6),
                 "n": cell.n,
                 "stars": cell.stars,
                 "best": int(cell.best),
@@ -137,13 +133,8 @@ def _records(layout: Layout, footnotes: Mapping[int, str]) -> Iterator[dict[str,
             }
 
 
-def _rounded(value: float | None) -> float | None:
-    """Without the digits that 100 * 0.8389 adds."""
-    return None if value is None else round(value, 6)
-
-
 def _notes(layout: Layout) -> Iterator[str]:
-    """How the table is to be read, and what holds for all of it."""
+    """Legend and cautions on the whole table."""
     published, runs = layout.published, layout.runs
     yield from legend(published.unit, each_size="size" in published.keys)
     if published.unit == PERCENT:
@@ -152,8 +143,8 @@ def _notes(layout: Layout) -> Iterator[str]:
         sizes = [size_text(size) for size in dict.fromkeys(runs["size"]) if size != "1"]
         if sizes and "size" not in published.keys:
             yield f"Ours were trained on a part of the data: {', '.join(sizes)}."
-    for model, asked in dict(zip(runs["model"], runs[REQUESTED], strict=True)).items():
-        if model != asked:
-            yield f"{model} is {asked}, as it was asked for."
+    for model, requested in dict(zip(runs["model"], runs[REQUESTED], strict=True)).items():
+        if model != requested:
+            yield f"{model} is {requested}, as it was asked for."
     yield from published.notes
     yield from (caution.text for caution in published.cautions if not caution.rows)

@@ -1,1 +1,1 @@
-"""Sweeps: grids of runs, restartable and parallel, and what they say."""
+"""Sweeps: grids of runs, restartable and parallel, and their reports."""

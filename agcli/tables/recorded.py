@@ -14,12 +14,7 @@ from agcli.tables.table import Table
 
 @dataclass(frozen=True)
 class RecordedTable:
-    """A table for people, and a record of each of its numbers for programs.
-
-    Attributes:
-        name: of the table in the JSON file.
-        records: mappings of the same keys, numbers in full precision.
-    """
+    """A table for people, and for programs records of its numbers: mappings of the same keys, in full precision."""
 
     name: str
     unit: str

@@ -8,20 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could steer a terminal, should it stand in somebody's data."""
+"""Characters in data that a terminal could take for commands."""
 _NUMBER = re.compile(r"[<>≤≥]?[+\-−]?\.?\d(?:[^A-Za-z\[]|(?<= )to(?= )|\[[^\[\]]*\])*")
 
 
 @dataclass(frozen=True)
 class Number:
-    """A cell that holds a formatted number and what belongs to it.
+    """A formatted number with its standard deviation, stars of significance, and keys of `Table.footnotes`.
 
-    Attributes:
-        text: the number; empty where there is none, which may need a footnote.
-        spread: its standard deviation.
-        stars: of significance.
-        best: whether it is emphasised.
-        footnotes: keys of `Table.footnotes`.
+    `text` may be empty: a missing number may need a footnote. The `best` number is emphasised.
     """
 
     text: str
@@ -43,14 +38,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, before it is decided how it is written.
+    """A table in no particular format.
 
     Attributes:
         rows: one sequence of cells a row: text, a number, a `Number`, or None.
         caption: shown below; lines stay lines.
         groups: heading and width of each group of columns; the columns before the first group name the rows, and rows
             of one name follow each other.
-        footnotes: number -> text.
         notes: lines on the whole table.
         names: texts of header or cells that letters may stand for where a terminal is too narrow, as names of runs.
         spare: columns that a narrow terminal may lack, the first to go first.
@@ -113,7 +107,7 @@ class Table:
 
 
 def cell_text(cell: object) -> str:
-    """How one cell reads: four decimals for a float of common size, else four digits; a dash for nothing."""
+    """One cell as text: four decimals for a float of common size, else four digits; a dash for nothing."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "-"
     if isinstance(cell, Number):
