@@ -24,7 +24,7 @@ _GUIDING = {*GUIDES, "learning_rate", "variant", "guide_mode", "layers", "set:gu
 
 
 @dataclass(frozen=True)
-class Cell:
+class NumberPair:
     """One number of ours and the paper's, in the table's unit.
 
     Attributes:
@@ -49,19 +49,19 @@ class Entry:
 
     row: Heading
     group: Group
-    cells: list[Cell]
+    pairs: list[NumberPair]
     ours: tuple[int, ...]
     paper: tuple[int, ...]
 
     @property
     def has_ours(self) -> bool:
         """Whether anything was run for it, with a number or without."""
-        return bool(self.ours) or any(cell.mean is not None for cell in self.cells)
+        return bool(self.ours) or any(pair.mean is not None for pair in self.pairs)
 
     @property
     def has_paper(self) -> bool:
         """Whether the paper prints a number."""
-        return any(cell.paper is not None for cell in self.cells)
+        return any(pair.paper is not None for pair in self.pairs)
 
 
 class Layout:
@@ -117,12 +117,12 @@ class Layout:
         return rows
 
     def _entry(self, row: Heading, group: Group) -> Entry:
-        cells, shortfalls = [], []
+        pairs, shortfalls = [], []
         for column in group.columns:
             where = {**row.where, **group.where, **column.where}
             part = self._parts.get(tuple(where.get(key) for key in self._keys))
-            cell = Cell(where, self.published.numbers.get((row.name, group.heading, column.name)))
-            cells.append(cell if part is None else self._with_results(cell, part))
+            pair = NumberPair(where, self.published.numbers.get((row.name, group.heading, column.name)))
+            pairs.append(pair if part is None else self._with_results(pair, part))
             place = [row.name, group.heading, *([column.name] if self.published.column_by == "variant" else [])]
             if part is not None:
                 texts = counts_fallen_short(over_seeds(part, "test", gaps=True), len(part))
@@ -132,19 +132,19 @@ class Layout:
             for caution in self.published.cautions
             if row.name in caution.rows and caution.dataset in (None, group.where["dataset"])
         ]
-        return Entry(row, group, cells, self._keys_of(shortfalls), self._keys_of(cautions if cells[0].paper else ()))
+        return Entry(row, group, pairs, self._keys_of(shortfalls), self._keys_of(cautions if pairs[0].paper else ()))
 
-    def _with_results(self, cell: Cell, part: pd.DataFrame) -> Cell:
-        """The cell with mean and standard deviation of the runs behind it."""
-        cell = replace(cell, where={**cell.where, **{name: part[name].iloc[0] for name in self._settings}})
-        summary = over_seeds(part, "test", cell.where["metric"], gaps=True).summary
+    def _with_results(self, pair: NumberPair, part: pd.DataFrame) -> NumberPair:
+        """The pair with mean and standard deviation of the runs behind it."""
+        pair = replace(pair, where={**pair.where, **{name: part[name].iloc[0] for name in self._settings}})
+        summary = over_seeds(part, "test", pair.where["metric"], gaps=True).summary
         if summary is None:
-            return cell
+            return pair
         scale = 100.0 if self.published.unit == PERCENT else 1.0
         sd = None if summary.sd is None else scale * summary.sd
-        claims = part["metric"].iloc[0] == cell.where["metric"] and not claim_line(summary.n)
-        stars = self._stars(cell.where) if claims else ""
-        return replace(cell, mean=scale * summary.mean, sd=sd, n=summary.n, stars=stars)
+        claims = part["metric"].iloc[0] == pair.where["metric"] and not claim_line(summary.n)
+        stars = self._stars(pair.where) if claims else ""
+        return replace(pair, mean=scale * summary.mean, sd=sd, n=summary.n, stars=stars)
 
     def _stars(self, where: Mapping[str, str]) -> str:
         for row in self._comparisons:
@@ -164,16 +164,16 @@ def _setting(name: str, value: str) -> str:
 def _with_best(entries: Sequence[Sequence[Entry]]) -> list[list[Entry]]:
     """Entries with the best mean of each model, data set and metric, ties as printed included, where there are two."""
     means: dict[frozenset[tuple[str, str]], list[float]] = {}
-    for cell in (cell for line in entries for entry in line for cell in entry.cells):
-        if cell.mean is not None:
-            means.setdefault(_compared_within(cell), []).append(round(cell.mean, 2))
+    for pair in (pair for line in entries for entry in line for pair in entry.pairs):
+        if pair.mean is not None:
+            means.setdefault(_compared_within(pair), []).append(round(pair.mean, 2))
 
-    def with_best(cell: Cell) -> Cell:
-        others = means.get(_compared_within(cell), ())
-        return replace(cell, best=cell.mean is not None and len(others) > 1 and round(cell.mean, 2) == max(others))
+    def with_best(pair: NumberPair) -> NumberPair:
+        others = means.get(_compared_within(pair), ())
+        return replace(pair, best=pair.mean is not None and len(others) > 1 and round(pair.mean, 2) == max(others))
 
-    return [[replace(entry, cells=list(map(with_best, entry.cells))) for entry in line] for line in entries]
+    return [[replace(entry, pairs=list(map(with_best, entry.pairs))) for entry in line] for line in entries]
 
 
-def _compared_within(cell: Cell) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in cell.where.items() if name not in _GUIDING)
+def _compared_within(pair: NumberPair) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in pair.where.items() if name not in _GUIDING)

@@ -80,13 +80,13 @@ def _rows(layout: Layout) -> Iterator[list[object]]:
 
 
 def _numbers(entry: Entry, unit: str, source: str) -> Iterator[object]:
-    """The cells of one group of columns; footnotes stand at the first."""
+    """The table cells of one group of columns; footnotes stand at the first."""
     footnotes = entry.ours if source == "ours" else entry.paper
-    for cell in entry.cells:
+    for pair in entry.pairs:
         if source == "ours":
-            number = Number(number_text(cell.mean, unit), number_text(cell.sd, unit), cell.stars, cell.best, footnotes)
+            number = Number(number_text(pair.mean, unit), number_text(pair.sd, unit), pair.stars, pair.best, footnotes)
         else:
-            number = Number(number_text(cell.paper, unit), footnotes=footnotes)
+            number = Number(number_text(pair.paper, unit), footnotes=footnotes)
         yield number if number.text or number.footnotes else None
         footnotes = ()
     if unit == PERCENT:
@@ -97,7 +97,7 @@ def _seeds_text(entry: Entry) -> str:
     """`10`, or `8-10` where the numbers of an entry rest on different seeds."""
     if not entry.has_ours:
         return ""
-    counts = [cell.n for cell in entry.cells if cell.n] or [0]
+    counts = [pair.n for pair in entry.pairs if pair.n] or [0]
     return "-".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
 
 
@@ -110,25 +110,25 @@ def number_text(value: float | None, unit: str) -> str:
 
 def _records(layout: Layout, footnotes: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     entries = [entry for line in layout.entries for entry in line]
-    settings = dict.fromkeys(name for entry in entries for cell in entry.cells for name in cell.where)
+    settings = dict.fromkeys(name for entry in entries for pair in entry.pairs for name in pair.where)
     for entry in entries:
         notes = " ".join(footnotes[key] for key in (*entry.ours, *entry.paper))
-        for column, cell in zip(entry.group.columns, entry.cells, strict=True):
-            if cell.mean is None and cell.paper is None and not entry.ours:
+        for column, pair in zip(entry.group.columns, entry.pairs, strict=True):
+            if pair.mean is None and pair.paper is None and not entry.ours:
                 continue
             yield {
                 "table": layout.published.name,
                 "row": entry.row.name,
                 "group": entry.group.heading,
                 "column": column.name,
-                **{name: cell.where.get(name, "") for name in settings},
+                **{name: pair.where.get(name, "") for name in settings},
                 "unit": layout.published.unit,
-                "ours": None if cell.mean is None else round(cell.mean, 6),  # without the digits that 100 * 0.8389 adds
-                "ours_sd": None if cell.sd is None else round(cell.sd, 6),
-                "n": cell.n,
-                "stars": cell.stars,
-                "best": int(cell.best),
-                "paper": cell.paper,
+                "ours": None if pair.mean is None else round(pair.mean, 6),  # without the digits that 100 * 0.8389 adds
+                "ours_sd": None if pair.sd is None else round(pair.sd, 6),
+                "n": pair.n,
+                "stars": pair.stars,
+                "best": int(pair.best),
+                "paper": pair.paper,
                 "notes": notes,
             }
 
@@ -138,7 +138,7 @@ def _notes(layout: Layout) -> Iterator[str]:
     published, runs = layout.published, layout.runs
     yield from legend(published.unit, each_size="size" in published.keys)
     if published.unit == PERCENT:
-        counts = [cell.n for line in layout.entries for entry in line for cell in entry.cells if cell.n]
+        counts = [pair.n for line in layout.entries for entry in line for pair in entry.pairs if pair.n]
         yield from filter(None, [claim_line(min(counts, default=0))])
         sizes = [size_text(size) for size in dict.fromkeys(runs["size"]) if size != "1"]
         if sizes and "size" not in published.keys:

@@ -94,8 +94,8 @@ def family(results: pd.DataFrame) -> list[Comparison]:
 def _partners(unguided: pd.DataFrame, guided: pd.DataFrame) -> pd.DataFrame:
     """The unguided cells that a guided setting is compared with, perhaps none.
 
-    Model, data, size and further axes agree, but for an axis that the unguided cells leave empty. What only guided
-    cells heed, and the learning rate, which a grid chooses for each side, agree where there are such cells.
+    Model, data, size and further axes agree, but for an axis that the unguided cells leave empty. Guide mode
+    and layers, and the learning rate, which a grid chooses for each side, agree where there are such cells.
     """
     row, partners = guided.iloc[0], unguided
     for name in PLACE:

@@ -52,8 +52,7 @@ def run_on_ray(
         UsageError: no machine of the cluster has room for a cell, or none any more.
         InterruptedRunError: SIGINT or SIGTERM; cells that run are called off.
     """
-    ray = _ray()
-    _join(ray, address)
+    ray = join(address, jobs[0].threads, gpus)
     shipped: dict[str, Any] = {}
     remote = ray.remote(run_shipped)
     tasks: dict[Any, CellJob] = {}
@@ -111,8 +110,8 @@ def _ray() -> Any:
     return ray
 
 
-def join(address: str | None, threads: int, gpus: float) -> None:
-    """Join the cluster, or start one on this machine, where a cell has room.
+def join(address: str | None, threads: int, gpus: float) -> Any:
+    """Join the cluster, or start one on this machine, where a cell has room; returns the module `ray`.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -120,13 +119,13 @@ def join(address: str | None, threads: int, gpus: float) -> None:
         UsageError: a cell fits on none of its machines, so that it would wait for ever; or Ray has no client.
     """
     ray = _ray()
-    _join(ray, address)
+    if not ray.is_initialized():
+        _connect(ray, address)
     _check_room(ray, threads, gpus)
+    return ray
 
 
-def _join(ray: Any, address: str | None) -> None:
-    if ray.is_initialized():
-        return
+def _connect(ray: Any, address: str | None) -> None:
     named = os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address
     origin = f"RAY_ADDRESS={named}" if named and named != address else f"--address {address}"
     if str(named).startswith("ray://") and find_spec("grpc") is None:  # Ray would raise whatever its import raises
@@ -156,7 +155,7 @@ def _check_reachable(address: str | None) -> None:
 
 
 def _check_room(ray: Any, threads: int, gpus: float) -> None:
-    """Whether one machine of the cluster has the cores and GPUs of a cell."""
+    """Check that one machine of the cluster has the cores and GPUs of a cell."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(each.get("CPU", 0) >= threads and each.get("GPU", 0) >= gpus for each in machines):
         return

@@ -1,7 +1,7 @@
 """The one reader of a sweep's results: `results.csv`, or rows in memory, as a checked table.
 
-In the checked table text is text ("" where empty), numbers are numbers (NaN where empty), equal numbers have one
-spelling, every guide has a column of weights, and every row names the primary metric of its data set.
+In the checked table empty text is "" and an empty number NaN, equal numbers have one spelling, every guide has a
+column of weights, and every row names the primary metric of its data set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agcli.guides.registry import GUIDES
 Split = Literal["dev", "test"]
 PLACE = ("model", "dataset", "size")
 GUIDING = ("guide_mode", "layers")
-"""Settings that only a guided cell heeds."""
+"""Settings that have no effect on an unguided cell."""
 CHOICE = (*GUIDES, "learning_rate")
 """Settings that a grid search chooses."""
 STATES = ("finished", "failed", "pending")
@@ -57,7 +57,7 @@ def results_of(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame
     missing = [name for name in (*_TEXT, *_NUMBERS) if name not in table]
     if missing:
         raise DataError(f"not the results of a sweep: no column {', '.join(missing)}")
-    for name in (*_TEXT, *_ADDED_TEXT, *axes(table)):
+    for name in (*_TEXT, *_ADDED_TEXT):
         table[name] = [_text(value) for value in table[name]] if name in table else ""
     for name in ("size", "layers", *axes(table)):  # shares beside counts, indices beside `all` become fractions
         table[name] = [spelled(value) for value in table[name]]

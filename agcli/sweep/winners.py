@@ -59,7 +59,7 @@ def winners(results: pd.DataFrame) -> list[Winner]:
     table = results_of(results)
     tried = table[table["role"] == "select"]
     chosen = [winner(part) for part in groups(tried, *GUIDING, "variant")]
-    # the unguided baseline of a setting is the one without what only guided cells heed
+    # guide_mode and layers have no effect on the unguided baseline of a setting
     settings = [replace(row.setting, guide_mode="", layers="") for row in chosen]
     unguided = {
         setting: len(row.trials) for setting, row in zip(settings, chosen, strict=True) if row.variant == "none"
