@@ -98,7 +98,7 @@ def test_every_command_is_understood(written: str, arguments: list[str]) -> None
     if arguments[0].startswith("-"):
         assert arguments in (["--help"], ["--version"]), written
         return
-    verb = group.commands[arguments[0]]
+    verb = group.get_command(None, arguments[0])
     parsed = verb.make_context(arguments[0], list(arguments[1:])).params
     if arguments[0] == "finetune":
         make_config({name: parsed[name] for name in OPTIONS if parsed[name] is not None})

@@ -26,7 +26,7 @@ class FinetuneOptions(JsonOption, OverwriteOption, PlanOptions):
 
 
 def _finetune(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
-    """Fine-tune an encoder with attention guiding: loss = task + mdg·MDG + pdg·PDG.
+    """Fine-tune an encoder with attention guiding: loss = task + Σ weight·guide.
 
     With no option at all: model minilm on the shipped sample, both guides at their defaults.
     """

@@ -30,7 +30,7 @@ SHOW_OPTIONS = declared_options({"Output": ShowOptions})
 
 
 def _prepare(*, given: dict[str, Any]) -> None:
-    """Read pairs, or claims and documents, check them, and write them once in the form every other command reads."""
+    """Read pairs, or queries and documents, check them, and write them in the form that other commands read."""
     from agcli.cli.display import Bars
     from agcli.cli.prepare_display import report
     from agcli.data.catalogue import task_of

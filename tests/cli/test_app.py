@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 from typer.testing import Result
 
 import agcli
 from agcli.cli import app as application
+from agcli.cli.app import VERBS
 from agcli.errors import AgError, DataError, InterruptedRunError, MissingExtraError, ModelError, RunError, UsageError
 
 Ag = Callable[..., Result]
@@ -100,3 +102,9 @@ def test_asking_for_help_imports_nothing_heavy(words: list[str]) -> None:
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
     assert "typer" in imported
     assert not imported & {"torch", "transformers", "pandas", "datasets", "accelerate", "sklearn", "scipy"}
+
+
+@pytest.mark.parametrize(("verb", "summary"), VERBS.items())
+def test_a_summary_is_the_first_paragraph_of_the_help_page(verb: str, summary: str) -> None:
+    command = getattr(import_module(f"agcli.cli.{verb}"), verb)
+    assert " ".join(command.__doc__.partition("\n\n")[0].split()) == summary

@@ -109,7 +109,7 @@ def test_a_long_path_in_title_and_caption_stays_whole(width: str, monkeypatch, c
 @pytest.mark.parametrize("verb", ["models", "prepare", "finetune", "evaluate", "rank", "ablate", "timing"])
 def test_help_cuts_no_option_name(verb: str, width: str, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    command = get_command(app).commands[verb]
+    command = get_command(app).get_command(None, verb)
     shown = command.get_help(command.context_class(command, info_name=f"ag {verb}"))
     assert "…" not in shown
     assert "<bool>" not in shown

@@ -138,7 +138,7 @@ def test_a_dry_run_shows_the_steps_that_override_the_epochs(ag: Ag, words: list[
 
 def test_a_shell_completes_the_choices_of_an_option() -> None:
     def completed(verb: str, name: str, start: str) -> list[str]:
-        context = click.Context(get_command(app).commands[verb])  # type: ignore[attr-defined]
+        context = click.Context(get_command(app).get_command(None, verb))  # type: ignore[attr-defined]
         [parameter] = [parameter for parameter in context.command.params if parameter.name == name]
         return [item.value for item in parameter.shell_complete(context, start)]
 
