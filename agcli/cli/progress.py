@@ -12,9 +12,7 @@ from agcli.cli import display
 from agcli.errors import counted
 from agcli.guides.registry import GUIDES
 from agcli.tasks.registry import TASKS
-from agcli.training.assemble import Plan
-from agcli.training.callback import RunCallback
-from agcli.training.report import StepReport
+from agcli.training.report import Plan, RunCallback, StepReport
 
 
 class RunProgress(display.Bars, RunCallback):

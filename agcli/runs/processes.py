@@ -1,4 +1,4 @@
-"""Child processes: a body that answers over a pipe, ends with its parent, and reports its failure to it.
+"""Child processes that answer requests over a pipe and report their failures over it.
 
 A child ends when its pipe closes or its parent has ended, in the middle of a step if need be.
 """
@@ -26,28 +26,20 @@ _POLL_SECONDS = 0.2
 """Interval at which a waiting parent checks whether it is to stop."""
 _END_SECONDS = 5.0
 _SAVING_SECONDS = 60.0
-"""Time for a process that is told to end to finish its step and save its state."""
+"""Time for a terminated process to finish its step and save its state."""
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A child could not go on.
-
-    Attributes:
-        exit_code: of an `AgError`, which concerns the parent too; None for a failure of the child alone.
-    """
+    """Why a child could not go on; `exit_code` is that of an `AgError`, None for a failure of the child alone."""
 
     reason: str
     exit_code: int | None = None
     hint: str | None = None
 
-    def raise_if_ours(self) -> None:
-        """Raise the child's error in the parent.
-
-        Raises:
-            AgError: the child raised one.
-        """
+    def raise_if_user_error(self) -> None:
+        """Raise the child's `AgError`, if it was one, in the parent."""
         if self.exit_code is not None:
             error = AgError(self.reason, hint=self.hint)
             error.exit_code = self.exit_code
@@ -65,8 +57,8 @@ def pinned_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def settle(threads: int) -> None:
-    """Compute with as many threads as the parent, end with it, and be killed before it where memory runs out."""
+def prepare_child(threads: int) -> None:
+    """Let this process compute with `threads`, end with its parent, and be killed first where memory runs out."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     with suppress(OSError):
@@ -81,7 +73,7 @@ def _end_with_parent() -> None:
 
 
 def failure_of(error: Exception) -> Failure:
-    """An error in a form that can be sent to the parent."""
+    """The error in a form that can be sent to the parent."""
     if isinstance(error, AgError):
         return Failure(str(error), error.exit_code, error.hint)
     if isinstance(error, torch.OutOfMemoryError):
@@ -111,51 +103,51 @@ class Child:
         finally:
             other.close()
 
-    def ask(self, question: object) -> Any:
-        """Send a question and wait for its answer."""
-        self.send(question)
-        return self.answer()
+    def request(self, message: object) -> Any:
+        """Send a message and wait for the answer."""
+        self.send(message)
+        return self.receive()
 
-    def send(self, question: object) -> None:
-        """Send a question whose answer is waited for later."""
+    def send(self, message: object) -> None:
+        """Send a message whose answer is received later."""
         with suppress(OSError):  # it has ended; the answer is a `Failure`
-            self._pipe.send(question)
+            self._pipe.send(message)
 
     @property
-    def waited_for(self) -> list[Any]:
-        """What `multiprocessing.connection.wait` takes: ready once there is an answer, or never will be."""
+    def wait_handles(self) -> list[Any]:
+        """For `multiprocessing.connection.wait`: ready once there is an answer, or the process has ended."""
         return [self._pipe, self.process.sentinel]
 
-    def has_spoken(self) -> bool:
-        """Whether `answer` would return at once."""
-        return bool(wait(self.waited_for, 0))
+    def is_ready(self) -> bool:
+        """Whether `receive` would return at once."""
+        return bool(wait(self.wait_handles, 0))
 
-    def answer(self) -> Any:
+    def receive(self) -> Any:
         """The next answer, or the `Failure` that the process ended with.
 
         Raises:
             InterruptedRunError: SIGINT or SIGTERM while waiting.
         """
-        while True:
+        ready: list[Any] = []
+        while not ready:
             if self._stop.signal is not None:
                 raise InterruptedRunError(f"interrupted by {self._stop.signal.name}.")
-            if wait(self.waited_for, _POLL_SECONDS):
-                break
+            ready = wait(self.wait_handles, _POLL_SECONDS)
         try:
             if self._pipe.poll():
                 return self._pipe.recv()
         except (EOFError, ConnectionResetError):
             pass
         self.process.join(_END_SECONDS)
-        return Failure(_end_in_words(self.process.exitcode))
+        return Failure(_exit_in_words(self.process.exitcode))
 
-    def hang_up(self) -> None:
-        """Close the pipe: the process ends by itself unless it is in the middle of something."""
+    def close_pipe(self) -> None:
+        """Let the process end by itself once it is idle."""
         self._pipe.close()
 
     def close(self) -> None:
-        """End the process, at the latest by force."""
-        self.hang_up()
+        """End the process, by force if need be."""
+        self.close_pipe()
         if self.process.pid is None:
             return
         if self._stop.signal is None:
@@ -166,7 +158,7 @@ class Child:
                 self.process.join(seconds)
 
 
-def _end_in_words(exit_code: int | None) -> str:
+def _exit_in_words(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return f"ended by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")

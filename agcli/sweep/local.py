@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 import torch
 
 from agcli.errors import InterruptedRunError
-from agcli.runs.processes import Child, settle
+from agcli.runs.processes import Child, prepare_child
 from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import POLL_SECONDS, CellJob, OnStart, Outcome, check_stop, run_cell
 
@@ -37,13 +37,13 @@ def run_local(
                 busy[slot] = child, job
                 child.send(job)
                 on_start(job)
-            wait([each for child, _ in busy.values() for each in child.waited_for], POLL_SECONDS)
+            wait([each for child, _ in busy.values() for each in child.wait_handles], POLL_SECONDS)
             check_stop(stop)
             for slot, (child, job) in list(busy.items()):
-                if not child.has_spoken():
+                if not child.is_ready():
                     continue
                 del busy[slot]
-                answer = child.answer()
+                answer = child.receive()
                 if isinstance(answer, Outcome):
                     idle[slot] = child
                     yield answer
@@ -66,7 +66,7 @@ def serve_cells(pipe: Connection, threads: int, device: str | None) -> None:
     """Body of a worker: run the cells it is sent until the pipe closes; where there are GPUs, on this one."""
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device  # in effect, since CUDA starts with its first use
-    settle(threads)
+    prepare_child(threads)
     with suppress(EOFError, ConnectionError, InterruptedRunError):  # the parent reports the signal
         while True:
             pipe.send(run_cell(pipe.recv()))

@@ -103,10 +103,10 @@ def _measure_group(
     with ExitStack() as stack:
         callback.doing(f"{group.name}: loading")
         children = [stack.enter_context(closing(Child(serve_method, spec, stop=stop))) for spec in group.methods]
-        stack.callback(_hang_up, children)  # before any is closed, so that they end together
+        stack.callback(_close_pipe, children)  # before any is closed, so that they end together
         pairs = list(zip(measured, children, strict=True))
         for method, child in pairs:
-            ready = child.answer()
+            ready = child.receive()
             if not _failed(method, ready, callback) and isinstance(ready, Ready):
                 method.precision, method.attention, method.notes = ready.precision, ready.attention, ready.notes
         for precision in {method.precision for method in measured if method.precision} - rates.keys():
@@ -119,28 +119,28 @@ def _measure_group(
     return GroupTimes(group, tuple(measured), flops, dict(rates))
 
 
-def _hang_up(children: Sequence[Child]) -> None:
+def _close_pipe(children: Sequence[Child]) -> None:
     for child in children:
-        child.hang_up()
+        child.close_pipe()
 
 
 def _warm_up_and_train(group: Group, pairs: Sequence[tuple[MethodTimes, Child]], callback: TimingCallback) -> None:
     for method, child in pairs:
         if method.failure is None:
             callback.doing(f"{group.name}: {method.spec.name}, warm-up")
-            _failed(method, child.ask(WarmUp(group.warmup)), callback)
+            _failed(method, child.request(WarmUp(group.warmup)), callback)
     for number, turn in enumerate(turns(pairs, len(group.blocks))):
         for method, child in turn:
             if method.failure is None:
                 callback.doing(f"{group.name}: {method.spec.name}, round {number + 1} of {len(group.blocks)}")
-                _add_block(method, child.ask(Train(group.blocks[number])), callback)
+                _add_block(method, child.request(Train(group.blocks[number])), callback)
 
 
 def _failed(method: MethodTimes, answer: object, callback: TimingCallback) -> bool:
     """Whether a method has dropped out; an `AgError`, which the user can mend, ends the whole timing instead."""
     if not isinstance(answer, Failure):
         return False
-    answer.raise_if_ours()
+    answer.raise_if_user_error()
     method.failure, method.blocks, method.peak_memory_bytes = answer.reason, [], None
     callback.failed(method.spec.name, answer.reason)
     return True
@@ -158,7 +158,7 @@ def _add_block(method: MethodTimes, answer: object, callback: TimingCallback) ->
 def _measure_rate(precision: str, rates: dict[str, float], stop: interruption.StopRequest) -> None:
     """Measure the machine once a precision; a failure leaves the share empty."""
     with closing(Child(serve_rate, precision, stop=stop)) as child:
-        answer = child.answer()
+        answer = child.receive()
     if isinstance(answer, float):
         rates[precision] = answer
 
@@ -170,5 +170,5 @@ def _count_flops(pairs: Sequence[tuple[MethodTimes, Child]], callback: TimingCal
         return None
     callback.doing("counting operations")
     lengths = frozenset(step.work.padded_length for method, _ in alive for step in method.steps)
-    answer = alive[0][1].ask(CountFlops(lengths))
+    answer = alive[0][1].request(CountFlops(lengths))
     return answer if isinstance(answer, dict) else None

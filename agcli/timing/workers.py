@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from agcli.models import quiet_transformers
-from agcli.runs.processes import failure_of, settle
+from agcli.runs.processes import failure_of, prepare_child
 from agcli.timing.baselines import authors_recipe, hugging_face_trainer
 from agcli.timing.methods import Method, MethodSpec, engine_method
 from agcli.timing.stopwatch import PeakMemory, StepTime, forward_flops, product_rate, time_steps
@@ -66,7 +66,7 @@ def build_method(spec: MethodSpec) -> Method:
 
 def serve_method(pipe: Connection, threads: int, spec: MethodSpec) -> None:
     """Body of a method's process: build it, then do what is asked until the pipe closes."""
-    settle(threads)
+    prepare_child(threads)
     with suppress(EOFError, BrokenPipeError), quiet_transformers():
         try:
             method = build_method(spec)
@@ -81,7 +81,7 @@ def serve_method(pipe: Connection, threads: int, spec: MethodSpec) -> None:
 
 def serve_rate(pipe: Connection, threads: int, precision: str) -> None:
     """Body of the process that measures the machine's matrix products as a method would find them."""
-    settle(threads)
+    prepare_child(threads)
     with suppress(EOFError, BrokenPipeError):
         try:
             pipe.send(product_rate(precision))

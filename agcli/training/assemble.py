@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,54 +27,13 @@ from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
 from agcli.tasks.base import Task, make_task
 from agcli.training.engine import Engine
+from agcli.training.report import Plan
 from agcli.training.terms import LossTerms
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
 PROCESS_BYTES = 600 * 2**20
 """Resident memory of a process that has loaded torch, transformers and the data, without weights; measured 0.6 GiB."""
 WINDOWED = "layers with a sliding window attend by the reference, which keeps their maps"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is going to do; `--dry-run` prints it.
-
-    Attributes:
-        model: where the weights come from.
-        labels: names of the outputs.
-        examples: split -> examples used; of ranked documents each is a pair.
-        truncated: split -> pairs cut to the maximum length.
-        length: median and longest training pair in tokens.
-        guides: text form of each guide.
-        monitors: guides that are computed without gradient.
-        processes: number of processes that share each batch.
-        precision: arithmetic that `auto` became.
-        memory_estimate_bytes: weights, gradients, optimiser state and the activations of the longest batch, and
-            without a GPU the process itself; a rough estimate from dimensions, not a measurement.
-        attention: how received attention is captured: our own function (`interface`), eager `maps`, or `none`.
-        notes: what loading changed, and settings without effect.
-    """
-
-    folder: str
-    task: str
-    model: str
-    num_parameters: int
-    num_layers: int
-    num_heads: int
-    labels: tuple[str, ...]
-    examples: dict[str, int]
-    truncated: dict[str, int]
-    length: dict[str, int]
-    steps_per_epoch: int
-    total_steps: int
-    guides: tuple[str, ...]
-    monitors: tuple[str, ...]
-    processes: int
-    precision: str
-    device: str
-    memory_estimate_bytes: int
-    attention: str
-    notes: tuple[str, ...]
 
 
 class Assembly:

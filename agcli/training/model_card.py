@@ -13,7 +13,7 @@ from agcli.errors import counted
 from agcli.tables.markdown import grid
 from agcli.tables.table import Table
 from agcli.tasks.base import Task
-from agcli.training.assemble import Plan
+from agcli.training.report import Plan
 
 SETTINGS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "optimizer"),

@@ -21,11 +21,9 @@ from agcli.runs.launcher import process_rank
 from agcli.runs.signals import StopRequest, stop_on_signals
 from agcli.tasks.trained_on import write_trained_on
 from agcli.training import checkpoint, model_card
-from agcli.training.assemble import Assembly, Plan, tracker_settings
-from agcli.training.callback import RunCallback, gradient_shares
-from agcli.training.history import History
+from agcli.training.assemble import Assembly, tracker_settings
 from agcli.training.placement import check_same_arithmetic, check_same_data
-from agcli.training.report import StepReport
+from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
 
 SIGNAL_STEPS = 8
 """Steps after which several processes ask each other whether one was told to stop: asking waits for the slowest."""

@@ -22,7 +22,7 @@ from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder, open_run
 from agcli.tables.records import csv_text
 from agcli.tasks.classification import load_predictions
-from agcli.training.history import StepTable
+from agcli.training.report import StepTable
 
 IDS = ("=1+1", "+2", "-3", "@cmd", "'=quoted", "''", "\tx", 'a,"b"\nc', "é☃", "NA", "0012")
 

@@ -27,17 +27,17 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
     stop = StopRequest()
     echoing, falling, hanging = Child(echo, "hello", stop=stop), Child(fall, stop=stop), Child(hang, stop=stop)
     try:
-        assert echoing.answer() == ("hello", torch.get_num_threads())
-        assert echoing.ask("again") == "again"
-        fallen = falling.answer()
+        assert echoing.receive() == ("hello", torch.get_num_threads())
+        assert echoing.request("again") == "again"
+        fallen = falling.receive()
         assert isinstance(fallen, Failure)
         assert "SIGKILL" in fallen.reason
         assert "memory" in fallen.reason
-        assert isinstance(falling.ask("again"), Failure), "asking the dead is no error"
-        assert hanging.answer() == "here"
+        assert isinstance(falling.request("again"), Failure), "asking the dead is no error"
+        assert hanging.receive() == "here"
         stop.signal = signal.SIGINT
         with pytest.raises(InterruptedRunError, match="SIGINT") as raised:
-            hanging.ask("again")
+            hanging.request("again")
         assert raised.value.exit_code == 130
     finally:
         for child in (echoing, falling, hanging):
@@ -50,7 +50,7 @@ def test_one_that_is_told_to_end_twice_saves_its_state(tmp_path: Path, monkeypat
     monkeypatch.setattr(processes, "_END_SECONDS", 0.1)
     stop = StopRequest()
     child = Child(save_slowly, tmp_path / "state", stop=stop)
-    assert child.answer() == "here"
+    assert child.receive() == "here"
     stop.signal = signal.SIGTERM
     os.kill(child.process.pid or 0, signal.SIGTERM)
     child.close()

@@ -36,10 +36,10 @@ class FakeChild:
         self.is_rate = isinstance(given, str)
         self.questions = 0
 
-    def answer(self) -> object:
+    def receive(self) -> object:
         return 5e9 if self.is_rate else self.failures.get((self.name, 0), Ready("fp32", "reference", ("a note",)))
 
-    def ask(self, question: object) -> object:
+    def request(self, question: object) -> object:
         self.asked.append((self.name, question))
         self.questions += 1
         if (self.name, self.questions) in self.failures:
@@ -51,7 +51,7 @@ class FakeChild:
                 return dict.fromkeys(lengths, 7)
         return ()
 
-    def hang_up(self) -> None: ...
+    def close_pipe(self) -> None: ...
 
     def close(self) -> None:
         self.closed.append(self.name)

@@ -24,9 +24,9 @@ from agcli.measures.classification import Predictions, classification_metrics
 from agcli.runs.folder import RunFolder, open_run
 from agcli.tasks.classification import load_predictions
 from agcli.training import checkpoint
-from agcli.training.assemble import PROCESS_BYTES, Plan
-from agcli.training.callback import RunCallback
+from agcli.training.assemble import PROCESS_BYTES
 from agcli.training.predict import predict
+from agcli.training.report import Plan, RunCallback
 from agcli.training.run import finetune, plan_run
 
 Make = Callable[..., RunConfig]
