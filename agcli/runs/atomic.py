@@ -41,7 +41,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[TextIO]:
-    """A text file to write line by line that appears when the block ends well: whole or not at all.
+    """A text file to write line by line that appears when the block ends without an error: whole or not at all.
 
     Raises:
         RunError: the disk refuses.
@@ -52,7 +52,7 @@ def open_whole(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place when the block ends well."""
+    """A temporary file beside `path` that replaces it when the block ends without an error."""
     aside = _beside(path, "tmp")
     try:
         with writing(path):
@@ -65,10 +65,10 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def clear_leftovers(folder: Path, names: str = "*", age: float = 0) -> None:
-    """Remove what killed processes left half-written in a folder, by a pattern of names; what cannot be removed stays.
+    """Remove temporary files and folders of killed processes from a folder; those that cannot be removed stay.
 
     Args:
-        age: seconds for which it has not changed; 0 also takes what is being written: right under a lock only.
+        age: seconds without a change; 0 also removes what is being written: for use under a lock only.
     """
     for kind in ("tmp", "old"):
         for path in folder.glob(f".{names}.{kind}"):
@@ -85,8 +85,8 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
     """Make a folder appear whole or not at all, even if the process is killed or the disk is full.
 
     Args:
-        target: the folder to make; replaced if it exists, where it lies if this is a link to it.
-        write: fills the folder that it is given, a temporary one beside the target.
+        target: replaced if it exists; of a link, the folder that it points to.
+        write: fills a temporary folder beside the target.
         hint: of the error when the disk refuses.
 
     Raises:
@@ -112,7 +112,7 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
 
 @contextmanager
 def folder_beside(target: Path) -> Iterator[Path]:
-    """A temporary folder in the file system of `target`, whose own folder is made if need be; gone after the block.
+    """A temporary folder in the file system of `target`, whose parent is made if need be; removed after the block.
 
     Raises:
         RunError: the disk refuses.
@@ -147,11 +147,7 @@ def _put_in_place(aside: Path, target: Path, old: Path) -> None:
 
 @contextmanager
 def writing(path: Path, hint: str | None = None) -> Iterator[None]:
-    """Say what the disk refused, and what to do.
-
-    Raises:
-        RunError: an error of the operating system inside the block.
-    """
+    """Raise an error of the operating system inside the block as a `RunError` that names the path."""
     try:
         yield
     except (OSError, SafetensorError) as error:  # safetensors wraps what the system says
@@ -162,7 +158,7 @@ def writing(path: Path, hint: str | None = None) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Push a file or a folder's entries to the disk."""
+    """Flush a file or a folder's entries to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Device, arithmetic and memory: what `auto` means here, and what this hardware can and cannot do."""
+"""Device, precision and memory: the meaning of `auto` on this hardware."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from agcli.runs.launcher import check_launcher, has_launcher, without_outer_sett
 
 
 def make_accelerator(precision: str, **kwargs: Any) -> Accelerator:
-    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`. Of the environment it takes processes and device alone.
+    """An accelerator for `auto`, `fp32`, `bf16` or `fp16`. The environment sets its processes and device alone.
 
     Raises:
-        UsageError: fp16 without a GPU, bf16 where the hardware has none, or a launcher with DeepSpeed or the like.
+        UsageError: as `precision_here` and `check_launcher`.
     """
     check_launcher()
     precision = precision_here(precision)
     AcceleratorState._reset_state()  # it holds one precision a process; the next run may have another
-    # Without `cpu`, processes that a launcher started where there is no GPU would know nothing of each other.
+    # Without `cpu`, launched processes do not join where there is no GPU.
     cpu = has_launcher() and not _has_gpu()
     with without_outer_settings():
         return Accelerator(cpu=cpu, mixed_precision="no" if precision == "fp32" else precision, **kwargs)
@@ -48,7 +48,7 @@ def precision_here(precision: str) -> str:
 
 
 def precision_of(accelerator: Accelerator) -> str:
-    """What `auto` became, in the words of `--precision`."""
+    """The accelerator's precision as a value of `--precision`."""
     return str(accelerator.mixed_precision).replace("no", "fp32")
 
 
@@ -66,18 +66,15 @@ def _has_bf16(has_cuda: bool) -> bool:
 
 @cache
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, for the next step (Linux with glibc; elsewhere nothing).
+    """Let this process keep the memory that it frees for the next step (Linux with glibc only).
 
-    glibc hands every large block back to the system at once; each step then pays page faults for all its tensors
-    anew. Keeping them made a training step on two cores 1.12 to 1.15 times as fast, for up to 3 % more peak memory.
+    glibc returns every large block to the system at once, so that each step has page faults for all its tensors.
+    Keeping them made a training step on two cores 1.12 to 1.15 times as fast, for up to 3 % more peak memory.
     """
     if not sys.platform.startswith("linux"):
         return
+    m_trim_threshold, m_mmap_max = -1, -4  # glibc's malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, -1)
-
-
-# glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, -1)

@@ -1,4 +1,4 @@
-"""Where a run took place: what has to be known to repeat its numbers."""
+"""The environment of a run, as far as its numbers depend on it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _version(name: str) -> str | None:
 
 
 def _cpu_name() -> str:
-    """The processor's name; Linux tells it only in /proc."""
+    """The processor's name; on Linux only /proc has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

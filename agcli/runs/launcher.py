@@ -1,5 +1,6 @@
-"""What a launcher of several processes, such as `accelerate launch` or torchrun, sets for each of them, and what of it
-counts here. Settings that would change a run's numbers never do: they belong to its own options.
+"""The environment variables of `accelerate launch` or torchrun, and which of them are heeded here.
+
+Settings that would change a run's numbers never are: those belong to its own options.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ _NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
 _LAUNCHED = (*_NUMBERS, "MASTER_ADDR")
 """What `torch.distributed` needs to join processes; torchrun and `accelerate launch` set all of it."""
 _MPI = ("PMI_", "MPI_", "OMPI_", "MV2_")
-"""Where Accelerate also looks for numbers of processes; batch systems export some of these to every process."""
+"""Accelerate also takes numbers of processes from these; batch systems export some of them to every process."""
 _DEVICE = ("ACCELERATE_USE_CPU", "ACCELERATE_TORCH_DEVICE", "ACCELERATE_CPU_AFFINITY", "ACCELERATE_DEBUG_MODE")
-"""Settings of Accelerate that say where a run computes; all others would say how."""
+"""Settings of Accelerate that choose where a run computes; all others would choose how."""
 _OTHER_TRAINING = ("DEEPSPEED", "FSDP", "MEGATRON_LM", "PARALLELISM_CONFIG")
 _OWN_OPTION = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1", "--accumulate"),
     "ACCELERATE_MIXED_PRECISION": ("no", "--precision"),
     "ACCELERATE_DYNAMO_BACKEND": ("no", "--compile"),
 }
-"""Variable -> what a launcher sets where nobody chose, and the option that decides instead."""
+"""Variable -> a launcher's default for it, and the option that decides instead."""
 
 
 def process_rank() -> int:
@@ -32,10 +33,7 @@ def process_rank() -> int:
 
 
 def has_launcher() -> bool:
-    """Whether a launcher started this process, perhaps beside others.
-
-    It takes the whole set of its variables: a `RANK` alone is some script's own.
-    """
+    """Whether a launcher started this process: all its variables are set; a `RANK` alone may be some script's own."""
     numbers = [os.environ.get(name, "") for name in _NUMBERS]
     if not all(number.isdecimal() for number in numbers) or not os.environ.get("MASTER_ADDR"):
         return False
@@ -44,10 +42,10 @@ def has_launcher() -> bool:
 
 
 def check_launcher() -> None:
-    """Whether this process may train as ag trains.
+    """Check that the environment requests no other way of distributed training.
 
     Raises:
-        UsageError: a launcher, its configuration file or the shell wants DeepSpeed, FSDP or the like.
+        UsageError: a launcher, its configuration file or the shell sets DeepSpeed, FSDP or the like.
     """
     for kind in _OTHER_TRAINING:
         name = f"ACCELERATE_USE_{kind}"
@@ -60,18 +58,18 @@ def check_launcher() -> None:
 
 
 def ignored_settings() -> tuple[str, ...]:
-    """A sentence for each setting of Accelerate that somebody chose and that has no effect here."""
-    found = ((name, os.environ.get(name, ""), *rest) for name, rest in _OWN_OPTION.items())
-    return tuple(
-        f"{name}={value} has no effect: {option} decides"
-        for name, value, neutral, option in found
-        if value and value.lower() != neutral
-    )
+    """A sentence for each setting of Accelerate that is not its default and has no effect here."""
+    sentences = []
+    for name, (default, option) in _OWN_OPTION.items():
+        value = os.environ.get(name, "")
+        if value and value.lower() != default:
+            sentences.append(f"{name}={value} has no effect: {option} decides")
+    return tuple(sentences)
 
 
 @contextmanager
 def without_outer_settings() -> Iterator[None]:
-    """Hide from Accelerate what the environment says of how to train and, without a launcher, of other processes."""
+    """Hide from Accelerate the environment's settings of training and, without a launcher, of other processes."""
 
     def is_hidden(name: str) -> bool:
         if name.startswith("ACCELERATE_"):

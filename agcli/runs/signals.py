@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether the process has been told to stop. A further SIGINT, a second Ctrl-C, raises KeyboardInterrupt at once.
+    """Whether the process is to stop. A further SIGINT, a second Ctrl-C, raises KeyboardInterrupt at once.
 
     A further SIGTERM does not: `timeout` and batch systems send it to a process and to its group, so that one request
     arrives several times.
@@ -40,7 +40,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # ignored in a job started with nohup, and so it stays
+        if handler is not signal.SIG_IGN:  # a job started with nohup goes on ignoring it
             signal.signal(number, request._receive)
     try:
         yield request

@@ -1,4 +1,4 @@
-"""A run assembled from its settings: task, encoder, guides and engine, and the plan that they make."""
+"""Task, encoder, guides and engine of a run, made from its settings, and the plan that follows from them."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Assembly:
 
     @cached_property
     def task(self) -> Task:
-        """The task with its prepared data; a run that is resumed elsewhere finds them where they lay when it began."""
+        """The task with its prepared data; a run that is resumed elsewhere reads them from their recorded folder."""
         config = self.config
-        began_with = Path(self.folder.environment.get("data", {}).get("folder", ""))
+        recorded = Path(self.folder.environment.get("data", {}).get("folder", ""))
         try:
             folder = find_dataset(config.data.dataset, Path.cwd())
         except DataError:
-            if not began_with.is_absolute() or not began_with.is_dir():
+            if not recorded.is_absolute() or not recorded.is_dir():
                 raise
-            folder = began_with
+            folder = recorded
         task = make_task(load_dataset(folder), config.data, config.ranking, config.subset_seed)
         task.choose_metric(config.training.metric)  # one of another task is refused here
         return task
@@ -64,7 +64,7 @@ class Assembly:
 
     @cached_property
     def loaded(self) -> LoadedModel:
-        """The encoder; its new output layer is drawn from the run's seed."""
+        """The encoder; its new classifier is drawn from the run's seed."""
         options = self.config.model
         set_seed(self.config.training.seed)
         loaded = load_model(options.model, labels=self.task.outputs, offline=options.offline, dropout=options.dropout)
@@ -80,10 +80,9 @@ class Assembly:
 
     @cached_property
     def encoder_attention(self) -> EncoderAttention:
-        """How captured attention comes out of the encoder."""
-        guides = self.config.guides
-        implementation = self.config.model.attention
-        return attach(self.loaded.model, implementation, required=guides.captures, device=self.accelerator.device)
+        """Access to the attention of the encoder."""
+        config, device = self.config, self.accelerator.device
+        return attach(self.loaded.model, config.model.attention, required=config.guides.captures, device=device)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -93,12 +92,12 @@ class Assembly:
     @cached_property
     def engine(self) -> Engine:
         """The engine; everything random from here on follows the run's seed."""
-        config = self.config
+        config, accelerator = self.config, self.accelerator
         terms = make_terms(config.guides, self.encoder_attention)
-        check(config.model.attention, self.accelerator.device, terms.capture.quantities)
+        check(config.model.attention, accelerator.device, terms.capture.quantities)
         checkpoint_activations(self.loaded.model, config.model)
-        accelerator = self.accelerator
-        set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)  # each its own dropout
+        # Several processes need different seeds, so that each has its own dropout.
+        set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)
         return Engine(
             self.loaded.model,
             self.encoder_attention,
@@ -114,13 +113,13 @@ class Assembly:
 
     @cached_property
     def plan(self) -> Plan:
-        """What this run is going to do."""
+        """The run's sizes, guides, device and memory."""
         engine, lengths = self.engine, self.engine.lengths
         return Plan(
             folder=str(self.folder.path),
             task=self.task.name,
             model=self.loaded.source,
-            num_parameters=sum(weight.numel() for weight in engine.model.parameters()),
+            num_parameters=self.loaded.model.num_parameters(),
             num_layers=self.encoder_attention.num_layers,
             num_heads=self.encoder_attention.num_heads,
             labels=self.task.outputs,
@@ -143,9 +142,9 @@ class Assembly:
         if self.encoder_attention.kind == "maps":
             return (AFTER_DROPOUT,)
         notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
-        why = self._why_maps_are_kept()
-        if why is not None and self.config.model.attention == "auto" and self.accelerator.device.type != "cpu":
-            notes += (f"attention keeps its maps, which takes memory: {why}",)
+        cause = self._why_maps_are_kept()
+        if cause is not None and self.config.model.attention == "auto" and self.accelerator.device.type != "cpu":
+            notes += (f"attention keeps its maps, which takes memory: {cause}",)
         return notes
 
     def _why_maps_are_kept(self) -> str | None:
@@ -168,12 +167,13 @@ class Assembly:
         both copies of some.
         """
         config = self.loaded.model.config
-        weights = sum(weight.numel() for weight in self.loaded.model.parameters())
+        attention = self.encoder_attention
+        weights = self.loaded.model.num_parameters()
         length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
-        tokens = batch * length * self.encoder_attention.num_layers * 16 * int(config.hidden_size)
-        all_keep = self.encoder_attention.kind == "maps" or self._why_maps_are_kept() is not None
-        keeping = self.encoder_attention.num_layers if all_keep else _windowed_layers(config)
-        maps = batch * keeping * self.encoder_attention.num_heads * length * length * 3
+        tokens = batch * length * attention.num_layers * 16 * int(config.hidden_size)
+        all_keep = attention.kind == "maps" or self._why_maps_are_kept() is not None
+        layers_with_maps = attention.num_layers if all_keep else _windowed_layers(config)
+        maps = batch * layers_with_maps * attention.num_heads * length * length * 3
         on_gpu = self.accelerator.device.type != "cpu"
         return int(4 * (4 * weights + tokens + maps) + (0 if on_gpu else PROCESS_BYTES + 4 * 2 * weights))
 
@@ -196,16 +196,13 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
         UsageError: a layer or head that the encoder does not have.
     """
     released = options.guide_mode == "released"
-    subset: dict[str, Any] = {}
-    for name, count, field in (
-        ("guide_layers", encoder.num_layers, "layers"),
-        ("guide_heads", encoder.num_heads, "heads"),
-    ):
+    shared: dict[str, Any] = {"reduction": options.reduction}
+    for field, count in (("layers", encoder.num_layers), ("heads", encoder.num_heads)):
+        name = f"guide_{field}"
         indices = parse_indices(getattr(options, name))
         if indices is not None and indices[-1] >= count:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
-        subset[field] = indices
-    shared = {"reduction": options.reduction, **subset}
+        shared[field] = indices
 
     def make(name: str, weight: float) -> Guide:
         kind = GUIDES[name].load()
@@ -222,7 +219,7 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
 
 
 def _tracker(options: OutputOptions, folder: Path) -> dict[str, Any]:
-    """What Accelerate needs to know of a tracker, if there is one.
+    """Arguments of `Accelerator` for a tracker, if there is one.
 
     Raises:
         MissingExtraError: its package is not installed.
@@ -238,12 +235,7 @@ def _tracker(options: OutputOptions, folder: Path) -> dict[str, Any]:
 
 
 def tracker_settings(options: OutputOptions, run: str) -> tuple[str, dict[str, Any]]:
-    """The project that Accelerate hands to a tracker, and the tracker's further settings.
-
-    Args:
-        options: with a tracker.
-        run: name of the run folder.
-    """
+    """The project that Accelerate hands to a tracker, and the tracker's further settings; `run` names the folder."""
     name, group = options.track_name or run, options.track_group
     match options.track:
         case "tensorboard":  # the project is its folder in the run folder; it tells runs apart by their paths

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from agcli.errors import RunError
@@ -73,7 +74,7 @@ def newest(root: Path) -> tuple[Path | None, list[str]]:
 
 
 def _damage_to_best(folder: Path) -> str | None:
-    """Damage to the best epoch's checkpoint, from which the run ends."""
+    """Damage to the best epoch's checkpoint, which becomes the run's model."""
     best = json.loads((folder / "state.json").read_text(encoding="utf-8"))["best"]
     problem = damage(folder.parent / best) if best else None
     return f"in the best epoch's {best}, {problem}" if problem else None
@@ -98,13 +99,14 @@ def save(root: Path, engine: Engine, progress: dict[str, Any], best: str | None)
     of Python and NumPy. All processes call this, as each has a random state of its own; the first one writes.
 
     Args:
-        root: the run's `checkpoints` folder.
-        engine: whose state to save.
-        progress: what else the run must know to go on; JSON.
+        progress: what else the run needs to go on; JSON.
         best: name of the best epoch's checkpoint, perhaps this one.
     """
     folder = root / name_of(engine.position.step)
-    random_states = engine.distributed.gather_objects(_torch_random(engine.device))
+    random_state = {"cpu": torch.get_rng_state()}
+    if engine.device.type == "cuda":
+        random_state["cuda"] = torch.cuda.get_rng_state(engine.device)
+    random_states = gather_object([random_state])
     if engine.distributed.rank > 0:
         return folder
 
@@ -151,7 +153,7 @@ def load(folder: Path, engine: Engine) -> dict[str, Any]:
 
 
 def load_weights(folder: Path, model: torch.nn.Module) -> None:
-    """Load a checkpoint's weights alone, such as the best epoch's at the end of a run.
+    """Load a checkpoint's weights alone.
 
     Raises:
         RunError: the checkpoint is damaged.
@@ -181,14 +183,6 @@ def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str,
         parameter, name = key.split(".", 1)
         state.setdefault(int(parameter), {})[name] = value
     return {"state": state, "param_groups": values["param_groups"]}
-
-
-def _torch_random(device: torch.device) -> dict[str, torch.Tensor]:
-    """Torch's random states, the dropout streams: the host's, and the device's that the model runs on."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
 
 
 def _host_random() -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""One distributed run, on processes as Accelerate's launcher starts them: each takes its share of every batch.
+"""Training on several processes, as Accelerate's launcher starts them: each computes its share of every batch.
 
-A step is the same as one process would make it: the same rows, the same means over them; gradients are averaged over
-processes by DistributedDataParallel. All processes go through the same steps and decisions; the first one writes.
+A step has the rows and means that one process would have; DistributedDataParallel averages the gradients. All
+processes go through the same steps and decisions; the first one writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from agcli.data.batching import Rows
@@ -30,7 +30,7 @@ class Share:
     """A process's part of a batch.
 
     Attributes:
-        rows: what it computes; never nothing, since all processes go through the same collective steps.
+        rows: never empty, since all processes go through the same collective steps.
         counted: how many of them count: all, or none where the batch was too small for this process to get any.
     """
 
@@ -63,7 +63,7 @@ class Distributed:
         return Share(own.reshape(-1), own.size) if len(own) else Share(lists[0], 0)
 
     def accumulating(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """Around a batch's forward and backward: gradients travel with the `last` batch of a step only."""
+        """Context of a batch's forward and backward: gradients are reduced with the `last` batch of a step only."""
         return nullcontext() if last or self.size == 1 else self.accelerator.no_sync(model)
 
     def sum_all(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,15 +79,10 @@ class Distributed:
         return summed
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process; waits for all of them."""
+        """Whether the flag is true in any process; waits for all of them."""
         if self.size == 1:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.accelerator.device)) > 0)
-
-    def barrier(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            self.accelerator.wait_for_everyone()
 
     def shard(self, num_examples: int) -> Rows:
         """The examples that this process predicts: every `size`-th."""
@@ -104,17 +99,12 @@ class Distributed:
         rows = gathered.reshape(self.size, most, *part.shape[1:]).transpose(0, 1).flatten(0, 1)
         return rows[:num_examples]
 
-    def gather_objects(self, value: Any) -> list[Any]:
-        """Every process's value, in the order of their numbers."""
-        return [value] if self.size == 1 else list(gather_object([value]))
-
 
 def decide_once(decide: Callable[[], T]) -> T:
-    """What the first process decides, in all of them: what they see of the disk differs as soon as one writes.
+    """The first process's decision, in all of them: what they see of the disk differs as soon as one writes.
 
     Raises:
-        Exception: the decision's, in the first process.
-        RunError: in the others, where there is no decision.
+        RunError: in the other processes, where `decide` raised in the first.
     """
     make_accelerator("fp32")  # joins the processes
     decision: list[T | None] = [None]

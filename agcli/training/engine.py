@@ -1,9 +1,8 @@
 """The training loop, shared by every command. It knows batches and losses; no task, guide, file format or terminal.
 
 One step: forward with captured attention, `loss = task + Σ weight·term` (Eq. 5), backward, clip, update. The loop is
-a generator of step reports; its caller decides what to write, save and stop. On a GPU no step waits for the
-device: its numbers arrive while the next one runs, and an update that must not happen is called off by the device.
-On several processes each does its share of every batch (see `distributed`).
+a generator of step reports; its caller decides what to write and save, and when to stop. On a GPU no step waits for
+the device: its numbers arrive while the next one runs, and the device itself skips an update that is not finite.
 """
 
 from __future__ import annotations
@@ -38,12 +37,7 @@ Losses = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class Position:
-    """Where training stands: enough, with weights, optimiser and random state, to go on exactly.
-
-    Attributes:
-        step_in_epoch: optimiser steps done in the epoch under way.
-        step: optimiser steps done in all.
-    """
+    """Epochs and optimiser steps done: with weights, optimiser and random state, enough to resume exactly."""
 
     epoch: int = 0
     step_in_epoch: int = 0
@@ -55,12 +49,8 @@ class Engine:
 
     Args:
         model: an encoder with a classifier, on the CPU; moved to the accelerator's device.
-        encoder_attention: how captured attention comes out of it.
-        losses: the task loss of each example.
-        terms: guides, monitors and other terms of the loss.
-        options: optimiser, schedule, batch sizes, precision.
         data_seed: seed of the order of examples.
-        accelerator: device and precision; default: made from the options.
+        accelerator: default: made from the options.
         compile: let torch compile the model; batches are then padded to a few lengths.
         multiple: batches are padded to their longest example, rounded up to a multiple of this; default: what suits
             the device.
@@ -119,7 +109,7 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The accelerator's device."""
         device: torch.device = self.accelerator.device
         return device
 
@@ -147,7 +137,7 @@ class Engine:
         started = perf_counter()
         for rows in order[self.position.step_in_epoch :][:left]:
             yield self._step(rows, started)
-            started = perf_counter()  # what the driver did meanwhile, such as saving, is not the step's time
+            started = perf_counter()  # time of the caller, such as for saving, is not the step's
         self.position.epoch, self.position.step_in_epoch = epoch + 1, 0
 
     def _step(self, rows: Rows, started: float) -> StepReport:
@@ -212,8 +202,8 @@ class Engine:
     def _update(self, loss: Tensor) -> Tensor:
         """Clip, update weights and rate, clear gradients; returns the norm before clipping.
 
-        From the first loss or norm on that is not finite, the fused optimiser leaves the weights alone.
-        With a scaler an infinite norm is its own business: it skips the step and lowers its scale.
+        From the first loss or norm on that is not finite, the fused optimiser leaves the weights alone. A scaler
+        handles an infinite norm itself: it skips the step and lowers its scale.
         """
         limit = self.options.max_grad_norm or math.inf
         norm: Tensor = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
@@ -240,8 +230,7 @@ class Engine:
     def predict(self, examples: Examples, *, on_batch: Callable[[int], None] | None = None) -> Tensor:
         """Logits in the order of `examples`, shape (num_examples, num_labels), on the CPU.
 
-        In float32 whatever the training precision: what is evaluated is the model that is saved, in the arithmetic in
-        which it is loaded.
+        In float32 whatever the training precision, as the saved model is loaded.
         """
         split = 1 < self.distributed.size <= len(examples)
         own = examples.take(self.distributed.shard(len(examples))) if split else examples

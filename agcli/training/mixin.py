@@ -42,14 +42,9 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
     mean loss of BERT-like heads by the accumulation steps; for an unguided run to compare with, set
     `trainer.model_accepts_loss_kwargs = False`.
 
-    Args:
-        args: positional arguments of the trainer.
-        guides: what to add to the loss.
-        kwargs: keyword arguments of the trainer.
-
     Raises:
         UsageError: `DataParallel`, a loss that caches gradients, or two guides of one name.
-        ModelError: an encoder that gives no attention back.
+        ModelError: an encoder that returns no attention.
     """
 
     def __init__(self, *args: Any, guides: Sequence[Guide] = (), **kwargs: Any) -> None:
@@ -60,7 +55,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         self._check_model_and_loss()
         self._task_is_scaled = bool(self.compute_loss_func is not None or getattr(self, "loss_is_scaled_for_ga", None))
         if not self._task_is_scaled:
-            # The trainer then asks for a mean loss and divides it by the accumulation steps, whatever the head does.
+            # The trainer then divides a mean loss by the accumulation steps, whatever the classifier does.
             self.model_accepts_loss_kwargs = False
         self._terms = LossTerms(self.guides)
         self._encoder = _encoder_of(self.model)
@@ -87,12 +82,16 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         share, micro_batches = 1.0, 1
         if self.is_in_train:  # elsewhere a batch counts as whole
             share, micro_batches = _num_samples(inputs) / self._samples_in_step, self._micro_batches
-        self._attach_new_model(model)
+        encoder = _encoder_of(model)
+        if encoder is not self._encoder:  # `model_init` makes a new model for every run
+            self._encoder, self._attention = encoder, attach(encoder)
         with _capture(self._encoder, self._attention, self._terms) as forwards:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         task, outputs = result if return_outputs else (result, None)
         values = _mean_values(self.guides, forwards)
-        self._accumulate(values, share)
+        for name, value in values.raw.items():  # the shares of one optimiser step add up to 1
+            self._sums[name] = self._sums.get(name, 0.0) + share * value.detach()
+        self._steps_summed += share
         if self._task_is_scaled:
             loss = task + share * values.loss
         else:  # the trainer will divide by the number of micro-batches
@@ -126,18 +125,6 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
                     "inside the backward pass, after the loss is known, so the guides could not reach the encoder.",
                     hint=f"use {type(loss).__name__.removeprefix('Cached')}, or no guides",
                 )
-
-    def _attach_new_model(self, model: nn.Module) -> None:
-        """`model_init` makes a model of its own for every run."""
-        encoder = _encoder_of(model)
-        if encoder is not self._encoder:
-            self._encoder, self._attention = encoder, attach(encoder)
-
-    def _accumulate(self, values: TermValues, share: float) -> None:
-        """Add to the sums that `log` reports; the shares of one optimiser step add up to 1."""
-        for name, value in values.raw.items():
-            self._sums[name] = self._sums.get(name, 0.0) + share * value.detach()
-        self._steps_summed += share
 
 
 @contextmanager
@@ -188,10 +175,10 @@ def _mean_values(guides: Sequence[Guide], forwards: Sequence[CapturedAttention])
 
 
 def _encoder_of(model: nn.Module) -> PreTrainedModel:
-    """The encoder below the head of the outermost transformers model, whatever that is wrapped in.
+    """The encoder below the classifier of the outermost transformers model, whatever that is wrapped in.
 
-    Below the head: sentence-transformers calls the whole model's `forward` directly, past its hooks, and a user's own
-    head need not know `output_attentions`.
+    Below the classifier: sentence-transformers calls the whole model's `forward` directly, past its hooks, and a
+    user's own classifier need not accept `output_attentions`.
     """
     for module in model.modules():
         if isinstance(module, PreTrainedModel):
@@ -209,7 +196,7 @@ def _caches_gradients(loss: object) -> bool:
 
 def _num_samples(batch: Mapping[str, Any]) -> int:
     """Rows of a collated batch: tensors in `Trainer`, lists of texts in `CrossEncoderTrainer`."""
-    columns = [
-        value for value in batch.values() if (isinstance(value, Tensor) and value.dim()) or isinstance(value, list)
-    ]
-    return len(columns[0])
+    for value in batch.values():
+        if isinstance(value, list) or (isinstance(value, Tensor) and value.dim()):
+            return len(value)
+    raise ValueError("a batch without columns")

@@ -1,4 +1,4 @@
-"""The model card beside a saved model: what was trained, on what, how, and with what results. No example text."""
+"""The model card of a saved model: data, settings and results. No example text."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ def text(config: RunConfig, plan: Plan, task: Task, metrics: dict[str, Any]) -> 
         f"Chosen: epoch {metrics['best_epoch']} of {len(metrics['epochs'])}, by dev {metrics['metric']}",
         f"Arithmetic: {plan.precision} on {plan.device}; evaluation in fp32",
     ]
-    note = task.card_note(metrics)
-    settings = config.flat()
+    note, settings = task.card_note(metrics), config.flat()
     shown = SETTINGS if config.training.max_steps is None else ("max_steps", *SETTINGS)
     return "\n".join(
         [

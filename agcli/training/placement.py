@@ -1,4 +1,4 @@
-"""Where a run goes: its folder's name, what an earlier run there means, and whether it can be resumed. No torch."""
+"""The folder of a run: its name, an earlier run in it, and whether that can be resumed. No torch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Placement:
     """The folder chosen for a run.
 
     Attributes:
-        finished: the run is there already, finished; nothing is left to do.
-        messages: what the user should know of the choice.
+        finished: whether it holds this run already, finished, so that nothing is left to do.
+        messages: for the user.
     """
 
     path: Path
@@ -37,10 +37,10 @@ class Placement:
 def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
     """The folder that `--output` names, or one named after the settings under `./runs`.
 
-    A finished run is never touched without `--overwrite`; an unfinished one is gone on with under `--resume`.
+    A finished run is never touched without `--overwrite`; an unfinished one is continued under `--resume`.
 
     Raises:
-        UsageError: the folder holds another run, an unfinished one without `--resume`, or things that are no run.
+        UsageError: the folder holds another run, an unfinished one without `--resume`, or other files.
     """
     if resume and overwrite:
         raise UsageError("--resume goes on with a run and --overwrite throws it away: give one of them.")
@@ -48,7 +48,7 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
         return _by_name(config, resume, overwrite)
     folder = RunFolder(expanded(config.output.output))
     if folder.state is None:
-        if folder.path.exists() and not _is_free(folder.path):
+        if folder.path.exists() and not _is_empty(folder.path):
             raise UsageError(f"--output {folder.path} exists and is no run folder; it is left alone.")
         return _new(folder.path, resume)
     if overwrite:
@@ -60,12 +60,18 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
             + ("" if folder.state == "finished" else ", --resume goes on with it")
             + ", another --output leaves it alone",
         )
-    _check_same_settings(folder, config)
+    differences = _differences(folder, config)
+    if differences:
+        raise UsageError(
+            f"--resume: the run in {folder.path} has other settings: {'; '.join(differences)}.",
+            hint=f"ag finetune --output {shlex.quote(str(folder.path))} --resume "
+            "(its own settings are read from the folder)",
+        )
     return _resumed(folder)
 
 
-def _is_free(path: Path) -> bool:
-    """Whether nothing is there but what a run killed at its very start left hidden."""
+def _is_empty(path: Path) -> bool:
+    """Whether a folder is empty but for hidden files, which a run killed at its very start may have left."""
     return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 
 
@@ -88,7 +94,7 @@ def _by_name(config: RunConfig, resume: bool, overwrite: bool) -> Placement:
 def _names(config: RunConfig) -> Iterator[Path]:
     """`runs/mednli-biobert-mdg=0.01-pdg=0.001-seed=1`, then the same with `-run=2`, `-run=3`, ...
 
-    Folders of version 0.1.0, which end in `-2`, `-3`, ..., are looked at as well.
+    Folders of version 0.1.0 end in `-2`, `-3`, ...
     """
     guides = weights_text(config.guides.weights)
     dataset = Path(config.data.dataset).name or Path(config.data.dataset).resolve().name
@@ -128,21 +134,11 @@ def _differences(folder: RunFolder, config: RunConfig) -> list[str]:
     ]
 
 
-def _check_same_settings(folder: RunFolder, config: RunConfig) -> None:
-    differences = _differences(folder, config)
-    if differences:
-        raise UsageError(
-            f"--resume: the run in {folder.path} has other settings: {'; '.join(differences)}.",
-            hint=f"ag finetune --output {shlex.quote(str(folder.path))} --resume "
-            "(its own settings are read from the folder)",
-        )
-
-
 def config_of_unfinished(given: Mapping[str, Any], resume: bool) -> Path | None:
-    """The `config.json` that `--output FOLDER --resume` goes on with, so that no option need be repeated.
+    """The `config.json` that `--output FOLDER --resume` continues with, so that no option need be repeated.
 
     Raises:
-        UsageError: nothing else is given, and no run is there: the defaults are not what is wanted.
+        UsageError: no other option is given, and the folder holds no run.
     """
     if not resume or "output" not in given:
         return None
@@ -159,7 +155,7 @@ def config_of_unfinished(given: Mapping[str, Any], resume: bool) -> Path | None:
 
 
 def check_same_data(environment: Mapping[str, Any], dataset: Dataset) -> None:
-    """Refuse to go on with other data than those of the `environment.json` that the run began with.
+    """Check that the data are those of the `environment.json` of a run that is resumed.
 
     Raises:
         DataError: they differ.
@@ -170,13 +166,13 @@ def check_same_data(environment: Mapping[str, Any], dataset: Dataset) -> None:
 
 
 def check_same_arithmetic(environment: Mapping[str, Any], plan: Mapping[str, Any], threads: int) -> str:
-    """Compare a plan with the one that the run began with: `auto` can mean other numbers on another machine.
+    """Compare a plan with that of a run that is resumed: `auto` can mean other arithmetic on another machine.
 
     Returns:
-        A warning where the last bits may differ; empty where nothing does.
+        A warning where the last bits may differ; else an empty string.
 
     Raises:
-        UsageError: more than that differs.
+        UsageError: processes, precision, device or attention differ.
     """
     before = environment.get("plan", {})
     for name in ("processes", "precision", "device", "attention"):

@@ -30,10 +30,7 @@ def predict_logits(
 ) -> Tensor:
     """Logits of every example in their order, shape (num_examples, num_labels), float32; the mode is restored.
 
-    Args:
-        batch_size: examples in a batch; batches go longest first.
-        device: where batches are moved to.
-        on_batch: called with the number of examples of each batch done.
+    Batches go longest first; `on_batch` is called with the number of examples of each.
     """
     # An accelerator puts mixed precision into the instance's `forward`; the class's own is plain float32.
     forward = partial(type(model).forward, model)
@@ -51,7 +48,7 @@ def predict_logits(
 
 
 def predict(run: Path, dataset: str, split: str, batch_size: int, offline: bool) -> Predictions:
-    """A finished run's model on any prepared data set whose labels are among the run's.
+    """Predictions of a finished run's model on a prepared data set whose labels are among the run's.
 
     Raises:
         DataError: the label sets differ, or the data set has no such split.

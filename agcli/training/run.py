@@ -1,4 +1,4 @@
-"""From a `RunConfig` to a run folder: train, evaluate, save, survive interruptions."""
+"""From a `RunConfig` to a run folder: train, evaluate, save, resume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from agcli.training.placement import check_same_arithmetic, check_same_data
 from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
 
 SIGNAL_STEPS = 8
-"""Steps after which several processes ask each other whether one was told to stop: asking waits for the slowest."""
+"""Steps after which several processes exchange whether one received a signal: that waits for the slowest."""
 
 
 def plan_run(config: RunConfig, folder: Path) -> Plan:
@@ -46,12 +46,9 @@ def finetune(
     """Fine-tune, choose the best epoch on dev, evaluate it, and leave a run folder.
 
     Args:
-        config: the settings.
-        path: the run folder; made if need be.
         resume: go on from the newest valid checkpoint.
         overwrite: clear the folder of an earlier run.
-        callback: is told of the run as it goes on.
-        tokenised: a folder of tokenised data that runs share, if they do.
+        tokenised: a folder of tokenised data that runs share.
 
     Raises:
         AgError: as the parts raise them; once training has begun, the folder is marked `failed`.
@@ -59,9 +56,8 @@ def finetune(
     """
     folder, callback = RunFolder(path, writes=process_rank() == 0), callback or RunCallback()
     parts = Assembly(config, folder, tokenised)
-    _ = parts.plan  # settings, data or a model that cannot be are refused before the folder is touched
-    distributed = parts.engine.distributed
-    distributed.barrier()
+    _ = parts.plan  # invalid settings, data or models are refused before the folder is touched
+    parts.accelerator.wait_for_everyone()
     with folder.locked(callback.warning), stop_on_signals() as stop:
         if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
@@ -69,14 +65,14 @@ def finetune(
         if not resume:
             folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
-        distributed.barrier()
+        parts.accelerator.wait_for_everyone()
         try:
             _Training(parts, stop, callback, resume).run()
         except BaseException as error:
             with suppress(RunError):  # on a full disk the error itself is the news
                 folder.mark_error(error)
             raise
-        distributed.barrier()  # another process may still be reading the best epoch's checkpoint
+        parts.accelerator.wait_for_everyone()  # another process may still be reading the best epoch's checkpoint
         folder.mark("finished")
         if not config.output.keep_checkpoints:
             folder.drop_checkpoints()
@@ -90,14 +86,15 @@ class _Training:
         self.parts, self.stop, self.callback, self.resume = parts, stop, callback, resume
         self.folder, self.engine, self.task = parts.folder, parts.engine, parts.task
         self.history = History(self.folder, self.engine.terms)
-        # What must survive a kill beside the engine's own state; saved with every checkpoint.
+        # Saved with every checkpoint, beside the engine's own state.
         self.progress: dict[str, Any] = {"epochs": [], "best": None, "stale": 0, "sums": {}, "shares": {}}
         self.stopping = False
         self.best_logits: Tensor | None = None  # spares the last prediction of dev; made anew after a resume
 
     def run(self) -> None:
-        """Everything between a marked folder and a finished one."""
-        self._restore()
+        """Train from the first step or the newest checkpoint, and write the results."""
+        if self.resume:
+            self._restore()
         self._write_environment()
         if self.folder.writes:
             write_trained_on(self.folder, self.task.training_texts())
@@ -106,14 +103,13 @@ class _Training:
             self.history.start(self.engine.position.step, stack)
             self._start_tracking(stack)
             self.callback.training(self.engine.position.step, self.engine.total_steps)
-            while not (self.engine.finished or self._has_converged()):
+            patience = self.parts.config.training.patience
+            while not self.engine.finished and (patience is None or self.progress["stale"] < patience):
                 self._train_epoch()
         self._finish()
 
     def _restore(self) -> None:
-        """Go on from the newest valid checkpoint, under `resume` and where there is one."""
-        if not self.resume:
-            return
+        """Go on from the newest valid checkpoint, where there is one."""
         before = self.folder.environment
         check_same_data(before, self.task.dataset)
         warning = check_same_arithmetic(before, asdict(self.parts.plan), torch.get_num_threads())
@@ -128,38 +124,34 @@ class _Training:
         self.progress = checkpoint.load(newest, self.engine)
         self.callback.message(f"resuming after step {self.engine.position.step}.")
 
-    def _has_converged(self) -> bool:
-        patience = self.parts.config.training.patience
-        return patience is not None and self.progress["stale"] >= patience
-
     def _train_epoch(self) -> None:
         """Train to the end of the epoch, or to the last step of the run, and evaluate."""
         every, position = self.parts.config.output.checkpoint_every, self.engine.position
         self._check_signals()
         previous: StepReport | None = None  # on a GPU a step is recorded while the next one runs
         for report in self.engine.train_epoch():
-            self._record(previous)
+            if previous is not None:
+                self._record(previous)
             previous = report
             last = position.step_in_epoch == self.engine.steps_per_epoch or report.step == self.engine.total_steps
             if report.step % SIGNAL_STEPS == 0 or self.engine.distributed.size == 1:
                 self._check_signals()
             save = self.stopping or (every and report.step % every == 0 and not last)
             if save or report.measured.ready:
-                self._record(previous)
+                self._record(report)
                 previous = None
             if save:
                 self._save()
             self._stop_if_requested()
-        self._record(previous)
+        if previous is not None:
+            self._record(previous)
         self._end_epoch()
         self._check_signals()
         self._save()
         self._stop_if_requested()
 
-    def _record(self, report: StepReport | None) -> None:
-        """One step, if there is one, into history, timing, the epoch's means, tracker and display."""
-        if report is None:
-            return
+    def _record(self, report: StepReport) -> None:
+        """One step into history, timing, the epoch's means, tracker and display."""
         if report.shares:
             self.progress["shares"] = report.shares
             self.callback.message(gradient_shares(report.shares))
@@ -173,7 +165,7 @@ class _Training:
         self.callback.step(report)
 
     def _end_epoch(self) -> None:
-        """Evaluate the epoch on dev, remember the best."""
+        """Evaluate the epoch on dev, and keep it if it is the best."""
         logits = self._predict("dev")
         dev = self.task.evaluate(self.parts.examples["dev"], logits)
         sums, position = self.progress["sums"], self.engine.position
@@ -200,7 +192,7 @@ class _Training:
         checkpoint.save(self.folder.checkpoints, self.engine, self.progress, best["checkpoint"] if best else None)
 
     def _check_signals(self) -> None:
-        """Learn whether a signal came, to this process or another; all of them learn it at the same step."""
+        """Whether this process or another received a signal; all of them see it at the same step."""
         self.stopping = self.engine.distributed.any(self.stop.received)
 
     def _stop_if_requested(self) -> None:
@@ -213,7 +205,7 @@ class _Training:
             )
 
     def _predict(self, split: str, *, interruptible: bool = False) -> Tensor:
-        """Logits of a split. Once all state is saved it is `interruptible`; before, a signal waits for the end."""
+        """Logits of a split; `interruptible` once all state is saved, else a signal waits for the end."""
         examples = self.parts.examples[split]
         self.callback.predicting(split, len(examples))
 
@@ -230,13 +222,13 @@ class _Training:
         best, examples = self.progress["best"], self.parts.examples
         if best["epoch"] != self.engine.position.epoch:
             checkpoint.load_weights(self.folder.checkpoints / best["checkpoint"], self.engine.bare_model)
-        dev_logits = self.best_logits if self.best_logits is not None else self._predict("dev", interruptible=True)
-        logits = {"dev": dev_logits}
+        dev = self.best_logits if self.best_logits is not None else self._predict("dev", interruptible=True)
+        logits = {"dev": dev}
         if "test" in examples:
             logits["test"] = self._predict("test", interruptible=True)
         metrics = self._metrics(logits)
         self.folder.write_predictions(
-            {split: self.task.predictions(examples[split], found) for split, found in logits.items()}
+            {split: self.task.predictions(examples[split], values) for split, values in logits.items()}
         )
         self.folder.write_model(lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
@@ -245,7 +237,7 @@ class _Training:
         epochs, examples = self.progress["epochs"], self.parts.examples
         return {
             "task": self.task.name,
-            **{split: self.task.evaluate(examples[split], found) for split, found in logits.items()},
+            **{split: self.task.evaluate(examples[split], values) for split, values in logits.items()},
             "baseline": {split: self.task.evaluate_baseline(examples["train"], examples[split]) for split in logits},
             "metric": self.parts.metric,
             **self.task.settings(),

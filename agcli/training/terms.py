@@ -1,4 +1,4 @@
-"""The terms of a run's loss beside the task's, and the attention that has to be captured for them."""
+"""The terms of the loss beside the task's, and the attention that has to be captured for them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ RESERVED = ("loss", "task", "gradient_norm")
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What is added to the task loss, and what is only computed beside it.
+    """Terms that are added to the task loss, and monitors, which are computed without gradient.
 
     Attributes:
-        terms: guides, and any other terms.
-        monitors: terms that are computed without gradient.
         released: the authors' released arithmetic takes the place of Eq. 8.
     """
 
@@ -42,7 +40,7 @@ class LossTerms:
 
     @cached_property
     def capture(self) -> Capture:
-        """What a training forward has to hand out: what the guides need, of their layers and heads only."""
+        """What a training forward has to return for the guides, of their layers and heads only."""
         captures = (self._capture(term) for term in (*self.terms, *self.monitors) if isinstance(term, Guide))
         return reduce(or_, captures, Capture())
 
@@ -56,7 +54,7 @@ class LossTerms:
         return Capture()
 
     def attention(self, captured: Captured, mask: Tensor) -> CapturedAttention:
-        """What a forward captured, as the terms see it. The released arithmetic keeps padded rows."""
+        """A forward's captured attention for the terms. The released arithmetic keeps padded rows."""
         received = captured.get("released" if self.released else "received", {})
         heads = self.capture.heads
         return CapturedAttention(
@@ -71,9 +69,7 @@ class LossTerms:
     def values(self, captured: Captured, mask: Tensor) -> TermValues:
         """Raw values of terms and monitors, and the weighted terms of the loss.
 
-        Args:
-            captured: by the forward of this batch.
-            mask: True for real tokens, shape (batch, length).
+        Shape: mask (batch, length), True for real tokens.
         """
         attention = self.attention(captured, mask)
         values = term_values(self.terms, attention)
