@@ -1,4 +1,4 @@
-"""A run's settings: checked as a whole, filled in from a recipe, loaded, saved and fingerprinted. No torch."""
+"""A run's settings: read, checked together, completed from a recipe, and fingerprinted. No torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from agcli.runs.home import expanded
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that defines a run. Sections group the options; names are unique across them."""
+    """All settings of a run. Sections group the options; names are unique across them."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
     data: DataOptions = field(default_factory=DataOptions)
@@ -45,11 +45,11 @@ class RunConfig:
         return {name: getattr(getattr(self, declared.section), name) for name, declared in OPTIONS.items()}
 
     def fingerprinted(self) -> dict[str, Any]:
-        """The options that can change a run's numbers: what makes its fingerprint."""
+        """The options that can change a run's numbers."""
         return {name: value for name, value in self.flat().items() if OPTIONS[name].spec.makes_fingerprint(value)}
 
     def fingerprint(self) -> str:
-        """SHA-256 over the options that can change a run's numbers."""
+        """SHA-256 over `fingerprinted`."""
         return hashlib.sha256(json.dumps(self.fingerprinted(), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -72,9 +72,9 @@ def make_config(
     """Check values and fill in recipe and defaults. Explicit values win over the recipe's.
 
     Args:
-        values: option name -> value; only what somebody chose.
-        origin: where they come from, for messages.
-        from_command_line: the options that come from there all the same.
+        values: option name -> value; only explicit ones.
+        origin: their file or the command line, for messages.
+        from_command_line: the options of a file that the command line overrides.
 
     Raises:
         UsageError: every problem at once, each naming the flag and what is allowed.
@@ -132,8 +132,7 @@ def _problem(name: str, value: Any, origin: str) -> str | None:
         except UsageError:
             return f"{where}: {shortened(value)} begins with a home folder that is not known here; write it out."
     if not declared.spec.admits(value) or (isinstance(value, float) and not math.isfinite(value)):
-        nearest = did_you_mean(str(value), declared.spec.choices or ())
-        return f"{where}: {shortened(value)} is not allowed; allowed: {declared.spec.allowed()}.{nearest}"
+        return f"{where}: {declared.spec.refusal(value)}"
     return None
 
 

@@ -1,6 +1,6 @@
-"""The errors a user can meet. Each says what happened, what is allowed, and what to do next.
+"""The errors that users see: what happened, what is allowed, and what to do next.
 
-Only `agcli.cli.app` turns them into a message and an exit code; everything else raises them.
+`agcli.cli.app` turns them into a message and an exit code.
 """
 
 from __future__ import annotations
@@ -15,12 +15,7 @@ from pathlib import Path
 
 
 class AgError(Exception):
-    """Base of every error that is the user's to mend.
-
-    Attributes:
-        exit_code: what the process returns when this error ends it.
-        hint: what to do next; shown on its own line.
-    """
+    """Base of every error that a user can mend; `hint` says what to do next and is shown on its own line."""
 
     exit_code = 1
 
@@ -32,21 +27,19 @@ class AgError(Exception):
 class RunError(AgError):
     """A run that started could not go on (exit code 1)."""
 
-    exit_code = 1
-
 
 class DivergedError(RunError):
-    """Training left the finite numbers: a result of its settings, not of what befell the machine."""
+    """A loss, gradient or score is not finite: a result of the run's settings, not of the machine."""
 
 
 class UsageError(AgError):
-    """An option or a combination of options that cannot be (exit code 2)."""
+    """An option or a combination of options that is not allowed (exit code 2)."""
 
     exit_code = 2
 
 
 class ModelError(UsageError):
-    """A model that is not here, or that cannot be loaded safely (exit code 2)."""
+    """A model that is missing, or cannot be loaded safely (exit code 2)."""
 
 
 class MissingExtraError(UsageError):
@@ -62,17 +55,15 @@ class MissingExtraError(UsageError):
 class DataError(AgError):
     """Data that cannot be read or must not be used (exit code 3).
 
-    Whatever may come out of the data goes into `detail`, `value` or `allowed`, never into the message
-    itself: there it is cut, so that no cell floods a terminal, and `without_cells` can leave it out.
+    Text of the data goes into `detail`, `value` or `allowed`, never into the message: there it is cut, so that no
+    cell floods a terminal, and `without_cells` leaves it out.
 
     Args:
-        message: what is wrong, without the place.
-        detail: a sentence after it that quotes the data, such as `did_you_mean`'s; `without_cells` leaves it out.
-        file: the file at fault.
+        message: the problem, without its place.
+        detail: a sentence after it that quotes the data, such as `did_you_mean`'s.
         row: 1-based line of a text file (the header is line 1) or 1-based record of a parquet file.
-        column: the column at fault.
-        value: the value at fault; leave it out for credentialed text.
-        allowed: the values that would have been right.
+        value: the wrong value; leave it out for credentialed text.
+        allowed: the right values.
     """
 
     exit_code = 3
@@ -103,13 +94,13 @@ class DataError(AgError):
         self.message, self.file, self.row, self.column, self.value = message, file, row, column, value
 
     def without_cells(self) -> DataError:
-        """The same error with nothing in it that stood in the data, whatever it was taken for."""
+        """The same error without any text of the data."""
         return DataError(self.message, file=self.file, row=self.row, hint=self.hint)
 
 
 @contextmanager
 def cells_hidden(hidden: bool) -> Iterator[None]:
-    """Where `hidden`, an error of data leaves the block without cells: for credentialed data."""
+    """Under `hidden`, for credentialed data, a `DataError` leaves the block without text of the data."""
     try:
         yield
     except DataError as error:
@@ -119,17 +110,16 @@ def cells_hidden(hidden: bool) -> Iterator[None]:
 
 
 def unreadable(name: object, error: Exception, path: Path | None = None, hint: str | None = None) -> DataError:
-    """The error for a file or folder that the system, or a library, does not read.
+    """The error for a file or folder that the system, or a library, cannot read.
 
     Args:
-        name: what it is called in the message.
-        error: what the system or the library raised.
-        path: where it lies, if that is on the disk.
-        hint: what to do next, unless it is to get the right to read it.
+        name: of the file, for the message.
+        error: raised by the system or the library.
+        path: of a file on the disk, whose permissions the hint may then name.
     """
     cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, gzip.BadGzipFile):
-        cause = "damaged, or not made by gzip"  # its own words quote the file
+        cause = "damaged, or not made by gzip"  # gzip's own message quotes the file
     if isinstance(error, PermissionError) and path is not None:
         folders = reversed(path.absolute().parents)
         closed = next((folder for folder in folders if folder.is_dir() and not os.access(folder, os.X_OK)), path)
@@ -144,7 +134,7 @@ class InterruptedRunError(AgError):
 
 
 def shortened(value: object, limit: int = 80) -> str:
-    """`repr(value)`, cut to `limit` characters so that one bad cell cannot flood a message."""
+    """`repr(value)`, cut to `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -170,7 +160,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest known word, whatever its case, else an empty string."""
-    # A cell taken for a name may be a whole file; matching takes the product of both lengths.
+    # A cell may be a whole file, and the time for matching grows with the product of both lengths.
     words = {each.casefold(): each for each in reversed(list(known)) if len(each) <= 200}
     near = get_close_matches(word.casefold()[:200], words, n=1, cutoff=0.6)
     return f" Did you mean {shortened(words[near[0]])}?" if near else ""

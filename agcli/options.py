@@ -1,6 +1,4 @@
-"""The options of a run. Each is declared once, here: name, default, help and range serve the command line, config
-files, error messages and the run folder alike.
-"""
+"""The options of a run, each declared once for the command line, config files, error messages and the run folder."""
 
 from __future__ import annotations
 
@@ -17,16 +15,12 @@ from agcli.guides.registry import GUIDES
 T = TypeVar("T")
 
 AttentionChoice = Literal["auto", "reference", "cpu", "triton"]
-GuideMode = Literal["received", "released"]
-LongClaims = Literal["cut", "error"]
 Metric = Literal[
     "accuracy", "precision_macro", "recall_macro", "f1_macro", "RR", "R@1", "R@3", "R@5", "R@20", "nDCG@10", "AP"
 ]
-"""The metrics of all tasks in `agcli.tasks.registry`."""
-OptimizerName = Literal["adamw", "adam"]
+"""Of all tasks in `agcli.tasks.registry`."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 RankingLoss = Literal["bce", "softmax", "listwise"]
-Recipe = Literal["default", "paper"]
 Reduction = Literal["mean", "sum"]
 Schedule = Literal["linear", "constant"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
@@ -34,19 +28,14 @@ Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 @dataclass(frozen=True)
 class Option:
-    """What a field's type cannot say.
+    """Help, range and use of an option, beside its field's type.
 
     Attributes:
-        help: one line for `--help`.
-        above: the number must exceed this.
-        below: the number must stay under this.
-        choices: the values of a field whose type is a `Literal`; filled in from it.
-        default_text: the default in words, where it follows another option.
+        above: exclusive, as is `below`; `minimum` and `maximum` are allowed themselves.
+        default_text: the default in words, where it depends on other options or the data.
         shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
         since_fingerprints: whether the option came after runs were fingerprinted without it. Where its value is None,
             its default, it is left out, so that older runs keep their fingerprints.
-        flag: the flag on the command line, where it is not the field's name.
-        task: the only task that has a use for the option.
     """
 
     help: str
@@ -54,12 +43,12 @@ class Option:
     maximum: float | None = None
     above: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[str, ...] | None = None  # filled in from a `Literal`
     default_text: str | None = None
     shapes_result: bool = True
     since_fingerprints: bool = False
-    flag: str | None = None
-    task: str | None = None
+    flag: str | None = None  # where it is not the field's name
+    task: str | None = None  # the only one that uses the option
 
     def makes_fingerprint(self, value: Any) -> bool:
         """Whether an option of this value is part of a fingerprint."""
@@ -69,11 +58,8 @@ class Option:
         """The range in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        parts = [f"above {self.above:.10g}"] if self.above is not None else []
-        parts += [f"at least {self.minimum:.10g}"] if self.minimum is not None else []
-        parts += [f"at most {self.maximum:.10g}"] if self.maximum is not None else []
-        parts += [f"below {self.below:.10g}"] if self.below is not None else []
-        return " and ".join(parts) or "any"
+        limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum, "below": self.below}
+        return " and ".join(f"{word} {limit:.10g}" for word, limit in limits.items() if limit is not None) or "any"
 
     def admits(self, value: Any) -> bool:
         """Whether a value of the right type lies in the range; None always does where the type allows it."""
@@ -81,24 +67,28 @@ class Option:
             return True
         if self.choices is not None:
             return value in self.choices
-        if self.above is not None and not value > self.above:
-            return False
-        if self.below is not None and not value < self.below:
-            return False
-        if self.minimum is not None and not value >= self.minimum:
-            return False
-        return not (self.maximum is not None and not value <= self.maximum)
+        return bool(
+            (self.above is None or value > self.above)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.below is None or value < self.below)
+        )
+
+    def refusal(self, value: Any) -> str:
+        """That a value is not allowed, and what is."""
+        near = did_you_mean(str(value), self.choices or ())
+        return f"{shortened(value)} is not allowed; allowed: {self.allowed()}.{near}"
 
 
 def option(default: T, help: str, **limits: Any) -> T:
-    """Declare an option: a dataclass field with a default and its `Option`."""
+    """A dataclass field with a default and its `Option`."""
     declared: T = field(default=default, metadata={"option": Option(help, **limits)})
     return declared
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which encoder, and how it attends."""
+    """The encoder and its attention."""
 
     model: str = option("minilm", "Encoder: a name from `ag models`, a hub id or a folder.")
     attention: AttentionChoice = option(
@@ -116,7 +106,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Which examples, in what form."""
+    """The examples and their length."""
 
     dataset: str = option("sample", "Prepared data: a folder, a name under ./data, `sample` or `sample-hard`.")
     max_length: int = option(256, "Longest input in tokens; longer pairs are truncated.", minimum=8, maximum=8192)
@@ -126,7 +116,7 @@ class DataOptions:
 
 
 class _GuideProperties:
-    """Values that follow from the options of guides."""
+    """Values derived from the options of guides."""
 
     monitor: str
     guide_mode: str
@@ -143,23 +133,23 @@ class _GuideProperties:
 
     @property
     def captures(self) -> bool:
-        """Whether anything is guided or monitored, so that attention has to be captured."""
+        """Whether any guide is in the loss or monitored, so that attention has to be captured."""
         return any(self.weights.values()) or bool(self.monitored)
 
     def of_guide(self, name: str) -> dict[str, Any]:
-        """A guide's own options; one that nobody chose has the default of the guide's mode."""
-        options = {option.name: option.default_in(self.guide_mode) for option in GUIDES[name].options}
-        return {key: default if getattr(self, key) is None else getattr(self, key) for key, default in options.items()}
+        """A guide's own options; None becomes the default in the guide's mode."""
+        values = {own.name: (getattr(self, own.name), own.default_in(self.guide_mode)) for own in GUIDES[name].options}
+        return {key: default if value is None else value for key, (value, default) in values.items()}
 
 
 @dataclass(frozen=True)
 class _SharedGuideOptions(_GuideProperties):
-    """Options that all guides heed."""
+    """Options that all guides share."""
 
     reduction: Reduction = option("mean", "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).")
     guide_layers: str = option("all", "Guided layers, 0-based: `all`, `6,7` or `0-5`.")
     guide_heads: str = option("all", "Guided heads of each such layer, 0-based, written likewise.")
-    guide_mode: GuideMode = option(
+    guide_mode: Literal["received", "released"] = option(
         "received",
         "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / batch length).",
     )
@@ -167,7 +157,7 @@ class _SharedGuideOptions(_GuideProperties):
 
 
 def _guide_fields() -> Iterator[tuple[str, Any, Any]]:
-    """A field for each guide's weight, one for each of the guides' own options, then what all guides share."""
+    """Fields: each guide's weight, the guides' own options, and the shared options."""
     for name, entry in GUIDES.items():
         yield name, float, option(entry.weight if entry.by_default else 0.0, entry.help, minimum=0.0)
     for entry in GUIDES.values():
@@ -180,7 +170,7 @@ def _guide_fields() -> Iterator[tuple[str, Any, Any]]:
 if TYPE_CHECKING:
     GuideOptions = _SharedGuideOptions
 else:
-    # What attention is guided towards. A guide of weight 0 is absent: not computed, not captured.
+    # A guide of weight 0 is absent: not computed, not captured.
     GuideOptions = dataclasses.make_dataclass(
         "GuideOptions", _guide_fields(), bases=(_GuideProperties,), namespace={"__module__": __name__}, frozen=True
     )
@@ -188,9 +178,9 @@ else:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How weights are updated."""
+    """Optimiser, schedule, batches, seeds, and the choice of the best epoch."""
 
-    recipe: Recipe = option(
+    recipe: Literal["default", "paper"] = option(
         "default",
         "Named defaults; `paper`: Adam 1e-5, the paper's epochs, length 256, batch 64 (ALBERT 56).",
         shapes_result=False,
@@ -202,7 +192,7 @@ class TrainingOptions:
     batch_size: int = option(16, "Examples in a batch.", minimum=1)
     accumulate: int = option(1, "Batches in one optimiser step.", minimum=1)
     eval_batch_size: int = option(64, "Examples in an evaluation batch.", minimum=1)
-    optimizer: OptimizerName = option("adamw", "Optimiser.")
+    optimizer: Literal["adamw", "adam"] = option("adamw", "Optimiser.")
     learning_rate: float = option(
         5e-5, "Peak learning rate.", above=0.0, default_text="1e-4 for encoders less than 768 wide, else 5e-5"
     )
@@ -221,7 +211,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """How documents are learnt to be ranked. Without effect on pairs with labels."""
+    """Training and dev evaluation of rankers. Without effect on pairs with labels."""
 
     ranking_loss: RankingLoss = option(
         "bce", "bce (one logit, the paper's Eq. 2), softmax (two outputs) or listwise (a positive among its negatives)."
@@ -230,7 +220,7 @@ class RankingOptions:
     dev_depth: int | None = option(
         None, "Rank this many first-stage candidates of each; default: 20, or all there are.", minimum=1
     )
-    long_claims: LongClaims = option(
+    long_claims: Literal["cut", "error"] = option(
         "cut",
         "Claims that leave no room for an abstract: cut to half of --max-length and counted, or an error.",
         shapes_result=False,  # where neither is needed, and where one ends in numbers, both give the same
@@ -239,7 +229,7 @@ class RankingOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is written where. Nothing here changes a number."""
+    """Files, checkpoints and trackers. Nothing here changes a number."""
 
     output: str | None = option(
         None, "Run folder; default: a name made from the settings under ./runs.", shapes_result=False
@@ -268,7 +258,7 @@ SECTIONS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class Declared:
-    """An option as the command line needs it; `type` is that of its values, None aside."""
+    """An option for the command line; `type` is that of its values, None aside."""
 
     section: str
     type: type[Any]
@@ -309,6 +299,5 @@ def out_of_range(values: Mapping[str, Any], options: Mapping[str, Declared]) -> 
         spec = options[name].spec
         for item in value if isinstance(value, tuple) else (value,):
             if not spec.admits(item):
-                near = did_you_mean(str(item), spec.choices or ())
-                problems.append(f"{flag(name)}: {shortened(item)} is not allowed; allowed: {spec.allowed()}.{near}")
+                problems.append(f"{flag(name)}: {spec.refusal(item)}")
     return problems

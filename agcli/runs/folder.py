@@ -1,4 +1,4 @@
-"""Run folders: what a run leaves behind, and how it is read back.
+"""Run folders: how a run is written and read back.
 
 config.json       settings, reloadable with --config      metrics.json      task, dev, test, baseline, guides, epochs
 environment.json  versions, hardware, hashes, plan        predictions.csv   one row an example, no text
@@ -6,9 +6,9 @@ status.json       running, finished, failed, interrupted  history.csv       one 
 model/            loads in vanilla transformers           timing.csv        the times of those steps
 trained_on.npy    hashes of the training rows
 
-Folders that older versions wrote stay readable. Where an older file lacks an entry, it is derived in one place: the
-task in `RunFolder.task`, the apostrophes before some cells in `RunFolder.cells_are_marked`, the training rows in
-`tasks.trained_on`; options that an older config.json lacks have their defaults.
+Folders of older versions stay readable. What they lack is derived in one place: the task in `RunFolder.task`, the
+apostrophes before some cells in `RunFolder.cells_are_marked`, the training rows in `tasks.trained_on`; options that an
+older config.json lacks have their defaults.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from filelock import FileLock, Timeout
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError, UsageError, unreadable
-from agcli.runs.atomic import clear_leftovers, write_folder, write_text, writing
+from agcli.runs.atomic import clear_leftovers, write_text, writing
 from agcli.tables.records import csv_text
 
 State = Literal["running", "finished", "failed", "interrupted"]
@@ -48,8 +48,8 @@ class RunFolder:
     """A run on disk, whatever its state.
 
     Attributes:
-        writes: whether this process writes there: one of those that share a run. In the others, methods that write
-            do nothing.
+        writes: whether this process writes there. Of those that share a run one does; in the others, methods that
+            write do nothing.
     """
 
     path: Path
@@ -62,12 +62,12 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """Where the trained model lies."""
+        """Folder of the trained model."""
         return self.path / "model"
 
     @property
     def checkpoints(self) -> Path:
-        """Where full states lie while the run goes on."""
+        """Folder of the checkpoints, while the run goes on."""
         return self.path / "checkpoints"
 
     @property
@@ -77,7 +77,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What `metrics.json` holds.
+        """The contents of `metrics.json`.
 
         Raises:
             DataError: it is missing, damaged, or holds no results.
@@ -102,12 +102,12 @@ class RunFolder:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What `environment.json` holds; nothing before training has begun."""
+        """The contents of `environment.json`; empty before training has begun."""
         return self._find_json("environment.json") or {}
 
     @property
     def credentialed(self) -> bool:
-        """Whether the data that it was trained on are."""
+        """Whether it was trained on credentialed data."""
         return bool(self.environment.get("data", {}).get("credentialed", False))
 
     @property
@@ -116,10 +116,10 @@ class RunFolder:
         status = self._find_json("status.json")
         if status is None:
             return None
-        for state in STATES:
-            if state == status.get("state"):
-                return state
-        raise DataError("no state of a run", file=self.path / "status.json", value=status.get("state"), allowed=STATES)
+        state = status.get("state")
+        if state not in STATES:
+            raise DataError("no state of a run", file=self.path / "status.json", value=state, allowed=STATES)
+        return cast(State, state)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file whole or not at all."""
@@ -134,7 +134,7 @@ class RunFolder:
         self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
 
     def mark_error(self, error: BaseException) -> None:
-        """Record what ended the run."""
+        """Record the error that ended the run."""
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
             self.mark("interrupted", str(error))
             return
@@ -143,7 +143,7 @@ class RunFolder:
         self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
     def clear(self) -> None:
-        """Remove what an earlier run left in its folder but its settings and state, and nothing else."""
+        """Remove an earlier run's files but its settings and state, and nothing else."""
         if not self.writes:
             return
         with writing(self.path):
@@ -191,16 +191,6 @@ class RunFolder:
         rows = [[split, *row] for split, table in splits.items() for row in table[1:]]
         self._write_text("predictions.csv", csv_text([["split", *header], *rows]))
 
-    def write_model(self, write: Callable[[Path], None]) -> None:
-        """Write `model/` whole or not at all."""
-        if self.writes:
-            write_folder(self.model, write)
-
-    def drop_checkpoints(self) -> None:
-        """Remove all full states."""
-        if self.writes:
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
-
     @property
     def cells_are_marked(self) -> bool:
         """Whether an older version wrote an apostrophe before cells that a spreadsheet takes for a formula."""
@@ -208,7 +198,7 @@ class RunFolder:
         return config is not None and _CELLS_UNMARKED_SINCE not in config
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """What a JSON file of the folder holds.
+        """The contents of a JSON file of the folder.
 
         Raises:
             DataError: it is missing, cannot be read, or holds no JSON object.
@@ -219,7 +209,7 @@ class RunFolder:
         return value
 
     def _find_json(self, name: str) -> dict[str, Any] | None:
-        """The same, and None where there is no such file."""
+        """`read_json`, or None where there is no such file."""
         path = self.path / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
@@ -244,7 +234,7 @@ def open_run(path: Path) -> RunFolder:
     folder = RunFolder(path)
     state = folder.state
     if state is None:
-        raise DataError(_no_run(path), file=path, hint="`ag finetune` makes run folders")
+        raise DataError(_problem(path), file=path, hint="`ag finetune` makes run folders")
     if state != "finished":
         raise RunError(
             f"{path}: this run is {state}, not finished.",
@@ -270,8 +260,8 @@ def open_ranker_run(path: Path) -> RunFolder:
     return folder
 
 
-def _no_run(path: Path) -> str:
-    """The problem with a path that is no run."""
+def _problem(path: Path) -> str:
+    """Why a path is no run."""
     if path.is_file():
         return "a file, no run folder"
     if (path / "cells").is_dir():

@@ -1,4 +1,4 @@
-"""What all tasks share: the interface that training and the commands use, and the training subset."""
+"""The interface of a task for training and the commands, and the training subset that all tasks share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ Table = Sequence[Sequence[object]]
 
 
 class Task(ABC):
-    """What a run learns from prepared data, and how its answers are evaluated.
+    """Examples, loss and evaluation of one prepared data set.
 
     Attributes:
         name: of the registry entry.
         loss: the task loss in words.
-        outputs: names of the model's outputs; as many as the classifier is wide.
-        notes: what making the examples changed, for the log.
+        notes: changes to the texts when examples were made, for the log.
     """
 
     name: ClassVar[str]
@@ -40,17 +39,17 @@ class Task(ABC):
 
     @property
     def entry(self) -> TaskEntry:
-        """What can be said of the task without data."""
+        """The task's registry entry."""
         return TASKS[self.name]
 
     @property
     @abstractmethod
     def outputs(self) -> tuple[str, ...]:
-        """Names of the model's outputs."""
+        """Names of the model's outputs; as many as the classifier is wide."""
 
     @abstractmethod
     def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
-        """The training subset and the splits that are evaluated, tokenised; `shared`: tokenised data of a sweep."""
+        """The training subset and the evaluated splits, tokenised; `shared`: a sweep's folder of tokenised data."""
 
     @abstractmethod
     def training_texts(self) -> list[tuple[str, ...]]:
@@ -66,18 +65,18 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate_baseline(self, train: Examples, examples: Examples) -> dict[str, float | str]:
-        """Metrics of the answer that needs no model, and its `label`."""
+        """Metrics of a baseline without a model, and its `label`."""
 
     @abstractmethod
     def predictions(self, examples: Examples, logits: Tensor) -> Table:
         """A header, then one row of `predictions.csv` for each example; never text."""
 
     def prepare_saving(self, config: Any, tokenizer: Any) -> None:
-        """Put into a saved model's config and tokenizer what those who load it need; most tasks need nothing."""
+        """Adapt a saved model's config and tokenizer to other libraries; most tasks need nothing."""
         return
 
     def settings(self) -> dict[str, Any]:
-        """Entries of `metrics.json` that say how dev is evaluated."""
+        """Entries of `metrics.json` on how dev is evaluated."""
         return {}
 
     def card_facts(self) -> list[str]:
@@ -96,7 +95,7 @@ class Task(ABC):
         """
         metrics = self.entry.metrics
         if name is not None and name not in metrics:
-            raise UsageError(f"--metric {name}: {self.dataset.name} is judged by {', '.join(metrics)}.")
+            raise UsageError(f"--metric {name}: {self.dataset.name} is evaluated by {', '.join(metrics)}.")
         return name or metrics[0]
 
     def training_subset(self, available: int) -> Rows:
@@ -113,7 +112,7 @@ class Task(ABC):
 
 
 def make_task(dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> Task:
-    """The task that the prepared data state."""
+    """The task that the data's manifest names."""
     entry = TASKS[dataset.manifest.get("task", "classification")]
     task: Task = entry.load()(dataset, options, ranking, subset_seed)
     return task

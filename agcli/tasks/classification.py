@@ -1,4 +1,4 @@
-"""Classification of pairs of texts: softmax over the labels of a prepared data set."""
+"""Classification of pairs of texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of task there are. What commands show of a finished run derives from this list; no torch.
+"""The list of tasks. What commands show of a finished run derives from it; no torch.
 
 A new task is a file in this folder, an entry here, and a test.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """A kind of task, described without importing it.
+    """A task, described without importing it.
 
     Attributes:
         name: as prepared data (`manifest.json`) and runs (`metrics.json`) record it.
@@ -21,8 +21,8 @@ class TaskEntry:
         metrics: dev metrics that can choose the best epoch; the first is the default.
         columns: metric -> its heading in the table of a run's results.
         epoch_line: metric -> its words in the line of an epoch.
-        baseline: the answer that needs no model, in words.
-        baseline_row: heading of its row, with `{label}` for what it answers.
+        baseline: the baseline without a model, in words.
+        baseline_row: heading of its row, with `{label}` for its prediction.
         caption: below the table of results; may contain entries of `metrics.json` in braces.
         pipeline_tag: the hub's word for the task, for the model card.
         further_metrics: metrics beside `metrics` that are saved, and that choose no epoch.
@@ -40,7 +40,7 @@ class TaskEntry:
     further_metrics: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:
-        """The task's class, an `agcli.tasks.base.Task`."""
+        """The task's class, a subclass of `agcli.tasks.base.Task`."""
         module, _, name = self.target.partition(":")
         loaded: type[Any] = getattr(import_module(module), name)
         return loaded

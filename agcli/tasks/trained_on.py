@@ -1,6 +1,6 @@
-"""What a run was trained on, kept as hashes of its texts, so that an evaluation on the same texts can be noticed.
+"""Hashes of a run's training texts, so that an evaluation on the same texts is noticed.
 
-trained_on.npy  one number of 8 bytes for each text or pair of texts, sorted; no text, and none can be read off it
+trained_on.npy  one number of 8 bytes for each text or pair of texts, sorted; no text can be recovered from it
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Texts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of the rows that a run is evaluated on are among those that it was trained on."""
+    """Number of evaluation rows, and how many of them are among a run's training rows."""
 
     shared: int
     of: int
@@ -50,10 +50,10 @@ def write_trained_on(folder: RunFolder, rows: Iterable[Texts]) -> None:
 def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> list[Overlap | None]:
     """Count the rows that each run was trained on; case, white space and the order of a pair's texts do not count.
 
-    Runs of earlier versions did not record their rows: theirs are read from the data set, where it is as it was.
+    Runs of earlier versions did not record their rows: theirs are read from the data set, where it is unchanged.
 
     Returns:
-        A count for each run, or None where it is not known what the run was trained on.
+        A count for each run, or None where its training rows are unknown.
 
     Raises:
         DataError: a record cannot be read, or is damaged.
@@ -68,10 +68,10 @@ def training_overlaps(folders: Sequence[RunFolder], rows: Iterable[Texts]) -> li
 
 
 def overlap_warning(overlap: Overlap | None, run: str, rows: str, strict: bool = False) -> str:
-    """A warning of rows that a run was trained on; empty where no row is shared.
+    """A warning of rows that a run was, or may have been, trained on; else an empty string.
 
     Raises:
-        DataError: there would be a warning, but `strict` forbids such rows, or not knowing of them.
+        DataError: the warning, under `strict`.
     """
     if overlap is None:
         warning = f"{run} has no {FILE}, and its data are gone or changed: it may have been trained on {rows}"
@@ -107,7 +107,7 @@ def _recorded(file: Path) -> Hashes:
 
 
 def _from_data_set(folder: RunFolder) -> Hashes | None:
-    """What a run of an earlier version was trained on, from its data set; None where that is not what it was."""
+    """Training rows of a run of an earlier version, from its data set; None where that is missing or has changed."""
     recorded = folder.environment.get("data", {})
     try:
         dataset = load_dataset(Path(recorded["folder"]))

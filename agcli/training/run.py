@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from agcli.config import RunConfig
 from agcli.errors import InterruptedRunError, RunError
 from agcli.models import quiet_transformers
 from agcli.runs import environment
+from agcli.runs.atomic import write_folder
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import process_rank
 from agcli.runs.signals import StopRequest, stop_on_signals
@@ -74,8 +76,8 @@ def finetune(
             raise
         parts.accelerator.wait_for_everyone()  # another process may still be reading the best epoch's checkpoint
         folder.mark("finished")
-        if not config.output.keep_checkpoints:
-            folder.drop_checkpoints()
+        if folder.writes and not config.output.keep_checkpoints:
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder
 
 
@@ -230,7 +232,8 @@ class _Training:
         self.folder.write_predictions(
             {split: self.task.predictions(examples[split], values) for split, values in logits.items()}
         )
-        self.folder.write_model(lambda aside: self._write_model(aside, metrics))
+        if self.folder.writes:
+            write_folder(self.folder.model, lambda aside: self._write_model(aside, metrics))
         self.folder.write_json("metrics.json", metrics)
 
     def _metrics(self, logits: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -97,9 +97,9 @@ def test_guides_act_on_ranking_too(ranking_options: dict[str, Any], ranking_run:
 def test_a_metric_of_the_other_task_is_refused(
     ranking_options: dict[str, Any], options: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="--metric accuracy: claims is judged by RR, R@1"):
+    with pytest.raises(UsageError, match="--metric accuracy: claims is evaluated by RR, R@1"):
         _ = Assembly(make_config(ranking_options | {"metric": "accuracy"}), RunFolder(tmp_path)).plan
-    with pytest.raises(UsageError, match="--metric RR: pairs is judged by accuracy"):
+    with pytest.raises(UsageError, match="--metric RR: pairs is evaluated by accuracy"):
         _ = Assembly(make_config(options | {"metric": "RR"}), RunFolder(tmp_path)).plan
 
 

@@ -124,5 +124,5 @@ def test_its_metrics_are_its_own(dataset: Path) -> None:
     data = load_prepared(dataset)
     task = Length(data, *[None] * 3)  # type: ignore[arg-type]
     assert task.choose_metric(None) == "closeness"
-    with pytest.raises(UsageError, match="--metric RR: pairs is judged by closeness"):
+    with pytest.raises(UsageError, match="--metric RR: pairs is evaluated by closeness"):
         task.choose_metric("RR")
