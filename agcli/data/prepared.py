@@ -17,7 +17,7 @@ import pandas as pd
 
 import agcli
 from agcli.data.pairs import SPLITS, SourceRecord
-from agcli.data.request import CLASSIFICATION, PrepareRequest
+from agcli.data.request import CLASSIFICATION, RANKING, PrepareRequest
 from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import write_folder, writing
 
@@ -92,7 +92,7 @@ def load_prepared(folder: Path) -> PreparedPairs:
         DataError: no manifest, an unknown format, ranking data, or a parquet file that is missing, broken or altered.
     """
     manifest = read_manifest(folder)
-    if manifest["task"] != CLASSIFICATION:
+    if manifest["task"] == RANKING:
         problem = "this data set holds claims with documents to rank, no pairs with labels"
         raise DataError(problem, file=folder, hint="ag rank --help")
     prepared = PreparedPairs(
@@ -187,7 +187,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         hint = "run `ag prepare` again with this version"
         raise DataError(f"this manifest is not of format {FORMAT}", file=path, hint=hint)
     manifest.setdefault("task", CLASSIFICATION)
-    contents = "labels" if manifest["task"] == CLASSIFICATION else "files"
+    contents = "files" if manifest["task"] == RANKING else "labels"
     absent = [key for key in ("name", contents, "splits", "digest") if key not in manifest]
     if absent:
         raise DataError("the manifest lacks an entry", file=path, column=absent[0])

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from agcli.data.batching import Examples, Rows, nested_subset
-from agcli.data.prepared import PreparedPairs
+from agcli.data.prepared import PreparedPairs, load_prepared, read_manifest
 from agcli.data.ranking.prepared import PreparedRanking
-from agcli.errors import UsageError
+from agcli.errors import DataError, UsageError
 from agcli.options import DataOptions, RankingOptions
 from agcli.tasks.registry import TASKS, TaskEntry
 
@@ -36,6 +36,11 @@ class Task(ABC):
 
     def __init__(self, dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> None:
         self.dataset, self.options, self.subset_seed = dataset, options, subset_seed
+
+    @staticmethod
+    def read(folder: Path) -> Dataset:
+        """Prepared data of the task; of most tasks pairs of texts."""
+        return load_prepared(folder)
 
     @property
     def entry(self) -> TaskEntry:
@@ -111,8 +116,20 @@ class Task(ABC):
         return nested_subset(available, size, self.subset_seed)
 
 
+def load_dataset(folder: Path) -> Dataset:
+    """The prepared data of a folder, in the form of the task that its manifest names.
+
+    Raises:
+        DataError: an unknown task, or data that cannot be read.
+    """
+    name = read_manifest(folder)["task"]
+    if name not in TASKS:
+        raise DataError("unknown task", file=folder / "manifest.json", value=name, allowed=TASKS)
+    dataset: Dataset = TASKS[name].load().read(folder)
+    return dataset
+
+
 def make_task(dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> Task:
     """The task that the data's manifest names."""
-    entry = TASKS[dataset.manifest.get("task", "classification")]
-    task: Task = entry.load()(dataset, options, ranking, subset_seed)
+    task: Task = TASKS[dataset.manifest["task"]].load()(dataset, options, ranking, subset_seed)
     return task

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from agcli.data.batching import Examples, Rows, nested_subset
-from agcli.data.ranking.prepared import PreparedRanking
+from agcli.data.ranking.prepared import PreparedRanking, load_ranking
 from agcli.data.text_pairs import PairTemplate, TextPairs, Tokens, cut_note, pair_template, text_tokens, with_room
 from agcli.data.token_cache import open_store
 from agcli.errors import DataError, DivergedError, UsageError, cells_hidden
@@ -58,17 +58,18 @@ def ranking_losses(loss: RankingLoss, logits: Tensor, labels: Tensor, list_size:
 
 
 def relevance_scores(logits: Tensor) -> NDArray[np.float32]:
-    """What documents are ordered by: the one logit, or the log-odds of two. Shape (n, 1 or 2) -> (n,), float32."""
+    """Scores for ordering documents: the one logit, or the log-odds of two. Shape (n, 1 or 2) -> (n,), float32."""
     logits = logits.float().cpu()
     scores = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     return np.asarray(scores.numpy(), dtype=np.float32)
 
 
 class Ranking(Task):
-    """Lists of a relevant document and its negatives to train on; the first candidates of some dev queries."""
+    """Trained on lists of a relevant document and its negatives; evaluated on first candidates of some dev queries."""
 
     name = "ranking"
     dataset: PreparedRanking
+    read = staticmethod(load_ranking)
 
     def __init__(self, dataset: Dataset, options: DataOptions, ranking: RankingOptions, subset_seed: int) -> None:
         super().__init__(dataset, options, ranking, subset_seed)
@@ -125,7 +126,8 @@ class Ranking(Task):
         """Query and document of each training pair, list by list; shape (num_pairs, 2)."""
         lists = self.dataset.lists
         if lists is None:
-            raise DataError("the data set has no training pairs", file=self.dataset.folder, allowed=["ag rank on it"])
+            hint = "only `ag rank` takes such data"
+            raise DataError("the data set has no training pairs", file=self.dataset.folder, hint=hint)
         chosen = lists[self.training_subset(len(lists))]
         size = lists.shape[1] - 1
         return np.stack([np.repeat(chosen[:, 0], size), chosen[:, 1:].reshape(-1)], axis=1).astype(np.int64)
@@ -137,7 +139,7 @@ class Ranking(Task):
 
     @cached_property
     def _dev_queries(self) -> dict[str, int]:
-        """Id -> row of the dev queries that choose the epoch."""
+        """Id -> row of the dev queries on which the best epoch is chosen."""
         with_qrels = self.dataset.judged("dev").astype(np.int64)
         if not len(with_qrels):
             raise DataError("no dev claim has a relevant document", file=self.dataset.folder)
@@ -210,7 +212,7 @@ class Ranking(Task):
         return rows
 
     def prepare_saving(self, config: Any, tokenizer: Any) -> None:
-        """sentence-transformers' `CrossEncoder` shall give our scores: no sigmoid, and pairs cut where ours are."""
+        """Let sentence-transformers' `CrossEncoder` give the same scores: no sigmoid, and pairs cut to our length."""
         config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
         tokenizer.model_max_length = self.options.max_length
 
@@ -219,5 +221,5 @@ class Ranking(Task):
         return {"dev_depth": self.dev_depth}
 
     def card_note(self, metrics: dict[str, Any]) -> str:
-        """What dev scores mean, and how to get them elsewhere."""
+        """The meaning of the dev scores, and how to get them in other libraries."""
         return _DEV_NOTE.format(depth=self.dev_depth, claims=metrics["dev"]["n"])

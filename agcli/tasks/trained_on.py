@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.data.pairs import folded
-from agcli.data.ranking.prepared import load_dataset
 from agcli.errors import DataError, unreadable
 from agcli.options import DataOptions, RankingOptions
 from agcli.runs.atomic import write_bytes
 from agcli.runs.folder import RunFolder
-from agcli.tasks.base import make_task
+from agcli.tasks.base import load_dataset, make_task
 
 FILE = "trained_on.npy"
 Hashes = NDArray[np.uint64]

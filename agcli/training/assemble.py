@@ -16,7 +16,6 @@ from agcli.attention.selection import check
 from agcli.config import RunConfig, parse_indices
 from agcli.data.batching import Examples
 from agcli.data.catalogue import find_dataset
-from agcli.data.ranking.prepared import load_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides.base import Guide
 from agcli.guides.registry import GUIDES, weights_text
@@ -25,7 +24,7 @@ from agcli.options import GuideOptions, ModelOptions, OutputOptions, flag
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
-from agcli.tasks.base import Task, make_task
+from agcli.tasks.base import Task, load_dataset, make_task
 from agcli.training.engine import Engine
 from agcli.training.report import Plan
 from agcli.training.terms import LossTerms

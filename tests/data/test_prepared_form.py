@@ -19,10 +19,11 @@ from agcli.data.catalogue import find_dataset
 from agcli.data.formats.sample import sample_folder
 from agcli.data.preparation import prepare
 from agcli.data.prepared import PreparedPairs, load_prepared
-from agcli.data.ranking.prepared import INDEX, load_dataset, load_ranking
+from agcli.data.ranking.prepared import INDEX, load_ranking
 from agcli.data.request import PrepareRequest
 from agcli.data.splits import split_of
 from agcli.errors import DataError, ModelError, RunError
+from agcli.tasks.base import load_dataset
 
 Make = Callable[..., PreparedPairs]
 

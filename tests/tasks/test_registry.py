@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import typing
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,11 +19,11 @@ from torch.nn.functional import mse_loss
 from typer.testing import Result
 
 from agcli.data.batching import Examples
-from agcli.data.prepared import PreparedPairs, load_prepared
-from agcli.errors import UsageError
+from agcli.data.prepared import PreparedPairs
+from agcli.errors import DataError, UsageError
 from agcli.options import Metric
 from agcli.runs.folder import RunFolder
-from agcli.tasks.base import Table, Task
+from agcli.tasks.base import Table, Task, load_dataset
 from agcli.tasks.classification import pair_examples
 from agcli.tasks.registry import TASKS, TaskEntry
 
@@ -79,13 +80,11 @@ class Length(Task):
 
 
 @pytest.fixture
-def _length(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the task, and has prepared data state it."""
-
-    def load(folder: Path) -> PreparedPairs:
-        data = load_prepared(folder)
-        return replace(data, manifest=data.manifest | {"task": "length"})
-
+def length_data(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registers the task; prepared data that name it."""
+    folder = shutil.copytree(dataset, tmp_path / "pairs")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"task": "length"}))
     entry = TaskEntry(
         name="length",
         target=f"{__name__}:Length",
@@ -98,14 +97,13 @@ def _length(monkeypatch: pytest.MonkeyPatch) -> None:
         pipeline_tag="text-classification",
     )
     monkeypatch.setitem(TASKS, "length", entry)
-    monkeypatch.setattr("agcli.training.assemble.load_dataset", load)
+    return folder
 
 
-@pytest.mark.usefixtures("_length")
 def test_a_new_task_is_one_class_and_one_entry(
-    ag: Callable[..., Result], options: dict[str, Any], tmp_path: Path
+    ag: Callable[..., Result], options: dict[str, Any], length_data: Path, tmp_path: Path
 ) -> None:
-    result = ag("finetune", *as_flags(options | {"epochs": 1, "output": tmp_path / "run"}))
+    result = ag("finetune", *as_flags(options | {"dataset": length_data, "epochs": 1, "output": tmp_path / "run"}))
     run = RunFolder(tmp_path / "run")
     assert (run.task, run.metrics["task"], run.metrics["metric"]) == ("length", "length", "closeness")
     assert json.loads((run.model / "config.json").read_text())["id2label"] == {"0": "LABEL_0"}
@@ -119,10 +117,14 @@ def test_a_new_task_is_one_class_and_one_entry(
     assert len(rows) == ROWS["dev"] + ROWS["test"]
 
 
-@pytest.mark.usefixtures("_length")
-def test_its_metrics_are_its_own(dataset: Path) -> None:
-    data = load_prepared(dataset)
-    task = Length(data, *[None] * 3)  # type: ignore[arg-type]
+def test_an_unknown_task_is_refused(length_data: Path) -> None:
+    del TASKS["length"]
+    with pytest.raises(DataError, match=r"manifest\.json: unknown task\. Found 'length'\. Allowed: classification"):
+        load_dataset(length_data)
+
+
+def test_its_metrics_are_its_own(length_data: Path) -> None:
+    task = Length(load_dataset(length_data), *[None] * 3)  # type: ignore[arg-type]
     assert task.choose_metric(None) == "closeness"
     with pytest.raises(UsageError, match="--metric RR: pairs is evaluated by closeness"):
         task.choose_metric("RR")

@@ -22,7 +22,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from agcli.data.pairs import SPLITS
-from agcli.data.prepared import Prepared, PreparedPairs, load_prepared, read_manifest, write_prepared
+from agcli.data.prepared import Prepared, read_manifest, write_prepared
 from agcli.data.ranking.collection import RankingSplit
 from agcli.data.request import RANKING
 from agcli.errors import DataError, unreadable
@@ -114,15 +114,6 @@ class PreparedRanking(Prepared):
         """The texts of these documents."""
         texts: list[str] = self.documents.column("text").take(pa.array(rows)).to_pylist()
         return texts
-
-
-def load_dataset(folder: Path) -> PreparedPairs | PreparedRanking:
-    """Open prepared data of either kind.
-
-    Raises:
-        DataError: see `load_prepared` and `load_ranking`.
-    """
-    return load_ranking(folder) if read_manifest(folder)["task"] == RANKING else load_prepared(folder)
 
 
 def load_ranking(folder: Path) -> PreparedRanking:
