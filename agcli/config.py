@@ -90,7 +90,7 @@ def make_config(
 
 
 def _filled_in(values: Mapping[str, Any]) -> RunConfig:
-    """Checked values with what the recipe and the defaults add."""
+    """Checked values with those of the recipe and the defaults."""
     chosen = {**recipe_values(values, values), **values}
     if "learning_rate" not in chosen:
         chosen["learning_rate"] = default_learning_rate(chosen.get("model", OPTIONS["model"].default))
@@ -104,14 +104,13 @@ def _filled_in(values: Mapping[str, Any]) -> RunConfig:
 
 
 def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The guides' own options where nobody chose a value; some have another default in the released arithmetic."""
+    """Defaults of the guides' own options; some have another one in the released arithmetic."""
     mode = str(chosen.get("guide_mode"))
     options = [option for entry in GUIDES.values() for option in entry.options]
     return {option.name: option.default_in(mode) for option in options if chosen.get(option.name) is None}
 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:
-    """The problem of one value on its own, or None."""
     if name not in OPTIONS and isinstance(value, dict):
         return f"{origin}: [{name}] is a section; a config file has none, only one option a line."
     if name not in OPTIONS:
@@ -140,7 +139,7 @@ _WORDS: dict[type[Any], str] = {int: "a whole number", float: "a number", str: "
 
 
 def _joint_problems(config: RunConfig) -> Iterator[str]:
-    """Problems of values together."""
+    """Problems of combinations of values."""
     guides = config.guides
     for name in ("guide_layers", "guide_heads"):
         try:
@@ -201,7 +200,6 @@ def default_learning_rate(model: str) -> float:
 
 
 def _stated_width(folder: Path) -> int | None:
-    """The hidden size that a model folder's config states; None where it states none."""
     try:
         stated = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):

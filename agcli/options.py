@@ -216,7 +216,7 @@ class RankingOptions:
     ranking_loss: RankingLoss = option(
         "bce", "bce (one logit, the paper's Eq. 2), softmax (two outputs) or listwise (a positive among its negatives)."
     )
-    dev_queries: int = option(200, "Rank this many dev claims after each epoch.", minimum=1)
+    dev_queries: int = option(200, "Rank this many dev queries after each epoch.", minimum=1)
     dev_depth: int | None = option(
         None, "Rank this many first-stage candidates of each; default: 20, or all there are.", minimum=1
     )

@@ -129,18 +129,18 @@ class RunFolder:
         if self.writes:
             write_text(self.path / name, text)
 
-    def mark(self, state: State, reason: str = "") -> None:
+    def set_state(self, state: State, reason: str = "") -> None:
         """Record the run's state."""
         self.write_json("status.json", {"state": state, "reason": reason, "result_version": RESULT_VERSION})
 
-    def mark_error(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         """Record the error that ended the run."""
         if isinstance(error, InterruptedRunError | KeyboardInterrupt):
-            self.mark("interrupted", str(error))
+            self.set_state("interrupted", str(error))
             return
         while not isinstance(error, Exception) and error.__context__:  # SystemExit of a library: its cause
             error = error.__context__
-        self.mark("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
+        self.set_state("failed", str(error) if isinstance(error, AgError) else f"{type(error).__name__}: {error}")
 
     def clear(self) -> None:
         """Remove an earlier run's files but its settings and state, and nothing else."""

@@ -31,7 +31,7 @@ DEV_DEPTH = 20
 DEV_SEED = 0
 """Dev queries are drawn with one seed, so that runs with different seeds choose their epochs on the same queries."""
 _DEV_NOTE = (
-    "Dev is the first {depth} candidates of {claims} claims; a claim whose document is not among them scores 0. The "
+    "Dev is the first {depth} candidates of {queries} queries; a query whose document is not among them scores 0. The "
     "score is the model's one output, or the difference of its two (relevant minus irrelevant). sentence-transformers' "
     "`CrossEncoder` gives the same outputs as long as the document is the longer text where a pair must be cut."
 )
@@ -78,7 +78,7 @@ class Ranking(Task):
         depth = self.dataset.depth
         self.dev_depth = ranking.dev_depth or min(DEV_DEPTH, depth)
         if self.dev_depth > depth:
-            raise UsageError(f"--dev-depth {self.dev_depth}: {dataset.name} has {depth} candidates a claim.")
+            raise UsageError(f"--dev-depth {self.dev_depth}: {dataset.name} has {depth} candidates a query.")
         lists = self.dataset.lists
         listwise = ranking.ranking_loss == "listwise" and lists is not None
         self.list_size = lists.shape[1] - 1 if listwise else 1  # type: ignore[union-attr]
@@ -142,7 +142,7 @@ class Ranking(Task):
         """Id -> row of the dev queries on which the best epoch is chosen."""
         with_qrels = self.dataset.judged("dev").astype(np.int64)
         if not len(with_qrels):
-            raise DataError("no dev claim has a relevant document", file=self.dataset.folder)
+            raise DataError("no dev query has a relevant document", file=self.dataset.folder)
         size = min(self.ranking.dev_queries, len(with_qrels))
         rows = with_qrels[nested_subset(len(with_qrels), size, DEV_SEED)]
         return dict(zip(self.dataset.queries["id"].iloc[rows], rows.tolist(), strict=True))
@@ -152,7 +152,7 @@ class Ranking(Task):
         """Dev queries with their first candidates, query by query; shape (num_pairs, 2)."""
         pairs = [(row, document) for row in self._dev_queries.values() for document in self._candidates(row)[0]]
         if not pairs:
-            raise DataError("the first stage found no candidate for any dev claim", file=self.dataset.folder)
+            raise DataError("the first stage has no candidate for any dev query", file=self.dataset.folder)
         return np.array(pairs, dtype=np.int64)
 
     def _candidates(self, row: int) -> tuple[list[int], list[float]]:
@@ -222,4 +222,4 @@ class Ranking(Task):
 
     def card_note(self, metrics: dict[str, Any]) -> str:
         """The meaning of the dev scores, and how to get them in other libraries."""
-        return _DEV_NOTE.format(depth=self.dev_depth, claims=metrics["dev"]["n"])
+        return _DEV_NOTE.format(depth=self.dev_depth, queries=metrics["dev"]["n"])

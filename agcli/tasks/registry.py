@@ -67,8 +67,8 @@ _ENTRIES = (
         epoch_line={"RR": "RR", "R@1": "R@1"},
         baseline="first stage",
         baseline_row="{label}",
-        caption="The first {dev_depth} candidates of n dev claims; a claim whose document is not among them scores 0.\n"
-        "The test claims are ranked by: ag rank RUN --split test",
+        caption="The first {dev_depth} candidates of n dev queries; a query whose document is not among them scores 0."
+        "\nThe test queries are ranked by: ag rank RUN --split test",
         pipeline_tag="text-ranking",
     ),
 )

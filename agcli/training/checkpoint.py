@@ -83,7 +83,7 @@ def _damage_to_best(folder: Path) -> str | None:
 def _prune(newest: Path, best: str | None) -> None:
     """Remove all but the newest checkpoints and the best one.
 
-    What is newer than `newest` was found damaged; what a killed save left aside goes as well.
+    Those newer than `newest` are damaged; temporary folders of a killed save go as well.
     """
     names = sorted(path.name for path in newest.parent.glob("step-*"))
     kept = {*names[: names.index(newest.name) + 1][-KEPT:], best}
@@ -177,7 +177,6 @@ def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, An
 
 
 def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `_split`."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         parameter, name = key.split(".", 1)
@@ -186,7 +185,6 @@ def _join(tensors: dict[str, torch.Tensor], values: dict[str, Any]) -> dict[str,
 
 
 def _host_random() -> dict[str, Any]:
-    """Python's and NumPy's random states as JSON."""
     kind, keys, *rest = np.random.get_state(legacy=True)
     return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
 

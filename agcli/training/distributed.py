@@ -26,19 +26,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
-    """A process's part of a batch.
-
-    Attributes:
-        rows: never empty, since all processes go through the same collective steps.
-        counted: how many of them count: all, or none where the batch was too small for this process to get any.
-    """
-
-    rows: Rows
-    counted: int
-
-
-@dataclass(frozen=True)
 class Distributed:
     """The processes of a run. Of one, every method is the identity."""
 
@@ -54,13 +41,17 @@ class Distributed:
         """Number of this process, 0-based."""
         return int(self.accelerator.process_index)
 
-    def share(self, rows: Rows, list_size: int = 1) -> Share:
-        """This process's rows of a batch; lists stay whole. Shares differ by one list at most."""
+    def share(self, rows: Rows, list_size: int = 1) -> tuple[Rows, int]:
+        """This process's rows of a batch, and how many of them count; lists stay whole.
+
+        Shares differ by one list at most. Where the batch is too small for this process to get any rows, it computes
+        some that do not count, since all processes go through the same collective steps.
+        """
         if self.size == 1:
-            return Share(rows, len(rows))
+            return rows, len(rows)
         lists = rows.reshape(-1, list_size)
         own = lists[self.rank :: self.size]
-        return Share(own.reshape(-1), own.size) if len(own) else Share(lists[0], 0)
+        return (own.reshape(-1), own.size) if len(own) else (lists[0], 0)
 
     def accumulating(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
         """Context of a batch's forward and backward: gradients are reduced with the `last` batch of a step only."""

@@ -148,13 +148,13 @@ class Engine:
         sums: dict[str, Tensor] = {}
         for start in range(0, len(rows), size):
             whole = rows[start : start + size]
-            share = self.distributed.share(whole, self.examples.list_size)
-            batch = collate(self.examples, share.rows, multiple=self.multiple, longest=int(self.lengths[whole].max()))
-            weight = share.counted / len(rows)  # so that the last, smaller batch does not count more per example
+            own, counted = self.distributed.share(whole, self.examples.list_size)
+            batch = collate(self.examples, own, multiple=self.multiple, longest=int(self.lengths[whole].max()))
+            weight = counted / len(rows)  # so that the last, smaller batch does not count more per example
             with self.distributed.accumulating(self.model, last=start + size >= len(rows)):
                 terms, values = self._loss_terms(batch.to(self.device))
                 if self.position.step == 0 and start == 0 and len(terms) > 1:
-                    shares = self._gradient_norms(terms, share.counted / len(whole))
+                    shares = self._gradient_norms(terms, counted / len(whole))
                 loss = torch.stack(list(terms.values())).sum()
                 # Gradients are averaged over processes.
                 self.accelerator.backward(loss * (weight * self.distributed.size))

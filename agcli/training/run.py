@@ -63,7 +63,7 @@ def finetune(
     with folder.locked(callback.warning), stop_on_signals() as stop:
         if folder.writes and folder.state is not None and not (resume or overwrite):  # another run has just made it
             raise RunError(f"{path} holds a run that is {folder.state}.", hint="--overwrite replaces it")
-        folder.mark("running")
+        folder.set_state("running")
         if not resume:
             folder.clear()
         folder.write_json("config.json", config.flat() | {"output": None})
@@ -72,18 +72,16 @@ def finetune(
             _Training(parts, stop, callback, resume).run()
         except BaseException as error:
             with suppress(RunError):  # on a full disk the error itself is the news
-                folder.mark_error(error)
+                folder.record_error(error)
             raise
         parts.accelerator.wait_for_everyone()  # another process may still be reading the best epoch's checkpoint
-        folder.mark("finished")
+        folder.set_state("finished")
         if folder.writes and not config.output.keep_checkpoints:
             shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder
 
 
 class _Training:
-    """A run in progress: epochs, evaluations, checkpoints, files."""
-
     def __init__(self, parts: Assembly, stop: StopRequest, callback: RunCallback, resume: bool) -> None:
         self.parts, self.stop, self.callback, self.resume = parts, stop, callback, resume
         self.folder, self.engine, self.task = parts.folder, parts.engine, parts.task
@@ -127,7 +125,7 @@ class _Training:
         self.callback.message(f"resuming after step {self.engine.position.step}.")
 
     def _train_epoch(self) -> None:
-        """Train to the end of the epoch, or to the last step of the run, and evaluate."""
+        """Train to the end of the epoch, or to the last step of the run, and evaluate on dev."""
         every, position = self.parts.config.output.checkpoint_every, self.engine.position
         self._check_signals()
         previous: StepReport | None = None  # on a GPU a step is recorded while the next one runs
@@ -167,7 +165,6 @@ class _Training:
         self.callback.step(report)
 
     def _end_epoch(self) -> None:
-        """Evaluate the epoch on dev, and keep it if it is the best."""
         logits = self._predict("dev")
         dev = self.task.evaluate(self.parts.examples["dev"], logits)
         sums, position = self.progress["sums"], self.engine.position
@@ -220,7 +217,6 @@ class _Training:
         return self.engine.predict(examples, on_batch=on_batch)
 
     def _finish(self) -> None:
-        """Evaluate and save the best epoch's model."""
         best, examples = self.progress["best"], self.parts.examples
         if best["epoch"] != self.engine.position.epoch:
             checkpoint.load_weights(self.folder.checkpoints / best["checkpoint"], self.engine.bare_model)

@@ -47,7 +47,7 @@ def saved(folder: Path, splits: dict[str, Predictions], *, state: State = "finis
     run.write_json("config.json", {"model": "minilm", "dataset": "sample"})
     run.write_json("metrics.json", metrics)
     run.write_predictions({split: prediction_rows(found) for split, found in splits.items()})
-    run.mark(state)
+    run.set_state(state)
     return folder
 
 

@@ -67,7 +67,7 @@ def run_folder(path: Path) -> Path:
     path.mkdir(parents=True)
     (path / "predictions.csv").write_text("split,query,document\n")
     RunFolder(path).write_json("metrics.json", {"dev": {"RR": 0.5, "n": 9}, "metric": "RR"})
-    RunFolder(path).mark("finished")
+    RunFolder(path).set_state("finished")
     return path
 
 
@@ -341,7 +341,7 @@ class TestWhichRanking:
         assert len(told(several, other, "--split", "dev")["runs"]) == 2
 
     def test_an_unfinished_run_is_refused(self, plain: Path) -> None:
-        RunFolder(plain).mark("interrupted")
+        RunFolder(plain).set_state("interrupted")
         assert "interrupted, not finished" in ag(plain, code=1)
 
     def test_the_same_twice_is_refused(self, plain: Path) -> None:
@@ -381,7 +381,7 @@ class TestNotComparable:
         classifier.mkdir()
         RunFolder(classifier).write_json("metrics.json", {"test": {"accuracy": 0.5}})
         (classifier / "predictions.csv").write_text("split,id,label,prediction,p_no,p_yes\n")
-        RunFolder(classifier).mark("finished")
+        RunFolder(classifier).set_state("finished")
         assert "cannot be compared with runs that classify" in ag(plain, classifier, code=2)
         assert "cannot be compared with runs that classify" in ag(classifier, plain, code=2)
 

@@ -340,6 +340,6 @@ def test_resuming_a_folder_without_a_run_trains_nothing(ag: Ag) -> None:
 def test_the_next_command_quotes_a_folder_with_a_space(ag: Ag, words: list[str]) -> None:
     ag(*words, "--output", "runs/a run")
     folder = RunFolder(Path("runs/a run"))
-    folder.mark("interrupted")
+    folder.set_state("interrupted")
     command = f"next: ag finetune --output '{folder.path.resolve()}' --resume"
     assert command in ag("evaluate", folder.path, code=1).stderr

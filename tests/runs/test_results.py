@@ -250,7 +250,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_an_error_marks_the_run(tmp_path: Path, error: BaseException, state: str, reason: str) -> None:
     run = RunFolder(tmp_path)
     assert run.state is None
-    run.mark_error(error)
+    run.record_error(error)
     assert run.state == state
     assert run.read_json("status.json")["reason"] == reason
 
@@ -264,7 +264,7 @@ def test_what_made_a_library_give_up_is_the_reason(tmp_path: Path) -> None:
         except BrokenPipeError:
             raise SystemExit(1) from None
     except SystemExit as error:
-        run.mark_error(error)
+        run.record_error(error)
     assert run.read_json("status.json")["reason"] == "BrokenPipeError: [Errno 32] Broken pipe"
 
 
@@ -290,11 +290,11 @@ def test_only_a_finished_run_is_opened(tmp_path: Path) -> None:
         open_run(tmp_path)
     run = RunFolder(tmp_path)
     for state in ("running", "failed", "interrupted"):
-        run.mark(state)  # type: ignore[arg-type]
+        run.set_state(state)  # type: ignore[arg-type]
         with pytest.raises(RunError, match=f"this run is {state}, not finished") as caught:
             open_run(tmp_path)
         assert caught.value.hint == f"ag finetune --output {tmp_path} --resume"
-    run.mark("finished")
+    run.set_state("finished")
     assert open_run(tmp_path) == run
 
 
@@ -319,7 +319,7 @@ def test_what_may_not_be_read_is_named_with_what_to_do(
 ) -> None:
     run = RunFolder(tmp_path / "my run")
     run.path.mkdir()
-    run.mark("finished")
+    run.set_state("finished")
     for each in ("environment", "metrics"):
         run.write_json(f"{each}.json", {"dev": {}})
     run.write_predictions({"dev": prediction_rows(predicted())})
@@ -331,7 +331,7 @@ def test_what_may_not_be_read_is_named_with_what_to_do(
 
 def test_clearing_removes_a_run_and_nothing_else(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.mark("finished")
+    run.set_state("finished")
     for name in ("model/a", "checkpoints/b", "tracking/c", "notes/d"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()

@@ -40,12 +40,12 @@ def process(size: int, rank: int, **accelerator: Any) -> Distributed:
 def test_shares_are_the_batch_cut_between_whole_lists(lists: int, list_size: int, size: int) -> None:
     rows = np.random.default_rng(lists).permutation(lists * list_size)
     shares = [process(size, rank).share(rows, list_size) for rank in range(size)]
-    counted = [share.rows[: share.counted].tolist() for share in shares]
+    counted = [own[:count].tolist() for own, count in shares]
     assert sorted(chain.from_iterable(counted)) == sorted(rows.tolist())
     assert max(map(len, counted)) - min(map(len, counted)) <= list_size
     whole = {tuple(each) for each in rows.reshape(-1, list_size).tolist()}
-    assert all(tuple(each) in whole for share in shares for each in share.rows.reshape(-1, list_size).tolist())
-    assert all(len(share.rows) > 0 for share in shares)
+    assert all(tuple(each) in whole for own, _ in shares for each in own.reshape(-1, list_size).tolist())
+    assert all(len(own) > 0 for own, _ in shares)
 
 
 @pytest.mark.parametrize("count", [2, 5, 6])

@@ -27,7 +27,7 @@ def run(path: str | Path, state: State, **values: Any) -> Path:
     folder = RunFolder(Path(path))
     folder.path.mkdir(parents=True)
     folder.write_json("config.json", make_config(values).flat())
-    folder.mark(state)
+    folder.set_state(state)
     return folder.path
 
 
@@ -143,7 +143,7 @@ def test_a_folder_in_which_a_run_was_killed_at_its_start_can_be_used() -> None:
 
 def test_a_run_without_settings_can_only_be_overwritten() -> None:
     RunFolder(DEFAULT).path.mkdir(parents=True)
-    RunFolder(DEFAULT).mark("running")
+    RunFolder(DEFAULT).set_state("running")
     assert place(config()).path == place(config(), resume=True).path == Path(f"{DEFAULT}-run=2")
     with pytest.raises(UsageError, match="killed at its start"):
         place(config(str(DEFAULT)), resume=True)

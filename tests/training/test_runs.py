@@ -401,7 +401,7 @@ def test_ids_of_a_step_that_explodes_are_cut_and_those_of_credentialed_data_left
 def test_settings_that_cannot_be_leave_an_earlier_run_and_the_disk_alone(config: Make, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    run.mark("finished")
+    run.set_state("finished")
     for wrong in ({"guide_layers": "2"}, {"guide_heads": "4"}, {"max_length": 65}, {"train_limit": 99}):
         with pytest.raises(UsageError):
             finetune(config(**wrong), run.path)
