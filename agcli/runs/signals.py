@@ -19,11 +19,6 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
-    @property
-    def received(self) -> bool:
-        """Whether a signal came."""
-        return self.signal is not None
-
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.signal is None:
             self.signal = signal.Signals(number)

@@ -154,26 +154,19 @@ def config_of_unfinished(given: Mapping[str, Any], resume: bool) -> Path | None:
     return path if path.is_file() else None
 
 
-def check_same_data(environment: Mapping[str, Any], dataset: Dataset) -> None:
-    """Check that the data are those of the `environment.json` of a run that is resumed.
-
-    Raises:
-        DataError: they differ.
-    """
-    if environment.get("data", {}).get("digest") not in (None, dataset.digest):
-        hint = "bring them back as they were, or start anew with --overwrite"
-        raise DataError("not the data that the run began with", file=dataset.folder, hint=hint)
-
-
-def check_same_arithmetic(environment: Mapping[str, Any], plan: Mapping[str, Any], threads: int) -> str:
-    """Compare a plan with that of a run that is resumed: `auto` can mean other arithmetic on another machine.
+def check_resumable(environment: Mapping[str, Any], dataset: Dataset, plan: Mapping[str, Any], threads: int) -> str:
+    """Compare data and plan with those in a run's `environment.json`: `auto` can mean other arithmetic elsewhere.
 
     Returns:
         A warning where the last bits may differ; else an empty string.
 
     Raises:
+        DataError: the data differ.
         UsageError: processes, precision, device or attention differ.
     """
+    if environment.get("data", {}).get("digest") not in (None, dataset.digest):
+        hint = "bring them back as they were, or start anew with --overwrite"
+        raise DataError("not the data that the run began with", file=dataset.folder, hint=hint)
     before = environment.get("plan", {})
     for name in ("processes", "precision", "device", "attention"):
         if before.get(name) not in (None, plan[name]):

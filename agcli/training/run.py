@@ -24,7 +24,7 @@ from agcli.runs.signals import StopRequest, stop_on_signals
 from agcli.tasks.trained_on import write_trained_on
 from agcli.training import checkpoint, model_card
 from agcli.training.assemble import Assembly, tracker_settings
-from agcli.training.placement import check_same_arithmetic, check_same_data
+from agcli.training.placement import check_resumable
 from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
 
 SIGNAL_STEPS = 8
@@ -110,9 +110,8 @@ class _Training:
 
     def _restore(self) -> None:
         """Go on from the newest valid checkpoint, where there is one."""
-        before = self.folder.environment
-        check_same_data(before, self.task.dataset)
-        warning = check_same_arithmetic(before, asdict(self.parts.plan), torch.get_num_threads())
+        plan, threads = asdict(self.parts.plan), torch.get_num_threads()
+        warning = check_resumable(self.folder.environment, self.task.dataset, plan, threads)
         if warning:
             self.callback.warning(warning)
         newest, damaged = checkpoint.newest(self.folder.checkpoints)
@@ -192,7 +191,7 @@ class _Training:
 
     def _check_signals(self) -> None:
         """Whether this process or another received a signal; all of them see it at the same step."""
-        self.stopping = self.engine.distributed.any(self.stop.received)
+        self.stopping = self.engine.distributed.any(self.stop.signal is not None)
 
     def _stop_if_requested(self) -> None:
         if self.stopping:
