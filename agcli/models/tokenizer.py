@@ -24,7 +24,7 @@ _SPECIAL = re.compile(r"\[.*\]|<.*>")
 def tokenizer_of(
     source: Source, config: PretrainedConfig
 ) -> tuple[PreTrainedTokenizerBase, bool | None, tuple[str, ...]]:
-    """The tokenizer of a source, whether it keeps capitals (None: cannot be told), and notes.
+    """The tokenizer of a source, whether it keeps capitals (None: unknown), and notes.
 
     Raises:
         ModelError: no vocabulary, one that is larger than the embedding, or a casing that cannot be set right.
@@ -39,7 +39,8 @@ def tokenizer_of(
         notes.append(f"tokenizer set to {'keep capitals' if wanted else 'lower-case'}, as the model was trained")
         cased = keeps_capitals(tokenizer)
         if cased is not wanted:
-            raise ModelError(f"{source.origin} is {_casing(wanted)}, but its tokenizer turns {_PROBE!r} otherwise.")
+            casing = "cased" if wanted else "uncased"
+            raise ModelError(f"{source.origin} is {casing}, but its tokenizer turns {_PROBE!r} otherwise.")
     _check_vocabulary(source, tokenizer, config, cased)
     notes += _without_segments(tokenizer, config)
     limit = position_limit(config)
@@ -59,8 +60,8 @@ def _without_segments(tokenizer: PreTrainedTokenizerBase, config: PretrainedConf
 
 
 def stated_casing(source: Source) -> bool | None:
-    """Whether the model is cased, by the first that says so: a zoo entry that was asked for, `tokenizer_config.json`,
-    the normalizer in `tokenizer.json`, the entry a local folder is called after, the vocabulary itself.
+    """Whether the model is cased, by the first that says so: the zoo entry by its name, `tokenizer_config.json`, the
+    normalizer in `tokenizer.json`, the zoo entry of a local folder's name, the vocabulary itself.
     """
     if source.entry is not None and source.kind != "folder":
         return source.entry.cased
@@ -91,9 +92,8 @@ def _load(source: Source, config: PretrainedConfig, **settings: Any) -> PreTrain
             source.folder, config=config, local_files_only=True, trust_remote_code=False, **settings
         )
     except Exception as error:  # a broken tokenizer.json raises whatever its reader raises
-        raise ModelError(
-            f"{source.folder}: the tokenizer cannot be loaded ({type(error).__name__}: {error}).", hint=source.hint
-        ) from None
+        reason = f"{type(error).__name__}: {error}"
+        raise source.error(f"{source.folder}: the tokenizer cannot be loaded ({reason}).") from None
 
 
 def _check_vocabulary(
@@ -115,10 +115,6 @@ def _check_vocabulary(
 
 def _has_capitals(pieces: Any) -> bool:
     return any(piece != piece.lower() for piece in pieces if not _SPECIAL.fullmatch(piece))
-
-
-def _casing(cased: bool | None) -> str:
-    return "cased" if cased else "uncased"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from agcli.runs.atomic import sha256, write_folder
 from agcli.runs.home import expanded
 
 _LFS_POINTER = b"version https://git-lfs"
+_FOREIGN = ("tf_model.h5", "flax_model.msgpack", "bert_model.ckpt.index")
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,22 @@ def find_weights(folder: Path, *, hint: str | None = None) -> WeightFiles:
     Raises:
         ModelError: none, a shard that is missing, or a Git LFS pointer in place of a file.
     """
-    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
-        single, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        single, index = folder / name, folder / f"{name}.index.json"
         if single.is_file():
             files: tuple[Path, ...] = (single,)
         elif index.is_file():
             files = _shards(index)
         else:
             continue
-        for file in files:
-            _refuse_pointer(file)
-        return WeightFiles(files, suffix == ".safetensors", _digest(files))
-    raise ModelError(f"{folder}: {_why_no_weights(folder)}", hint=_no_weights_hint(folder) or hint)
+        digests = [_checked_digest(file) for file in files]
+        digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+        return WeightFiles(files, single.suffix == ".safetensors", digest)
+    if (folder / "model" / "config.json").is_file():  # a run folder keeps its model one level down
+        hint = f"did you mean {folder / 'model'}?"
+    foreign = [name for name in _FOREIGN if (folder / name).exists()]
+    present = f"only {', '.join(foreign)} (TensorFlow or Flax)" if foreign else "no weights"
+    raise ModelError(f"{folder}: {present} in this folder; needed: model.safetensors or pytorch_model.bin.", hint=hint)
 
 
 def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
@@ -77,8 +82,10 @@ def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tupl
         except ModelError:  # a damaged conversion is made anew
             converted.unlink(missing_ok=True)
     state = _read_pickles(weights.files)
+    # Clones, as safetensors refuses tensors that share memory (tied embeddings).
+    tensors = {name: tensor.clone().contiguous() for name, tensor in state.items()}
     try:
-        _write_safetensors(state, converted)
+        write_folder(converted.parent, lambda aside: save_file(tensors, aside / converted.name, {"format": "pt"}))
     except RunError as error:  # a full or read-only disk must not keep a good model from loading
         return state, (f"{names} could not be converted to safetensors: {error}",)
     return state, (f"converted {names} once to safetensors at {converted}",)
@@ -89,16 +96,10 @@ def conversion_cache() -> Path | None:
 
     None where there is no home folder: a shared one, such as /tmp, could hold somebody else's weights.
     """
-    root = os.environ.get("AGCLI_CACHE")
     try:
-        return expanded(root or "~/.cache/agcli") / "converted"
+        return expanded(os.environ.get("AGCLI_CACHE") or "~/.cache/agcli") / "converted"
     except UsageError:
         return None
-
-
-def _digest(files: tuple[Path, ...]) -> str:
-    digests = [sha256(file) for file in files]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _shards(index: Path) -> tuple[Path, ...]:
@@ -113,23 +114,11 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return tuple(index.parent / name for name in names)
 
 
-def _refuse_pointer(file: Path) -> None:
+def _checked_digest(file: Path) -> str:
     with file.open("rb") as stream:
         if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise ModelError(f"{file} is a Git LFS pointer, not the weights.", hint="in that folder: git lfs pull")
-
-
-def _why_no_weights(folder: Path) -> str:
-    others = [
-        name for name in ("tf_model.h5", "flax_model.msgpack", "bert_model.ckpt.index") if (folder / name).exists()
-    ]
-    found = f"only {', '.join(others)} (TensorFlow or Flax)" if others else "no weights"
-    return f"{found} in this folder; needed: model.safetensors or pytorch_model.bin."
-
-
-def _no_weights_hint(folder: Path) -> str | None:
-    """A run folder keeps its model one level down."""
-    return f"did you mean {folder / 'model'}?" if (folder / "model" / "config.json").is_file() else None
+    return sha256(file)
 
 
 def _read_safetensors(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
@@ -149,24 +138,17 @@ def _read_safetensors(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
 
 
 def _read_pickles(files: tuple[Path, ...]) -> dict[str, torch.Tensor]:
-    return {name: tensor for file in files for name, tensor in _read_pickle(file).items()}
-
-
-def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise ModelError(
-            f"{file}: refused, torch's safe reader (weights_only) found damage or more than tensors "
-            f"({type(error).__name__}). Reading it otherwise could run code hidden in it.",
-            hint="use a safetensors copy of this model, or fetch the file again",
-        ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{file}: not a table of tensors by name, as a saved state_dict is.")
+    state = {}
+    for file in files:
+        try:
+            part = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged pickle can raise nearly anything
+            raise ModelError(
+                f"{file}: refused, torch's safe reader (weights_only) found damage or more than tensors "
+                f"({type(error).__name__}). Reading it otherwise could run code hidden in it.",
+                hint="use a safetensors copy of this model, or fetch the file again",
+            ) from None
+        if not isinstance(part, dict) or not all(isinstance(value, torch.Tensor) for value in part.values()):
+            raise ModelError(f"{file}: not a table of tensors by name, as a saved state_dict is.")
+        state.update(part)
     return state
-
-
-def _write_safetensors(state: dict[str, torch.Tensor], target: Path) -> None:
-    # Clones, as safetensors refuses tensors that share memory (tied embeddings).
-    tensors = {name: tensor.clone().contiguous() for name, tensor in state.items()}
-    write_folder(target.parent, lambda aside: save_file(tensors, aside / target.name, {"format": "pt"}))

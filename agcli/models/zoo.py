@@ -1,7 +1,6 @@
-"""The zoo: the encoders known by a short name, with what their own files do not always say.
+"""The zoo: the encoders known by a short name, with what their own files do not always say; free of torch.
 
-Plain data, free of torch, so that `ag models --help` stays light. Dimensions and casing follow the published
-configurations; a license is what the model card says, or "unknown" where the card names none.
+Dimensions and casing follow the published configurations; a license is what the model card says, or "unknown".
 """
 
 from __future__ import annotations
@@ -12,15 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One encoder of the zoo.
+    """One encoder of the zoo; dimensions default to BERT-base's.
 
     Attributes:
         model_type: the architecture's name in transformers; old folders do not carry it.
-        intermediate_size: width of the feed-forward part.
-        vocab_size: rows of the embedding.
-        max_length: longest input in tokens (not the position table's rows, see `position_offset`).
         license: SPDX identifier on the model card, or "unknown".
-        type_vocab_size: number of segment embeddings.
+        max_length: longest input in tokens (not the position table's rows, see `position_offset`).
         position_offset: rows of the position table before the first usable one (RoBERTa: 2).
         embedding_size: width of the embedding where it differs from `hidden_size` (ALBERT) or is set apart.
         local_attention: window in tokens of the local layers (ModernBERT).
@@ -30,35 +26,20 @@ class ModelEntry:
     name: str
     hub_id: str
     model_type: str
-    num_layers: int
-    num_heads: int
-    hidden_size: int
-    intermediate_size: int
     vocab_size: int
-    max_length: int
     cased: bool
     license: str
+    num_layers: int = 12
+    num_heads: int = 12
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    max_length: int = 512
     type_vocab_size: int = 2
     position_offset: int = 0
     pad_token_id: int = 0
     embedding_size: int | None = None
     local_attention: int | None = None
     global_every: int | None = None
-
-
-def _base(
-    name: str, hub_id: str, model_type: str, vocab_size: int, cased: bool, license: str, **other: Any
-) -> ModelEntry:
-    """An encoder of BERT-base's dimensions."""
-    dimensions: dict[str, Any] = {
-        "num_layers": 12,
-        "num_heads": 12,
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "max_length": 512,
-    }
-    fields = dimensions | other
-    return ModelEntry(name, hub_id, model_type, vocab_size=vocab_size, cased=cased, license=license, **fields)
 
 
 _ROBERTA: dict[str, Any] = {"type_vocab_size": 1, "position_offset": 2, "pad_token_id": 1}
@@ -73,54 +54,33 @@ _MODERNBERT: dict[str, Any] = {
 }
 _BLUEBERT_HUB = "bionlp/bluebert_pubmed_mimic_uncased_L-12_H-768_A-12"
 _BIOMEDBERT_HUB = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
+_BIOCLINICAL_HUB = "thomas-sounack/BioClinical-ModernBERT-base"
+_MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+_DISTILBERT_HUB = "distilbert/distilbert-base-uncased"
+_ELECTRA_HUB = "google/electra-base-discriminator"
+_DISTILBERT: dict[str, Any] = {"num_layers": 6, "type_vocab_size": 0}
+_MINILM: dict[str, Any] = {"num_layers": 6, "hidden_size": 384, "intermediate_size": 1536}
 
-_ENTRIES = (
+_ENTRIES = (  # name, hub id, model type, rows of the vocabulary, cased, license
     # The paper's seven, under its own ids.
-    _base("bert", "google-bert/bert-base-uncased", "bert", 30522, False, "apache-2.0"),
-    _base("roberta", "FacebookAI/roberta-base", "roberta", 50265, True, "mit", **_ROBERTA),
-    _base("albert", "albert/albert-base-v2", "albert", 30000, False, "apache-2.0", embedding_size=128),
-    _base("biobert", "dmis-lab/biobert-v1.1", "bert", 28996, True, "unknown"),
-    _base("clinicalbert", "emilyalsentzer/Bio_ClinicalBERT", "bert", 28996, True, "mit"),
-    _base("bluebert", "ttumyche/bluebert", "bert", 30522, False, "unknown"),
-    _base("scibert", "nfliu/scibert_basevocab_uncased", "bert", 30522, False, "unknown"),
+    ModelEntry("bert", "google-bert/bert-base-uncased", "bert", 30522, False, "apache-2.0"),
+    ModelEntry("roberta", "FacebookAI/roberta-base", "roberta", 50265, True, "mit", **_ROBERTA),
+    ModelEntry("albert", "albert/albert-base-v2", "albert", 30000, False, "apache-2.0", embedding_size=128),
+    ModelEntry("biobert", "dmis-lab/biobert-v1.1", "bert", 28996, True, "unknown"),
+    ModelEntry("clinicalbert", "emilyalsentzer/Bio_ClinicalBERT", "bert", 28996, True, "mit"),
+    ModelEntry("bluebert", "ttumyche/bluebert", "bert", 30522, False, "unknown"),
+    ModelEntry("scibert", "nfliu/scibert_basevocab_uncased", "bert", 30522, False, "unknown"),
     # Maintained equivalents of the last two; scivocab is another vocabulary, so not the same weights.
-    _base("bluebert-bionlp", _BLUEBERT_HUB, "bert", 30522, False, "cc0-1.0"),
-    _base("scibert-allenai", "allenai/scibert_scivocab_uncased", "bert", 31090, False, "unknown"),
+    ModelEntry("bluebert-bionlp", _BLUEBERT_HUB, "bert", 30522, False, "cc0-1.0"),
+    ModelEntry("scibert-allenai", "allenai/scibert_scivocab_uncased", "bert", 31090, False, "unknown"),
     # What users pick today.
-    _base("modernbert", "answerdotai/ModernBERT-base", "modernbert", 50368, True, "apache-2.0", **_MODERNBERT),
-    _base("biomedbert", _BIOMEDBERT_HUB, "bert", 30522, False, "mit"),
-    _base(
-        "bioclinical-modernbert",
-        "thomas-sounack/BioClinical-ModernBERT-base",
-        "modernbert",
-        50368,
-        True,
-        "mit",
-        **_MODERNBERT,
-    ),
-    _base("electra", "google/electra-base-discriminator", "electra", 30522, False, "apache-2.0", embedding_size=768),
-    _base(
-        "distilbert",
-        "distilbert/distilbert-base-uncased",
-        "distilbert",
-        30522,
-        False,
-        "apache-2.0",
-        num_layers=6,
-        type_vocab_size=0,
-    ),
-    _base("xlm-roberta", "FacebookAI/xlm-roberta-base", "xlm-roberta", 250002, True, "mit", **_ROBERTA),
-    _base(
-        "minilm",
-        "sentence-transformers/all-MiniLM-L6-v2",
-        "bert",
-        30522,
-        False,
-        "apache-2.0",
-        num_layers=6,
-        hidden_size=384,
-        intermediate_size=1536,
-    ),
+    ModelEntry("modernbert", "answerdotai/ModernBERT-base", "modernbert", 50368, True, "apache-2.0", **_MODERNBERT),
+    ModelEntry("biomedbert", _BIOMEDBERT_HUB, "bert", 30522, False, "mit"),
+    ModelEntry("bioclinical-modernbert", _BIOCLINICAL_HUB, "modernbert", 50368, True, "mit", **_MODERNBERT),
+    ModelEntry("electra", _ELECTRA_HUB, "electra", 30522, False, "apache-2.0", embedding_size=768),
+    ModelEntry("distilbert", _DISTILBERT_HUB, "distilbert", 30522, False, "apache-2.0", **_DISTILBERT),
+    ModelEntry("xlm-roberta", "FacebookAI/xlm-roberta-base", "xlm-roberta", 250002, True, "mit", **_ROBERTA),
+    ModelEntry("minilm", _MINILM_HUB, "bert", 30522, False, "apache-2.0", **_MINILM),
 )
 
 ZOO: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}

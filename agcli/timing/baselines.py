@@ -78,7 +78,7 @@ def hugging_face_trainer(spec: MethodSpec) -> Method:
 def _loss_on_kept_maps(
     attention: EncoderAttention, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object
 ) -> Tensor:
-    """The task's loss and both guides, on the maps in `outputs.attentions`; `Trainer.compute_loss`'s contract."""
+    """`Trainer.compute_loss`: the task's loss and both guides, on the maps in `outputs.attentions`."""
     outputs = model(**inputs, output_attentions=True)
     mask = inputs["attention_mask"].bool()
     terms = make_terms(options, attention)
@@ -111,8 +111,8 @@ def authors_recipe(spec: MethodSpec) -> Method:
     return Method(model, device, "fp32", "eager", partial(_plain_epoch, spec.workload, step))
 
 
-def _plain_epoch(course: Workload, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
+def _plain_epoch(workload: Workload, step: Callable[[Rows], None], number: int) -> Iterator[Work]:
     """One epoch of a recipe that is a function of a batch."""
-    for rows in course.batches(number):
+    for rows in workload.batches(number):
         step(rows)
-        yield course.work(rows)
+        yield workload.work(rows)

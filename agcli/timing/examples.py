@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,19 @@ from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError, ModelError, UsageError, did_you_mean
 from agcli.models import ZOO, find_entry, load_tokenizer, locate
 from agcli.tasks.classification import pair_examples
+from agcli.timing.shapes import shape
 
 NLI = ("entailment", "neutral", "contradiction")
 """Labels where no data name any."""
 SYNTHETIC_IDS = "synthetic ids"
+WITHOUT_EPOCH = "--epochs: a whole epoch needs --dataset or --shape."
 _NO_LIMIT = 10**6
 """Tokenizers that state no limit state 10^30 in its place."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """What making examples needs to know of a model.
-
-    Attributes:
-        tokenizer: None where it is not on this machine.
-        vocab_size: rows of the embedding.
-        max_length: longest input in tokens; None where nothing limits it.
-    """
+    """What examples depend on; no tokenizer where none is on this machine, no `max_length` where nothing limits it."""
 
     name: str
     tokenizer: Any
@@ -50,10 +45,10 @@ class TimingExamples:
 
 
 def find_encoder(name: str, *, random_weights: bool, offline: bool) -> Encoder:
-    """Look a model up; one with random weights needs no file, but has its tokenizer used where that is here.
+    """What examples of a model depend on; with random weights, its tokenizer is used only if it is on this machine.
 
     Raises:
-        ModelError: unknown, or neither here nor to be had.
+        ModelError: unknown, or neither on this machine nor on the hub.
     """
     entry = find_entry(name)
     if random_weights:
@@ -75,52 +70,43 @@ def find_encoder(name: str, *, random_weights: bool, offline: bool) -> Encoder:
     return Encoder(name, tokenizer, len(tokenizer), int(tokenizer.pad_token_id), limit if limit < _NO_LIMIT else None)
 
 
-class Source(ABC):
-    """Where examples come from; `population` is the number of examples of an epoch, where there is one."""
-
-    name: str
-    population: int | None = None
-
-    @abstractmethod
-    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
-        """`size` examples of at most `length` tokens, or as many as there are; None: a whole epoch.
-
-        Raises:
-            UsageError: there is no epoch, or no tokenizer to count lengths with.
-        """
-
-
-class FullLength(Source):
+class FullLength:
     """Rows that are all exactly as long as allowed: neither data nor shape."""
 
     name = "full-length rows"
+    population = None
 
     def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
-        """`size` rows of `length` tokens."""
+        """`size` rows of `length` tokens.
+
+        Raises:
+            UsageError: a whole epoch is wanted, and there is none.
+        """
         if size is None:
-            raise UsageError("--epochs: a whole epoch needs --dataset or --shape.")
-        lengths = np.full(size, length, dtype=np.int64)
-        return TimingExamples(synthetic(lengths, encoder, len(NLI), seed), NLI, (SYNTHETIC_IDS,))
+            raise UsageError(WITHOUT_EPOCH)
+        return _synthetic_nli(np.full(size, length, dtype=np.int64), encoder, seed)
 
 
-class Shaped(Source):
-    """Lengths drawn from a histogram that ships with the package."""
+class Shaped:
+    """Lengths drawn from a histogram that ships with the package.
+
+    Raises:
+        UsageError: no such shape.
+    """
 
     def __init__(self, name: str) -> None:
-        from agcli.timing.shapes import shape
-
         self._shape = shape(name)
         self.name, self.population = name, self._shape.examples
 
     def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
-        """`size` rows of such lengths, truncated at `length`."""
-        size = self._shape.examples if size is None else min(size, self._shape.examples)
+        """`size` rows of such lengths, truncated at `length`; None: an epoch's."""
+        size = self.population if size is None else min(size, self.population)
         lengths = np.minimum(self._shape.lengths(size, seed), length)
-        notes = (SYNTHETIC_IDS, f"lengths drawn from the shape of {self.name}: {self._shape.source}")
-        return TimingExamples(synthetic(lengths, encoder, len(NLI), seed), NLI, notes)
+        note = f"lengths drawn from the shape of {self.name}: {self._shape.source}"
+        return _synthetic_nli(lengths, encoder, seed, note)
 
 
-class Prepared(Source):
+class Prepared:
     """The training split of prepared data.
 
     Raises:
@@ -134,9 +120,13 @@ class Prepared(Source):
         self.name, self.population = dataset.name, len(self._train)
 
     def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
-        """A random subset of `size` pairs, tokenised and truncated at `length`."""
-        size = len(self._train) if size is None else min(size, len(self._train))
-        chosen = self._train.iloc[nested_subset(len(self._train), size, seed)]
+        """A random subset of `size` pairs, tokenised and truncated at `length`; None: all.
+
+        Raises:
+            UsageError: there is no tokenizer to count lengths with.
+        """
+        size = self.population if size is None else min(size, self.population)
+        chosen = self._train.iloc[nested_subset(self.population, size, seed)]
         if encoder.tokenizer is not None:
             return TimingExamples(pair_examples(chosen, self._labels, encoder.tokenizer, length), self._labels)
         if not locate("minilm"):
@@ -149,6 +139,10 @@ class Prepared(Source):
         return TimingExamples(synthetic(lengths, encoder, len(self._labels), seed), self._labels, notes)
 
 
+Source = FullLength | Shaped | Prepared
+"""Where examples come from; `population` is the number of examples of an epoch, where there is one."""
+
+
 def find_source(dataset: str | None, shape: str | None) -> Source:
     """The source that the options name.
 
@@ -158,6 +152,10 @@ def find_source(dataset: str | None, shape: str | None) -> Source:
     if dataset is not None:
         return Prepared(load_prepared(find_dataset(dataset, Path.cwd())))
     return Shaped(shape) if shape is not None else FullLength()
+
+
+def _synthetic_nli(lengths: Rows, encoder: Encoder, seed: int, *notes: str) -> TimingExamples:
+    return TimingExamples(synthetic(lengths, encoder, len(NLI), seed), NLI, (SYNTHETIC_IDS, *notes))
 
 
 def synthetic(lengths: Rows, encoder: Encoder, num_labels: int, seed: int) -> Examples:

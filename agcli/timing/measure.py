@@ -1,11 +1,11 @@
-"""The methods of a group in turns: A B C, then C B A, so that a machine that slows down slows all of them alike."""
+"""Measure the methods of a group in turns: A B C, then C B A, so that a machine that slows down slows all alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agcli.errors import RunError
 from agcli.runs import signals as interruption
@@ -13,21 +13,14 @@ from agcli.runs.processes import Child, Failure
 from agcli.timing.methods import MethodSpec
 from agcli.timing.plan import Group
 from agcli.timing.stopwatch import StepTime
-from agcli.timing.workers import Block, CountFlops, Ready, Train, WarmUp, serve_method, serve_rate
+from agcli.timing.workers import CountFlops, Train, WarmUp, serve_method, serve_rate
 
 T = TypeVar("T")
 
 
 @dataclass
 class MethodTimes:
-    """What was measured of one method.
-
-    Attributes:
-        blocks: the steps of each round.
-        peak_memory_bytes: over all measured steps.
-        notes: what its figures must be read with.
-        failure: why there are none.
-    """
+    """Measurements of one method, by round; or why there are none."""
 
     spec: MethodSpec
     precision: str | None = None
@@ -45,7 +38,7 @@ class MethodTimes:
 
 @dataclass(frozen=True, eq=False)
 class GroupTimes:
-    """What was measured of a group, its methods in the group's order.
+    """Measurements of a group, its methods in the group's order.
 
     Attributes:
         forward_flops: padded length -> operations of one example's forward; None where they cannot be counted.
@@ -62,10 +55,10 @@ class TimingCallback:
     """Hooks of a timing, all of them empty here."""
 
     def planned(self, groups: Sequence[Group]) -> None:
-        """These groups will be measured."""
+        """The groups are known."""
 
     def doing(self, what: str) -> None:
-        """The next piece of work begins."""
+        """A stage begins."""
 
     def block(self, steps: int) -> None:
         """A method has done so many measured steps."""
@@ -75,10 +68,10 @@ class TimingCallback:
 
 
 def measure(groups: Sequence[Group], callback: TimingCallback | None = None) -> Iterator[GroupTimes]:
-    """Measure one group after the other; each is handed out when it is done.
+    """Measure one group after the other.
 
     Raises:
-        AgError: a method that cannot be built as asked, such as an attention that this machine lacks.
+        AgError: a method that cannot be built, such as an attention that this machine lacks.
         RunError: a group in which no method could be timed.
         InterruptedRunError: SIGINT or SIGTERM; every process has ended.
     """
@@ -103,25 +96,24 @@ def _measure_group(
     with ExitStack() as stack:
         callback.doing(f"{group.name}: loading")
         children = [stack.enter_context(closing(Child(serve_method, spec, stop=stop))) for spec in group.methods]
-        stack.callback(_close_pipe, children)  # before any is closed, so that they end together
+        for child in children:
+            stack.callback(child.close_pipe)  # all of them before any is closed, so that they end together
         pairs = list(zip(measured, children, strict=True))
         for method, child in pairs:
             ready = child.receive()
-            if not _failed(method, ready, callback) and isinstance(ready, Ready):
+            if not _failed(method, ready, callback):
                 method.precision, method.attention, method.notes = ready.precision, ready.attention, ready.notes
         for precision in {method.precision for method in measured if method.precision} - rates.keys():
             callback.doing(f"matrix products in {precision}")
-            _measure_rate(precision, rates, stop)
+            with closing(Child(serve_rate, precision, stop=stop)) as child:
+                rate = child.receive()
+            if isinstance(rate, float):  # a failure leaves the share empty
+                rates[precision] = rate
         _warm_up_and_train(group, pairs, callback)
         flops = _count_flops(pairs, callback)
     if all(method.failure is not None for method in measured):
         raise RunError(f"{group.name}: no method could be timed ({measured[0].spec.name}: {measured[0].failure}).")
     return GroupTimes(group, tuple(measured), flops, dict(rates))
-
-
-def _close_pipe(children: Sequence[Child]) -> None:
-    for child in children:
-        child.close_pipe()
 
 
 def _warm_up_and_train(group: Group, pairs: Sequence[tuple[MethodTimes, Child]], callback: TimingCallback) -> None:
@@ -137,7 +129,7 @@ def _warm_up_and_train(group: Group, pairs: Sequence[tuple[MethodTimes, Child]],
 
 
 def _failed(method: MethodTimes, answer: object, callback: TimingCallback) -> bool:
-    """Whether a method has dropped out; an `AgError`, which the user can mend, ends the whole timing instead."""
+    """Whether a method has failed, which leaves the others going; an `AgError` ends the whole timing instead."""
     if not isinstance(answer, Failure):
         return False
     answer.raise_if_user_error()
@@ -146,8 +138,8 @@ def _failed(method: MethodTimes, answer: object, callback: TimingCallback) -> bo
     return True
 
 
-def _add_block(method: MethodTimes, answer: object, callback: TimingCallback) -> None:
-    if not _failed(method, answer, callback) and isinstance(answer, Block):
+def _add_block(method: MethodTimes, answer: Any, callback: TimingCallback) -> None:
+    if not _failed(method, answer, callback):
         method.blocks.append(answer.times)
         method.peak_memory_bytes = answer.peak_memory_bytes
         if answer.memory_note and answer.memory_note not in method.notes:
@@ -155,16 +147,8 @@ def _add_block(method: MethodTimes, answer: object, callback: TimingCallback) ->
         callback.block(len(answer.times))
 
 
-def _measure_rate(precision: str, rates: dict[str, float], stop: interruption.StopRequest) -> None:
-    """Measure the machine once a precision; a failure leaves the share empty."""
-    with closing(Child(serve_rate, precision, stop=stop)) as child:
-        answer = child.receive()
-    if isinstance(answer, float):
-        rates[precision] = answer
-
-
 def _count_flops(pairs: Sequence[tuple[MethodTimes, Child]], callback: TimingCallback) -> dict[int, int] | None:
-    """Ask any method that is left: the architecture is the same in all of them."""
+    """Counted by any method that is left: the architecture is the same in all of them."""
     alive = [(method, child) for method, child in pairs if method.failure is None]
     if not alive:
         return None

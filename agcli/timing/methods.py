@@ -1,4 +1,4 @@
-"""What is timed: our engine in its variants, built as `ag finetune` builds it; `baselines.py` has the others."""
+"""The methods to time: our engine in its variants, built as `ag finetune` builds it; `baselines.py` has the others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from accelerate.utils import set_seed
 from agcli.attention import EncoderAttention, Implementation, attach
 from agcli.attention.selection import choose
 from agcli.guides.registry import variant_weights
-from agcli.models import find_entry, load_model, random_model
-from agcli.models.config import entry_config
+from agcli.models import load_model, random_model
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks.classification import Classification
@@ -56,8 +55,8 @@ class Method:
     Attributes:
         model: without any wrapper.
         attention: the attention implementation that runs.
-        epoch: number of an epoch -> its steps; each is done when the next is asked for.
-        notes: what its figures must be read with.
+        epoch: number of an epoch -> an iterator that trains one step at a time.
+        notes: caveats about its figures.
         least_warmup: steps that it needs to warm up: a compiled model is compiled for every shape of batch.
     """
 
@@ -79,17 +78,11 @@ def fresh_model(spec: MethodSpec, attention: str) -> Any:
     """The model from which every method of a group starts."""
     set_seed(spec.training.seed)
     options = spec.model_options
-    if not spec.random_weights:
-        return load_model(
-            spec.model, labels=spec.labels, offline=options.offline, attention=attention, dropout=options.dropout
-        ).model
-    entry = find_entry(spec.model)
-    if entry is None:
-        raise ValueError(f"{spec.model} has no dimensions in the zoo")
-    rates: dict[str, Any] = {}
-    if options.dropout is not None:
-        rates = {name: options.dropout for name in entry_config(entry).to_dict() if "dropout" in name}
-    return random_model(entry, labels=spec.labels, attention=attention, **rates)
+    if spec.random_weights:
+        return random_model(spec.model, labels=spec.labels, attention=attention, dropout=options.dropout)
+    return load_model(
+        spec.model, labels=spec.labels, offline=options.offline, attention=attention, dropout=options.dropout
+    ).model
 
 
 def kept_maps(model: Any) -> EncoderAttention:
@@ -146,28 +139,28 @@ def _engine_epoch(engine: Engine, workload: Workload, number: int) -> Iterator[W
         if (report.examples, report.tokens) != (expected.examples, expected.tokens):
             raise RuntimeError("the engine trained on other batches than the methods that it is compared with")
         yield expected
-        report.measured.read()  # as a run does, when the next step is asked for: it raises what was not finite
+        report.measured.read()  # as a run does, before its next step: raises what was not finite
 
 
 def attention_names(model: Any, workload: Workload, device: torch.device, precision: str, *, guided: bool) -> str:
-    """What runs in training: what is set, or, where `auto` chooses by length, all that it chooses on this workload."""
+    """The implementation that runs in training; where `auto` chooses by length, all that it chooses here."""
     config = model.config
-    if not str(config._attn_implementation).startswith("ag_"):
-        return str(config._attn_implementation)
+    implementation = str(config._attn_implementation)
+    if not implementation.startswith("ag_"):
+        return implementation
     head_dim = config.hidden_size // config.num_attention_heads
     rate = getattr(config, "attention_probs_dropout_prob", getattr(config, "attention_dropout", 0.0))
-    windows = (None, getattr(config, "local_attention", None))
     chosen: dict[str, None] = {}
     for length in sorted({workload.work(rows).padded_length for rows in workload.batches(0)}):
         query = torch.empty((1, config.num_attention_heads, length, head_dim), device=device, requires_grad=True)
-        for window in windows:
+        for window in (None, getattr(config, "local_attention", None)):
             name = choose(
                 query.to(DTYPES[precision]),
                 None,
                 dropout=float(rate),
                 window=window,
                 capture=("received",) if guided else (),
-                implementation=config._attn_implementation.removeprefix("ag_"),
+                implementation=cast(Implementation, implementation.removeprefix("ag_")),
             )
             chosen[name] = None
     return " + ".join(chosen)

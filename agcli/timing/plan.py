@@ -24,13 +24,12 @@ class Group:
     """Methods that are compared: one model, one length, the same batches.
 
     Attributes:
-        length: longest example in tokens.
         data: name of the data set or shape.
         population: examples of an epoch, where there is one.
         blocks: steps of each round, the same for every method.
         epochs: epochs that the blocks make up; None where they are some steps only.
         methods: in the order of the first round.
-        notes: what all figures of the group must be read with.
+        notes: caveats about all figures of the group.
     """
 
     model: str
@@ -58,8 +57,7 @@ def plan_groups(request: TimingRequest) -> list[Group]:
         AgError: as finding models and data raises it.
     """
     check_launcher()
-    problems = list(request_problems(request))
-    if problems:
+    if problems := list(request_problems(request)):
         raise UsageError("\n".join(problems), hint="`ag timing --help` lists every option")
     for attention in request.attention if set(request.variants) - {"none"} else ():
         check(cast(Implementation, attention), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -79,16 +77,26 @@ def plan_groups(request: TimingRequest) -> list[Group]:
 
 def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int) -> Group:
     """One model at one length."""
-    size, seed = request.training.batch_size, request.training.seed
-    found = source.take(encoder, length, None if request.epochs else request.steps * size, seed)
-    if size > len(found.examples):
-        raise UsageError(f"--batch-size: {size} is more than the {len(found.examples)} pairs of {source.name}.")
-    workload = Workload(found.examples, size, seed, length if request.padding == "max" else 1)
-    steps = request.steps
+    size, seed, steps = request.training.batch_size, request.training.seed, request.steps
+    taken = source.take(encoder, length, None if request.epochs else steps * size, seed)
+    if size > len(taken.examples):
+        raise UsageError(f"--batch-size: {size} is more than the {len(taken.examples)} pairs of {source.name}.")
+    workload = Workload(taken.examples, size, seed, length if request.padding == "max" else 1)
     if request.epochs:
         steps = request.epochs * len(workload.batches(0))
         if steps < request.rounds:
             raise UsageError(f"--rounds: {request.rounds} is more than the {steps} steps of --epochs {request.epochs}.")
+    unguided = MethodSpec(
+        name="none",
+        variant="none",
+        attention="auto",
+        model=encoder.name,
+        random_weights=request.random_weights,
+        labels=taken.labels,
+        workload=workload,
+        model_options=request.model,
+        training=request.training,
+    )
     return Group(
         model=encoder.name,
         length=length,
@@ -98,35 +106,23 @@ def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int
         blocks=split_evenly(steps, request.rounds),
         warmup=request.warmup,
         epochs=request.epochs,
-        methods=tuple(_methods(request, encoder.name, length, found, workload)),
-        notes=(("random weights",) if request.random_weights else ()) + found.notes,
+        methods=tuple(_methods(request, unguided, length)),
+        notes=(("random weights",) if request.random_weights else ()) + taken.notes,
     )
 
 
-def _methods(
-    request: TimingRequest, model: str, length: int, found: TimingExamples, workload: Workload
-) -> Iterator[MethodSpec]:
+def _methods(request: TimingRequest, unguided: MethodSpec, length: int) -> Iterator[MethodSpec]:
     """`none` once, each guided variant once for every attention, then the baselines."""
-    common = MethodSpec(
-        name="none",
-        variant="none",
-        attention="auto",
-        model=model,
-        random_weights=request.random_weights,
-        labels=found.labels,
-        workload=workload,
-        model_options=request.model,
-        training=request.training,
-    )
     for variant in (*request.variants, *request.against):
+        method = replace(unguided, name=variant, variant=variant)
         if variants().get(variant):
             for attention in request.attention:
                 name = variant if request.attention == ("auto",) else f"{variant}, {attention}"
-                yield replace(common, name=name, variant=variant, attention=attention)
+                yield replace(method, name=name, attention=attention)
         elif variant == "authors":  # pads every pair to the maximum, whatever --padding says
-            yield replace(common, name=variant, variant=variant, workload=replace(workload, multiple=length))
+            yield replace(method, workload=replace(method.workload, multiple=length))
         else:
-            yield replace(common, name=variant, variant=variant)
+            yield method
 
 
 def split_evenly(steps: int, rounds: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What `ag timing --output` writes: rows, every step, and where it was measured."""
+"""The files of `ag timing --output`: rows, every step, and the environment."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from agcli.timing.request import TimingRequest
 from agcli.timing.rows import TimingRow
 
 STEP_COLUMNS = ("group", "arm", "round", "step", "seconds", "examples", "tokens", "slots")
+"""Of steps.csv; rounds and steps are counted from 1."""
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that holds something, before minutes are spent on what would go there.
+    """Check before minutes are spent that an output folder is absent or empty.
 
     Raises:
         UsageError: it is no folder, or not empty.
@@ -34,14 +35,14 @@ def write_record(folder: Path, request: TimingRequest, times: Sequence[GroupTime
     """Write timing.csv, steps.csv, timing.json and environment.json, all or nothing.
 
     Raises:
-        UsageError: something is there meanwhile.
-        RunError: the disk refuses.
+        UsageError: the folder has been created meanwhile.
+        RunError: it cannot be written.
     """
     check_free(folder)
     columns = [item.name for item in fields(TimingRow)]
     texts = {
         "timing.csv": csv_text([columns, *(list(asdict(row).values()) for row in rows)]),
-        "steps.csv": csv_text([STEP_COLUMNS, *step_lines(times)]),
+        "steps.csv": csv_text([STEP_COLUMNS, *_step_lines(times)]),
         "timing.json": json_text([asdict(row) for row in rows]),
         "environment.json": json_text(environment.describe() | {"request": _options(request)}),
     }
@@ -61,13 +62,10 @@ def _options(request: TimingRequest) -> dict[str, Any]:
     return options | kept | {name: training[name] for name in ("batch_size", "precision", "optimizer", "seed")}
 
 
-def step_lines(times: Iterable[GroupTimes]) -> Iterator[list[object]]:
-    """Every measured step, in the order of `STEP_COLUMNS`; rounds and steps are counted from 1."""
+def _step_lines(times: Iterable[GroupTimes]) -> Iterator[list[object]]:
     for group in times:
         for method in group.methods:
-            step = 0
-            for number, block in enumerate(method.blocks, start=1):
-                for timed in block:
-                    step += 1
-                    work = asdict(timed.work).values()
-                    yield [group.group.name, method.spec.name, number, step, timed.seconds, *work]
+            rounds = [(number, step) for number, block in enumerate(method.blocks, start=1) for step in block]
+            for place, (number, step) in enumerate(rounds, start=1):
+                work = asdict(step.work).values()
+                yield [group.group.name, method.spec.name, number, place, step.seconds, *work]

@@ -17,26 +17,23 @@ CONFIDENCE = 0.95
 LEAST_ROUNDS = 3
 """Rounds that an interval takes: with two, t has one degree of freedom and its quantile is 12.7."""
 Published = Callable[[str, str, str], tuple[float | None, str]]
-"""(model, variant, data set) -> the paper's seconds an epoch, and what is odd about them or ""."""
+"""(model, variant, data set) -> the paper's seconds an epoch, and a caveat about them or ""."""
 BACKWARD_AND_FORWARD = 3
 """Operations of a training step over those of its forward: the backward does each product twice."""
 
 
 @dataclass(frozen=True)
 class TimingRow:
-    """One method of one group; None: it failed, or the figure is not to be had, and `notes` says why.
+    """One method of one group; None where it failed or a figure cannot be computed.
 
     Attributes:
         arm: the method's name, the same in every group: variant and, where several are compared, attention.
-        attention: the implementation that ran; `auto` may take one for short batches and another for long ones.
-        length: longest example in tokens.
+        attention: what ran; `auto` may take one implementation for short batches and another for long ones.
         step_seconds: median; `_low` and `_high`: quartiles.
         examples_per_second: all examples over all seconds; `tokens_per_second` likewise, of real tokens.
         epoch_kind: `measured`, or `projected` from examples per second.
-        ratio: time over that of `none` on the same batches: geometric mean over rounds; `_low` and `_high`: see
-            `ratio_interval`.
+        ratio: time over that of `none` on the same batches, see `ratio_interval`.
         peak_memory_bytes: during measured steps; on a CPU the resident set, on a GPU its tensors.
-        matmul_share: see `matmul_share`.
         paper_seconds: the paper's seconds an epoch (Table 4, RTX 3090), where it timed this.
         notes: separated by "; ".
     """
@@ -78,11 +75,7 @@ def ratio_interval(seconds: Sequence[float], base: Sequence[float]) -> tuple[flo
     """How many times as long one method takes as another, and the 95 % interval; None where rounds are too few.
 
     The geometric mean over rounds of the ratio within each round, in which the machine was the same for both, and a t
-    interval of the mean of its logarithm.
-
-    Args:
-        seconds: of one method in each round.
-        base: of the other in the same rounds.
+    interval of the mean of its logarithm. `seconds` and `base` are those of the same rounds.
     """
     logs = np.log(np.asarray(seconds) / np.asarray(base))
     mean, rounds = float(logs.mean()), len(logs)
@@ -95,14 +88,9 @@ def ratio_interval(seconds: Sequence[float], base: Sequence[float]) -> tuple[flo
 def matmul_share(steps: Sequence[StepTime], forward_flops: dict[int, int], product_rate: float) -> float:
     """The share of the machine's own matrix-product rate that training reaches.
 
-    What is counted are the products that a step of this model cannot do without, padding included: three times its
-    forward's. Maps that are computed again in the backward, and the guides' own arithmetic, take time and are not
-    counted, so that a guided method's share is lower by what guiding costs.
-
-    Args:
-        steps: the measured steps.
-        forward_flops: padded length -> operations of one example's forward.
-        product_rate: operations a second of a plain product in the same precision, in a process of the same kind.
+    Counted are the products that a step of this model cannot do without, padding included: three times its forward's.
+    Maps that are computed again in the backward, and the guides' own arithmetic, take time and are not counted, so
+    that a guided method's share is lower by what guiding costs.
     """
     total = sum(step.work.examples * forward_flops[step.work.padded_length] for step in steps)
     return BACKWARD_AND_FORWARD * total / sum(step.seconds for step in steps) / product_rate
@@ -113,7 +101,8 @@ def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, publi
     notes = [*group.notes, *method.notes, *([method.failure] if method.failure else [])]
     figures: dict[str, float | int | str | None] = {}
     if steps and method.failure is None:
-        figures = {**_speeds(group, steps), **_ratios(method, base), "peak_memory_bytes": method.peak_memory_bytes}
+        figures = {**_speeds(group, steps), "peak_memory_bytes": method.peak_memory_bytes}
+        figures |= {} if base is None else _ratios(method, base)
         rate = times.product_rates.get(method.precision or "")
         if rate and times.forward_flops:
             figures["matmul_share"] = matmul_share(steps, times.forward_flops, rate)
@@ -140,7 +129,6 @@ def _row(times: GroupTimes, method: MethodTimes, base: MethodTimes | None, publi
 
 
 def _speeds(group: Group, steps: Sequence[StepTime]) -> dict[str, float | str | None]:
-    """Figures of a method's own steps."""
     seconds = np.array([step.seconds for step in steps])
     total = float(seconds.sum())
     low, median, high = (float(value) for value in np.percentile(seconds, (25, 50, 75)))
@@ -160,13 +148,11 @@ def _speeds(group: Group, steps: Sequence[StepTime]) -> dict[str, float | str | 
     }
 
 
-def _ratios(method: MethodTimes, base: MethodTimes | None) -> dict[str, float | None]:
+def _ratios(method: MethodTimes, base: MethodTimes) -> dict[str, float | None]:
     """Time and memory over those of `none`."""
-    if base is None:
-        return {}
     rounds = [[sum(step.seconds for step in block) for block in times.blocks] for times in (method, base)]
     ratio, low, high = ratio_interval(*rounds)
-    memory: float | None = None
+    memory = None
     if method.peak_memory_bytes and base.peak_memory_bytes:
         memory = method.peak_memory_bytes / base.peak_memory_bytes
     return {"ratio": ratio, "ratio_low": low, "ratio_high": high, "memory_ratio": memory}

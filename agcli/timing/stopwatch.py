@@ -1,4 +1,4 @@
-"""Warm steps timed one by one, the memory that they needed, and how fast this machine multiplies matrices."""
+"""Step times, peak memory, the machine's matrix-product rate, and the operations of a forward."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import re
 import resource
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from agcli.timing.workload import Work
 
@@ -26,28 +28,23 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class StepTime:
-    """One timed step: wall time from an idle device to an idle device, and what the step went over."""
+    """One timed step: wall time from an idle device to an idle device."""
 
     seconds: float
     work: Work
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was given; a CPU always has."""
+    """Wait until a GPU has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def time_steps(steps: Iterator[Work], count: int, device: torch.device) -> list[StepTime]:
-    """Draw `count` steps from a training loop and time each on its own.
-
-    Args:
-        steps: a loop that does one optimiser step whenever it is asked for the next.
-        count: how many; a loop that ends before is an error, as its ratio would compare different work.
-        device: where it computes.
+    """Draw `count` steps from an iterator that does one optimiser step at a time, and time each on its own.
 
     Raises:
-        ValueError: the loop ended early.
+        ValueError: the loop ended early; its ratio would compare different work.
     """
     times = []
     for done in range(count):
@@ -72,7 +69,7 @@ class PeakMemory:
         self.note = ""
 
     def reset(self) -> None:
-        """Start anew from what is held now; where the system forbids that, `note` says so."""
+        """Start anew from the memory in use; `note` says where the system forbids that."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -88,23 +85,18 @@ class PeakMemory:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         with contextlib.suppress(OSError):
-            found = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(encoding="utf-8"), re.MULTILINE)
-            if found:
-                return int(found[1]) * 1024
+            peak = re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(encoding="utf-8"), re.MULTILINE)
+            if peak:
+                return int(peak[1]) * 1024
         usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return usage if sys.platform == "darwin" else usage * 1024  # bytes there, kilobytes elsewhere
 
 
 def product_rate(precision: str, *, size: int | None = None, seconds: float = PRODUCT_SECONDS) -> float:
-    """Floating-point operations a second of a plain matrix product, measured here and now.
+    """Floating-point operations a second of a plain product of square matrices, measured on this machine.
 
-    The best of the products that fit into `seconds`, after two that do not count: what the hardware gives when nothing
-    disturbs it. `fp32` products are IEEE, as in training: torch's default, without TF32.
-
-    Args:
-        precision: `fp32`, `bf16` or `fp16`, the type of both factors.
-        size: rows and columns of both; default: by device, see `PRODUCT_SIZES`.
-        seconds: how long to go on; five products at least are timed.
+    The best of the products that fit into `seconds` (five at least), after two that do not count: what the hardware
+    gives when nothing disturbs it. `fp32` products are IEEE, as in training: torch's default, without TF32.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = size or PRODUCT_SIZES[device.type]
@@ -124,16 +116,8 @@ def forward_flops(model: Any, lengths: set[int]) -> dict[int, int]:
     """Floating-point operations of one forward of one example at each padded length: products of matrices only.
 
     Counted by torch's own counter on a copy of the architecture without weights (`meta` device), with eager attention,
-    whose products are all in the open. Nothing is allocated or computed.
-
-    Args:
-        model: a Hugging Face model.
-        lengths: tokens of the padded example.
+    whose products are all visible to it. Nothing is allocated or computed.
     """
-    from copy import deepcopy
-
-    from torch.utils.flop_counter import FlopCounterMode
-
     config = deepcopy(model.config)
     config._attn_implementation = "eager"
     with torch.device("meta"):

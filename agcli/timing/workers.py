@@ -1,8 +1,7 @@
-"""One process a method, so that its memory is its own; the parent asks over a pipe, the child answers."""
+"""One process for each method, so that its memory is its own; the parent sends commands over a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,7 +16,7 @@ from agcli.timing.workload import WARM_UP_EPOCH
 
 @dataclass(frozen=True)
 class Ready:
-    """First answer: what the method turned out to be."""
+    """First message of a method's process: what was built."""
 
     precision: str
     attention: str
@@ -26,21 +25,21 @@ class Ready:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Question: do steps that nobody counts."""
+    """Command: do steps that are not counted."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class Train:
-    """Question: do the next measured steps; answered by a `Block`."""
+    """Command: do the next measured steps; answered by a `Block`."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class Block:
-    """Measured steps, and the most memory that any measured step so far needed."""
+    """Measured steps, and the peak memory over all measured steps so far."""
 
     times: tuple[StepTime, ...]
     peak_memory_bytes: int
@@ -49,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class CountFlops:
-    """Question: how many operations one example's forward takes at these padded lengths."""
+    """Command: count the operations of one example's forward at each of these padded lengths."""
 
     lengths: frozenset[int]
 
@@ -65,14 +64,13 @@ def build_method(spec: MethodSpec) -> Method:
 
 
 def serve_method(pipe: Connection, threads: int, spec: MethodSpec) -> None:
-    """Body of a method's process: build it, then do what is asked until the pipe closes."""
+    """Body of a method's process: build it, then answer commands until the pipe closes."""
     prepare_child(threads)
     with suppress(EOFError, BrokenPipeError), quiet_transformers():
         try:
             method = build_method(spec)
             pipe.send(Ready(method.precision, method.attention, method.notes))
-            for answer in _answers(method, pipe):
-                pipe.send(answer)
+            _answer_commands(method, pipe)
         except (EOFError, BrokenPipeError):
             raise
         except Exception as error:
@@ -89,20 +87,20 @@ def serve_rate(pipe: Connection, threads: int, precision: str) -> None:
             pipe.send(failure_of(error))
 
 
-def _answers(method: Method, pipe: Connection) -> Iterator[object]:
-    """One answer a question. What is measured starts with the first epoch, whatever the warm-up went over."""
+def _answer_commands(method: Method, pipe: Connection) -> None:
+    """Measured steps start with the first epoch, whatever the warm-up went over."""
     memory = PeakMemory(method.device)
     measured = None
     while True:
         match pipe.recv():
             case WarmUp(steps):
                 steps = max(steps, method.least_warmup)
-                yield tuple(time_steps(method.steps(WARM_UP_EPOCH), steps, method.device))
+                pipe.send(tuple(time_steps(method.steps(WARM_UP_EPOCH), steps, method.device)))
             case Train(steps):
                 if measured is None:
                     measured = method.steps()
                     memory.reset()
                 times = tuple(time_steps(measured, steps, method.device))
-                yield Block(times, memory.bytes, memory.note)
+                pipe.send(Block(times, memory.bytes, memory.note))
             case CountFlops(lengths):
-                yield forward_flops(method.model, set(lengths))
+                pipe.send(forward_flops(method.model, set(lengths)))

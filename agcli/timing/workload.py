@@ -8,12 +8,12 @@ from functools import cached_property
 from agcli.data.batching import Batch, Examples, Rows, collate, epoch_order
 
 WARM_UP_EPOCH = 2**20
-"""The epoch whose batches are warmed up on: the same examples in an order that no measured epoch has."""
+"""The epoch of the warm-up: the same examples in an order that no measured epoch has."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one training step goes over; `slots` are the places of the padded batch, padding included."""
+    """Size of one training step's batch; `slots` are tokens with padding."""
 
     examples: int
     tokens: int
@@ -21,7 +21,7 @@ class Work:
 
     @property
     def padded_length(self) -> int:
-        """Length of the padded batch."""
+        """Tokens in a row of the padded batch."""
         return self.slots // self.examples
 
 
@@ -42,7 +42,7 @@ class Workload:
 
     @cached_property
     def lengths(self) -> Rows:
-        """Tokens of each example; counted once, as that would otherwise fall into the first step of an epoch."""
+        """Tokens of each example; cached, so that counting does not fall into the first step of an epoch."""
         return self.examples.lengths
 
     def batches(self, epoch: int) -> list[Rows]:
@@ -50,7 +50,7 @@ class Workload:
         return epoch_order(self.lengths, self.batch_size, self.seed, epoch)
 
     def work(self, rows: Rows) -> Work:
-        """What the step over these rows goes over."""
+        """Size of the padded batch of these rows."""
         lengths = self.lengths[rows]
         padded = -(-int(lengths.max()) // self.multiple) * self.multiple
         return Work(len(rows), int(lengths.sum()), len(rows) * padded)

@@ -222,7 +222,7 @@ def make(tiny, name):
     if name not in ZOO_MODELS:
         return tiny(name).double()
     torch.manual_seed(0)
-    return random_model(ZOO_MODELS[name], labels=["yes", "no"], num_layers=2, **FEW).double()
+    return random_model(ZOO_MODELS[name], labels=["yes", "no"], num_hidden_layers=2, **FEW).double()
 
 
 def outcome(model, batch, implementation):

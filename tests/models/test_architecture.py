@@ -150,7 +150,7 @@ def test_a_model_without_classifier_in_transformers_is_refused(tmp_path: Path) -
 @pytest.mark.parametrize("name", ZOO)
 def test_every_entry_makes_a_working_random_model(name: str) -> None:
     small = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 60}
-    model = random_model(name, labels=LABELS, num_layers=2, max_position_embeddings=20, **small)
+    model = random_model(name, labels=LABELS, num_hidden_layers=2, max_position_embeddings=20, **small)
     out = model(input_ids=torch.tensor([[3, 4, 5]]), output_attentions=True)
     assert out.logits.shape == (1, 3)
     assert len(out.attentions) == 2

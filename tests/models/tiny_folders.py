@@ -10,7 +10,6 @@ import torch
 from transformers import PreTrainedModel
 
 from agcli.models import random_model
-from agcli.models.zoo import ZOO
 
 LABELS = ["entailment", "neutral", "contradiction"]
 SMALL: dict[str, Any] = {
@@ -29,7 +28,7 @@ CASED = [*SPECIALS, "As", "##pirin", "The", "patient", "takes", "daily", ".", "a
 def tiny(family: str = "bert", **fields: Any) -> PreTrainedModel:
     """A tiny model with random, non-trivial weights (LayerNorms differ from their start)."""
     torch.manual_seed(7)
-    model = random_model(ZOO[family], labels=LABELS, **(SMALL | fields))
+    model = random_model(family, labels=LABELS, **(SMALL | fields))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
