@@ -1,4 +1,4 @@
-"""What a forward hands out beside its output, and of which layers and heads: here `--guide-layers` takes effect."""
+"""What a forward returns beside its output, and of which layers and heads: here `--guide-layers` takes effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 Quantity = Literal["received", "released", "maps", "scores"]
-"""What a layer can hand out.
+"""What a layer can return.
 
 `received`: column sums of the map over real rows (Eq. 8), (batch, heads, length).
 `released`: the authors' released arithmetic in its place, the mean over keys of the dropped-out map, same shape.
@@ -26,11 +26,9 @@ Indices = tuple[int, ...] | Literal["all"]
 
 @dataclass(frozen=True)
 class Capture:
-    """What a forward hands out. A layer that hands out nothing computes nothing for it.
+    """For each quantity the layers that return it, and the heads, the same in every layer.
 
-    Attributes:
-        received: layers that hand out this quantity; likewise `released`, `maps` and `scores`.
-        heads: heads whose quantities are handed out, the same in every layer.
+    A layer that returns nothing computes nothing for it.
     """
 
     received: Indices = ()
@@ -43,7 +41,7 @@ class Capture:
         return bool(self.quantities)
 
     def __or__(self, other: Capture) -> Capture:
-        """All that either of the two hands out."""
+        """The union of two captures."""
         if not (self and other):
             return self or other
         fields = (*QUANTITIES, "heads")
@@ -51,20 +49,20 @@ class Capture:
 
     @property
     def quantities(self) -> Quantities:
-        """What any layer hands out."""
+        """What any layer returns."""
         return tuple(name for name in QUANTITIES if self.layers(name))
 
     def layers(self, quantity: Quantity) -> Indices:
-        """The layers that hand out a quantity."""
+        """The layers that return a quantity."""
         layers: Indices = getattr(self, quantity)
         return layers
 
     def of_layer(self, layer: int) -> Quantities:
-        """What this layer hands out."""
+        """What one layer returns."""
         return tuple(name for name in QUANTITIES if self.layers(name) == "all" or layer in self.layers(name))
 
     def in_all_layers(self) -> Capture:
-        """The same quantities and heads of every layer."""
+        """The same quantities and heads, of every layer."""
         layers: dict[Quantity, Indices] = dict.fromkeys(self.quantities, "all")
         return Capture(**layers, heads=self.heads)
 

@@ -48,10 +48,9 @@ def blockwise_attention(
 
     Args:
         lengths: real tokens of each sample; they come first.
-        scaling: factor on the dot products.
         dropout: attention dropout rate, met to 1/32768. Its seed comes from torch's generator, so that a forward that
             is recomputed under activation checkpointing drops the same cells.
-        capture: whether received attention is computed; None takes its place otherwise.
+        capture: whether received attention is computed, else None.
     """
     seed = int(torch.randint(2**62, ())) if dropout else 0
     outputs: tuple[Tensor, Tensor | None] = _Blockwise.apply(  # type: ignore[no-untyped-call]
@@ -75,7 +74,7 @@ class _Blockwise(torch.autograd.Function):
         seed: int,
         capture: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """Output and received attention."""
+        """As `blockwise_attention`."""
         ctx.save_for_backward(query, key, value)
         ctx.set_materialize_grads(False)
         ctx.lengths, ctx.scaling, ctx.dropout, ctx.seed = lengths, scaling, dropout, seed
@@ -132,12 +131,7 @@ class _Blockwise(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Block:
-    """Cells of the maps that are made together.
-
-    Attributes:
-        lengths: real tokens of each of the samples.
-        length: the greatest of them, which is the number of columns.
-    """
+    """Cells of the maps that are made together; `length` is the greatest of `lengths`, the number of columns."""
 
     samples: slice
     heads: slice

@@ -1,9 +1,8 @@
 """How Hugging Face encoders hand out what guides need.
 
-transformers calls a function registered with `AttentionInterface` in every attention layer and hands what it returns
-beside its output to `outputs.attentions`. Ours returns the captured quantities there, so no hooks or globals are
-needed. It is registered once for each implementation, as `ag_auto`, `ag_reference` and so on; no such name is ever
-saved. Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, which are reduced here.
+transformers calls a function registered with `AttentionInterface` in every attention layer and puts what it returns
+beside its output into `outputs.attentions`. Ours, registered as `ag_auto`, `ag_reference` and so on, returns the
+captured quantities there. Encoders that bypass that interface (DeBERTa, MPNet, ...) give full maps, reduced here.
 """
 
 from __future__ import annotations
@@ -77,16 +76,11 @@ def _padding_mask(attention_mask: Tensor | None = None, **_: object) -> Tensor |
     return attention_mask
 
 
-def register() -> None:
+def _register() -> None:
     """Make our attention known to transformers; repeating it does nothing new."""
     for implementation in IMPLEMENTATIONS:
-        name = _registered(implementation)
-        AttentionInterface.register(name, partial(_attention, implementation=implementation))
-        AttentionMaskInterface.register(name, _padding_mask)
-
-
-def _registered(implementation: Implementation) -> str:
-    return f"ag_{implementation}"
+        AttentionInterface.register(f"ag_{implementation}", partial(_attention, implementation=implementation))
+        AttentionMaskInterface.register(f"ag_{implementation}", _padding_mask)
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ class EncoderAttention:
     Attributes:
         kind: `interface` (our attention function runs), `maps` (eager maps, which come after attention dropout, are
             reduced) or `none`.
-        num_layers: attention layers that report.
+        num_layers: layers that give attention back.
         encoder: the model's class, for messages.
         shared: layers share one module (ALBERT), so that all of them capture the same.
     """
@@ -110,10 +104,9 @@ class EncoderAttention:
     def forward_kwargs(
         self, capture: Capture, mask: AttentionMask | Mapping[int, AttentionMask] | None = None
     ) -> dict[str, Any]:
-        """What to pass to the model's forward so that it captures `capture` and attends by `mask`.
+        """Keyword arguments of the model's forward that make it capture `capture` and attend by `mask`.
 
         Args:
-            capture: what `collect` will find.
             mask: bias and gate, of all layers or by layer; padding is the model's own `attention_mask`.
 
         Raises:
@@ -132,12 +125,9 @@ class EncoderAttention:
         return kwargs
 
     def collect(self, outputs: Any, padding: Tensor, capture: Capture) -> Captured:
-        """What the forward of `forward_kwargs(capture)` captured.
+        """The quantities in the outputs of a forward with `forward_kwargs(capture)`.
 
-        Args:
-            outputs: of the model, with `attentions`.
-            padding: True for real tokens, shape (batch, length).
-            capture: as `forward_kwargs` was given it.
+        Shape: padding (batch, length), True for real tokens.
 
         Raises:
             ModelError: some layer returned nothing.
@@ -145,8 +135,8 @@ class EncoderAttention:
         if not capture:
             return {}
         reported = [layer for layer in getattr(outputs, "attentions", None) or () if layer is not None]
-        all_report = self.shared or self.kind == "maps"
-        numbers = [layer for layer in range(self.num_layers) if all_report or capture.of_layer(layer)]
+        all_return = self.shared or self.kind == "maps"
+        numbers = [layer for layer in range(self.num_layers) if all_return or capture.of_layer(layer)]
         if len(reported) != len(numbers):
             raise ModelError(f"{self.encoder}: {len(reported)} of {len(numbers)} attention layers gave attention back.")
         captured: Captured = {name: {} for name in capture.quantities}
@@ -158,7 +148,7 @@ class EncoderAttention:
 
 
 def _reduce(maps: Tensor, quantity: Quantity, padding: Tensor, capture: Capture) -> Tensor:
-    """A quantity from the maps that an encoder kept by itself."""
+    """A quantity from eager maps."""
     maps = capture.of_heads(maps)
     if quantity == "released":
         return maps.mean(-1)
@@ -168,28 +158,27 @@ def _reduce(maps: Tensor, quantity: Quantity, padding: Tensor, capture: Capture)
 def attach(
     model: nn.Module, attention: Implementation = "auto", *, required: bool = True, device: torch.device | None = None
 ) -> EncoderAttention:
-    """Switch a model to our attention where it can be, and find out by trying what it gives back.
+    """Switch a model to our attention where possible, and test with a tiny forward what it gives back.
 
-    The model's configured heads and layers are not trusted: a tiny forward counts what really reports, since an
-    encoder that bypasses the interface ignores the switch silently.
+    An encoder that bypasses the interface ignores the switch silently, so its configuration is not relied on.
 
     Args:
         model: a Hugging Face model; its mode and the random state are left as they were.
         attention: the implementation; `auto` also takes eager maps where our function is bypassed.
-        required: whether nothing given back is an error; without guides it need not be.
+        required: whether it is an error if nothing is given back; without guides it need not be.
         device: where the model is going to run; default: where it is.
 
     Raises:
         ModelError: the encoder gives no attention back, and it is required.
         UsageError: the implementation cannot run on that device, or not with this encoder.
     """
-    register()
+    _register()
     name = type(model).__name__
     here = next(model.parameters()).device
     device = device or here
     check(attention, device)
     tried: Implementation = attention if device.type == here.type else "auto"
-    attempts: tuple[tuple[Kind, str], ...] = (("interface", _registered(tried)), ("maps", "eager"))
+    attempts: tuple[tuple[Kind, str], ...] = (("interface", f"ag_{tried}"), ("maps", "eager"))
     for kind, implementation in attempts if attention == "auto" else attempts[:1]:
         try:
             model.set_attn_implementation(implementation)  # type: ignore[operator]
@@ -199,7 +188,7 @@ def attach(
         if encoder is None:
             continue
         if kind == "interface" and tried != attention:
-            model.set_attn_implementation(_registered(attention))  # type: ignore[operator]
+            model.set_attn_implementation(f"ag_{attention}")  # type: ignore[operator]
         return encoder
     if not required:
         return EncoderAttention("none", 0, 0, name)
@@ -213,11 +202,7 @@ def attach(
 
 
 def _probe(model: nn.Module, kind: Kind) -> EncoderAttention | None:
-    """What a forward over five token ids hands out; numbers the layers, and leaves mode and random state as they were.
-
-    Returns:
-        None where nothing comes out in this way.
-    """
+    """Test with a forward over five token ids; numbers the layers. None where nothing is given back in this way."""
     device = next(model.parameters()).device
     ids = torch.ones((2, 5), dtype=torch.long, device=device)
     called: list[nn.Module] = []
@@ -233,10 +218,9 @@ def _probe(model: nn.Module, kind: Kind) -> EncoderAttention | None:
         for module, mode in modes.items():
             module.training = mode
     layers = tuple(outputs.attentions or ())
-    expected = (
-        (lambda layer: isinstance(layer, dict)) if ours else (lambda layer: layer is not None and layer.dim() == 4)
-    )
-    if not layers or not all(map(expected, layers)):
+    if not layers or not all(
+        isinstance(layer, dict) if ours else layer is not None and layer.dim() == 4 for layer in layers
+    ):
         return None
     shared = kind == "interface" and not len(set(called)) == len(called) == len(layers)
     for number, module in enumerate([] if shared else called):

@@ -1,4 +1,4 @@
-"""Attention that also hands out what a `Capture` wants: the reference, in plain torch, which keeps the maps.
+"""The reference implementation of attention with captured quantities, in plain torch; it keeps the maps.
 
 `m[l, h, j] = Σ_{i real} A[l, h, i, j]` (Eq. 8): the sum runs over queries, over real rows only, of the clean map
 (before attention dropout).
@@ -36,13 +36,13 @@ def reference_attention(
         returns: output (batch, heads, length, head_dim), and quantities as `Quantity` says, in float32 at least.
 
     Args:
-        scaling: factor on the dot products.
         dropout: attention dropout rate; acts on the output and on `released`.
         window: tokens attend where |i - j| < window; None for everywhere.
-        capture: what to return beside the output.
     """
     mask = as_mask(mask)
-    scores = _scores(query, key, scaling, mask)
+    scores = query @ (key * scaling).mT
+    scores = scores if scores.dtype == torch.float64 else scores.float()
+    scores = scores if mask.bias is None else scores + mask.bias.to(scores.dtype)
     maps = masked_softmax(scores, _allowed(mask.padding, window, scores), mask)
     dropped = apply_dropout(maps, dropout) if dropout else maps
     output = dropped.to(value.dtype) @ value
@@ -69,13 +69,6 @@ def received_attention(maps: Tensor, mask: Tensor | None) -> Tensor:
     rows = mask.to(maps.dtype)[:, None, None, :]
     with torch.autocast(maps.device.type, enabled=False):
         return (rows @ maps).squeeze(-2)
-
-
-def _scores(query: Tensor, key: Tensor, scaling: float, mask: AttentionMask) -> Tensor:
-    scores = query @ (key * scaling).mT
-    if scores.dtype != torch.float64:
-        scores = scores.float()
-    return scores if mask.bias is None else scores + mask.bias.to(scores.dtype)
 
 
 def _allowed(padding: Tensor | None, window: int | None, scores: Tensor) -> Tensor | None:

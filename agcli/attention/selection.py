@@ -1,4 +1,4 @@
-"""Which implementation of guided attention runs: the one public door, and the rule behind `--attention auto`."""
+"""Which implementation of guided attention runs: the public function, and the rule behind `--attention auto`."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def choose(
     mask = as_mask(mask)
     only_reference = _why_only_reference(mask, window, capture)
     if implementation != "auto":
-        _refuse(implementation, only_reference or _WHY_NOT[implementation](query, mask.padding))
+        _refuse(implementation, only_reference or _why_not(implementation, query, mask.padding))
         return implementation
     on_cpu = query.device.type == "cpu"
     # In training on a CPU a monitored and an unmonitored run are the same bit for bit, so there both take our own.
@@ -152,8 +152,7 @@ def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Qu
     """Why a training forward with such queries keeps whole maps for its backward pass, or None if it does not."""
     if implementation == "reference":
         return "--attention reference does"
-    without_capture = not capture and query.device.type != "cpu"
-    if implementation != "auto" or without_capture:
+    if implementation != "auto" or (not capture and query.device.type != "cpu"):
         return None
     return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None)
 
@@ -164,10 +163,10 @@ def check(implementation: Implementation, device: torch.device, capture: Quantit
     Raises:
         UsageError: it cannot.
     """
-    if implementation in _WHY_NOT:
+    if implementation in ("cpu", "triton"):
         query = torch.empty((1, 1, 1, 64), device=device)
         cause = _why_only_reference(AttentionMask(), None, capture)
-        _refuse(implementation, cause or _WHY_NOT[implementation](query, None))
+        _refuse(implementation, cause or _why_not(implementation, query, None))
 
 
 def _refuse(implementation: Implementation, cause: str | None) -> None:
@@ -189,16 +188,16 @@ def _why_only_reference(mask: AttentionMask, window: int | None, capture: Quanti
 
 def _why_reference(query: Tensor, padding: Tensor | None) -> str | None:
     """Why `auto` takes the reference for what other implementations can do too, or None if it does not."""
-    if query.device.type == "cpu" and query.shape[-2] < SHORT:
+    on_cpu = query.device.type == "cpu"
+    if on_cpu and query.shape[-2] < SHORT:
         return f"below {SHORT} tokens nothing is gained by making them anew"
-    return (_why_not_cpu if query.device.type == "cpu" else _why_not_triton)(query, padding)
+    return _why_not("cpu" if on_cpu else "triton", query, padding)
 
 
-def _why_not_triton(query: Tensor, _: Tensor | None) -> str | None:
-    return why_not_triton(query)
-
-
-def _why_not_cpu(query: Tensor, padding: Tensor | None) -> str | None:
+def _why_not(implementation: Implementation, query: Tensor, padding: Tensor | None) -> str | None:
+    """Why the CPU path or the kernels cannot run, or None if they can."""
+    if implementation == "triton":
+        return why_not_triton(query)
     if query.device.type != "cpu":
         return f"the CPU path cannot run on {query.device.type}"
     if _lengths(query, padding) is None:
@@ -206,11 +205,7 @@ def _why_not_cpu(query: Tensor, padding: Tensor | None) -> str | None:
     return None
 
 
-_WHY_NOT = {"cpu": _why_not_cpu, "triton": _why_not_triton}
-"""Forced implementation -> (query, padding) -> why it cannot run, or None."""
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # it looks at the padding's values
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # it reads the padding's values
 def _lengths(query: Tensor, padding: Tensor | None) -> list[int] | None:
     """Real tokens of each sample, or None where padding does not come last."""
     if padding is None:

@@ -32,8 +32,8 @@ class CapturedAttention:
         mask: True for real tokens, shape (batch, length).
         maps: layer -> attention maps before dropout, shape (batch, heads, length, length).
         scores: layer -> attention scores before the softmax, same shape.
-        layers: the encoder's numbers of the layers in `received`; None where none is left out.
-        heads: the encoder's numbers of the heads in all of these; None where none is left out.
+        layers: the encoder's numbers of the layers in `received`; None for all.
+        heads: the encoder's numbers of the heads in all of these; None for all.
     """
 
     def __init__(
@@ -46,14 +46,13 @@ class CapturedAttention:
         layers: Subset = None,
         heads: Subset = None,
     ) -> None:
-        if received is not None:
-            if received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3]):
-                raise ValueError(
-                    "received must be (batch, layers, heads, length) and mask (batch, length), "
-                    f"got {tuple(received.shape)} and {tuple(mask.shape)}"
-                )
-            received = received if received.dtype == torch.float64 else received.float()
-        self._received, self.mask = received, mask.bool()
+        if received is not None and (received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3])):
+            raise ValueError(
+                "received must be (batch, layers, heads, length) and mask (batch, length), "
+                f"got {tuple(received.shape)} and {tuple(mask.shape)}"
+            )
+        self._received = received if received is None or received.dtype == torch.float64 else received.float()
+        self.mask = mask.bool()
         self._maps, self._scores, self._layers, self._heads = maps or {}, scores or {}, layers, heads
         self._subsets: dict[tuple[Subset, Subset], CapturedAttention] = {}
 
@@ -112,7 +111,7 @@ class CapturedAttention:
     @cached_property
     def gram(self) -> Tensor:
         """`M Mᵀ`, shape (batch, K, K): MDG's logits and all that PDG needs (`‖MᵀM − I‖² = ‖MMᵀ‖² − 2·tr(MMᵀ) + n`)."""
-        return self._product(self.unit_rows, self.unit_rows.mT)
+        return _product(self.unit_rows, self.unit_rows.mT)
 
     @cached_property
     def squared_gram_norm(self) -> Tensor:
@@ -120,16 +119,16 @@ class CapturedAttention:
         _, maps, length = self.unit_rows.shape
         if "gram" in self.__dict__ or maps <= length:
             return self.gram.square().sum((-2, -1))
-        return self._product(self.unit_rows.mT, self.unit_rows).square().sum((-2, -1))
+        return _product(self.unit_rows.mT, self.unit_rows).square().sum((-2, -1))
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """A matrix product that autocast does not lower to half precision."""
-        with torch.autocast(left.device.type, enabled=False):
-            return left @ right
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """A matrix product that autocast does not lower to half precision."""
+    with torch.autocast(left.device.type, enabled=False):
+        return left @ right
 
 
 def _positions(wanted: tuple[int, ...], captured: Subset, what: str) -> list[int]:
-    """Where the encoder's numbers lie among the captured ones."""
     if captured is None:
         return list(wanted)
     missing = sorted(set(wanted) - set(captured))
@@ -139,11 +138,11 @@ def _positions(wanted: tuple[int, ...], captured: Subset, what: str) -> list[int
 
 
 class Term(Protocol):
-    """A term of the loss beside the task's."""
+    """A term of the loss beside the task's; its name is a column in histories and a key in reports."""
 
     @property
     def name(self) -> str:
-        """Its column in histories and its key in reports."""
+        """Unique among the terms of a loss."""
 
     @property
     def weight(self) -> float:
@@ -155,10 +154,10 @@ class Term(Protocol):
 
 @runtime_checkable
 class Guide(Term, Protocol):
-    """A regulariser on attention: a term that is small, pure, and has one value for each sample, shape (batch,)."""
+    """A regulariser on attention: a term with one value for each sample, shape (batch,)."""
 
     needs: ClassVar[Needs]
-    """What a forward has to hand out of its layers and heads."""
+    """The quantity it needs of its layers and heads."""
 
     @property
     def layers(self) -> Subset:
@@ -170,7 +169,7 @@ class Guide(Term, Protocol):
 
 
 def check(reduction: str, layers: Subset, heads: Subset) -> None:
-    """Refuse what would silently compute something else.
+    """Check a guide's options.
 
     Raises:
         ValueError: an unknown reduction, or layers or heads that are no tuple of 0-based indices.
@@ -185,7 +184,7 @@ def check(reduction: str, layers: Subset, heads: Subset) -> None:
 def shared(
     received: Tensor | CapturedAttention, mask: Tensor | None, layers: Subset, heads: Subset
 ) -> CapturedAttention:
-    """The object that a guide computes from, whichever of the two call forms was used."""
+    """The attention that a guide computes from, in either of the two forms of its call."""
     if isinstance(received, CapturedAttention):
         return received.subset(layers, heads)
     if mask is None:
@@ -195,19 +194,14 @@ def shared(
 
 @dataclass(frozen=True)
 class TermValues:
-    """The terms' values on one batch.
-
-    Attributes:
-        raw: name -> mean over the batch's samples, without the weight; scalar tensors.
-        weighted: name -> weight · raw, what is added to the task loss; scalar tensors.
-    """
+    """Scalar tensors by the terms' names: means over the batch, without (`raw`) and with the weight."""
 
     raw: dict[str, Tensor]
     weighted: dict[str, Tensor]
 
     @property
     def loss(self) -> Tensor:
-        """Σ weight · raw, what is added to the task loss (Eq. 5); scalar tensor."""
+        """Σ weight · raw, to be added to the task loss (Eq. 5); scalar tensor."""
         return torch.stack(list(self.weighted.values())).sum()
 
 

@@ -23,9 +23,7 @@ class MDG:
 
     Attributes:
         weight: α in Eq. 5; not applied by the call.
-        reduction: `mean` or `sum` over the maps.
-        layers: guided layers, 0-based; None for all.
-        heads: guided heads in each of those layers, 0-based; None for all.
+        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
     """
 
     name: ClassVar[str] = "mdg"

@@ -24,8 +24,7 @@ class PDG:
         weight: β in Eq. 5; not applied by the call.
         reduction: `mean` (divide by `columns`) or `sum`.
         columns: the divisor; None for the batch's padded length (the released arithmetic only).
-        layers: guided layers, 0-based; None for all.
-        heads: guided heads in each of those layers, 0-based; None for all.
+        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
     """
 
     name: ClassVar[str] = "pdg"

@@ -48,7 +48,6 @@ class GuideEntry:
         by_default: whether a run has the guide unless it is turned off.
         colour: in figures, as `#RRGGBB`; `marker`: matplotlib's, likewise.
         target: `module:class`, imported on first use.
-        options: further options.
     """
 
     name: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from agcli.attention.triton.operators import attend
+from agcli.attention.triton.operators import Attend, attend_operator
 
 WIDEST_HEAD = 128
 TYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -27,7 +28,6 @@ def why_not_triton(query: Tensor) -> str | None:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _why_not_on(device: torch.device) -> str | None:
-    """What the machine lacks."""
     if not _triton_is_installed():
         return "the package triton is not installed"
     if os.environ.get("TRITON_INTERPRET") == "1":  # Triton's interpreter: for tests, on any device
@@ -53,7 +53,7 @@ def _why_no_launch() -> str | None:
     from triton.runtime import driver
 
     try:
-        driver.active.utils  # noqa: B018  # built when it is first looked at
+        driver.active.utils  # noqa: B018  # the first access builds it
     except Exception as error:
         return f"triton cannot launch kernels here: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None
@@ -81,12 +81,13 @@ def triton_attention(
             received (batch, heads, length) in float32, or None without `capture`.
 
     Args:
-        query: queries, such that `why_not_triton` has no objection.
-        scaling: factor on the dot products; positive.
+        query: queries that the kernels can take, see `why_not_triton`.
+        scaling: positive factor on the dot products.
         dropout: attention dropout rate, below 1, met to 1/65536. Its seed is drawn from torch's generator on the
             device, so that a forward that is recomputed under activation checkpointing drops the same cells.
     """
     query, key = query.to(value.dtype), key.to(value.dtype)  # rotated under autocast they may have stayed in float32
     seed = torch.randint(2**62, (1,), device=query.device) if dropout else None
-    output, received, _ = attend(query, key, value, mask, seed, scaling, dropout, capture)
+    run: Any = attend_operator if torch.compiler.is_compiling() else Attend.apply
+    output, received, _ = run(query, key, value, mask, seed, scaling, dropout, capture)
     return output, received if capture else None

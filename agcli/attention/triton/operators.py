@@ -17,35 +17,6 @@ from torch.autograd.function import once_differentiable
 from agcli.attention.triton.tiles import INTERPRETER, Tile, Tiles, tiles_for
 
 
-def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    seed: Tensor | None,
-    scaling: float,
-    dropout: float,
-    capture: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Output, received attention and normaliser (each row's log2-sum-exp2), differentiable.
-
-    Compiled code calls operators, which torch need not look into; in eager mode they would cost 70 µs a layer,
-    forward and backward, more than a plain autograd function does.
-
-    Shape:
-        query, key, value, output: (batch, heads, length, head_dim).
-        mask: (batch, length), bool or integers.
-        seed: (1,), int64, on the device; wanted where there is dropout.
-        received, normaliser: (batch, heads, length), float32; received is empty without `capture`.
-    """
-    inputs = (query, key, value, mask, seed, scaling, dropout, capture)
-    if torch.compiler.is_compiling():
-        output, received, normaliser = attend_operator(*inputs)
-    else:
-        output, received, normaliser = _Attend.apply(*inputs)  # type: ignore[no-untyped-call]
-    return output, received, normaliser
-
-
 def run_forward(
     query: Tensor,
     key: Tensor,
@@ -56,7 +27,14 @@ def run_forward(
     dropout: float,
     capture: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Launch the forward kernels; see `attend`."""
+    """Launch the forward kernels: output, received attention and normaliser (each row's log2-sum-exp2).
+
+    Shape:
+        query, key, value, output: (batch, heads, length, head_dim).
+        mask: (batch, length), bool or integers.
+        seed: (1,), int64, on the device; needed where there is dropout.
+        received, normaliser: (batch, heads, length), float32; received is empty without `capture`.
+    """
     from agcli.attention.triton.forward import forward, receive
 
     query, key, value = _dense(query), _dense(key), _dense(value)
@@ -120,7 +98,6 @@ def run_backward(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    """Save what the backward pass needs."""
     *tensors, ctx.scaling, ctx.dropout, capture = inputs
     mixed, received, normaliser = output
     ctx.save_for_backward(*tensors, mixed, normaliser)
@@ -134,12 +111,16 @@ def _backward_arguments(ctx: Any, gradient: Tensor | None, guide: Tensor | None)
     return gradient, guide, *saved, ctx.scaling, ctx.dropout
 
 
-class _Attend(torch.autograd.Function):
-    """Attention in eager mode."""
+class Attend(torch.autograd.Function):
+    """`run_forward`, differentiable, in eager mode.
+
+    Compiled code calls `attend_operator`, which torch does not trace; in eager mode operators would cost 70 µs a
+    layer, forward and backward, more than a plain autograd function does.
+    """
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """See `attend`."""
+        """As `run_forward`."""
         output = run_forward(*inputs)
         _keep(ctx, inputs, output)
         return output
@@ -156,16 +137,8 @@ backward_operator = torch.library.custom_op("agcli::attend_backward", run_backwa
 
 
 @attend_operator.register_fake
-def _(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    seed: Tensor | None,
-    scaling: float,
-    dropout: float,
-    capture: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(query: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *_, capture = others
     return _empty_outputs(query, capture)
 
 
@@ -199,7 +172,7 @@ def _empty_output(query: Tensor) -> Tensor:
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """With cells of a row side by side, as the kernels read them."""
+    """With contiguous rows, as the kernels read them."""
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 

@@ -1,6 +1,6 @@
-"""How the Triton kernels cut attention into tiles: a table, so that nothing is searched for while a model trains.
+"""How the Triton kernels cut attention into tiles: a table, so that nothing is tuned while a model trains.
 
-Chosen by what compiling ahead of time showed (Triton 3.9, sm_90 first): few registers spilled, shared memory for more
+Chosen by compiling ahead of time showed (Triton 3.9, sm_90 first): few registers spilled, shared memory for more
 than one program a multiprocessor where maps are not whole, the fewest instructions a cell. No GPU has timed them yet.
 """
 
@@ -20,7 +20,6 @@ class Tile:
     Attributes:
         queries: rows of the map to a tile; a multiple of 16.
         keys: columns of the map to a tile; a multiple of 32.
-        warps: warps to a program.
         stages: tiles in flight from memory.
     """
 
