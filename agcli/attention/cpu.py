@@ -1,10 +1,7 @@
 """The CPU path: attention and received attention, a block of maps at a time, in plain torch.
 
-One autograd function a layer keeps queries, keys and values, and makes the maps of a block anew in the backward pass.
-The guides send `w_i g_j` into the gradient of map cell (i, j), where w is 1 for real rows and g the gradient of
-received attention; all else is the ordinary backward pass of attention.
-
-Dropout is a bitwise AND with a mask that the backward pass makes anew (`agcli.attention.dropout`).
+The backward pass makes the maps and dropout masks of a block anew. The guides send `w_i g_j` into the gradient of map
+cell (i, j), where w is 1 for real rows and g the gradient of received attention.
 """
 
 from __future__ import annotations

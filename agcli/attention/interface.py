@@ -1,4 +1,4 @@
-"""How Hugging Face encoders hand out what guides need.
+"""How Hugging Face encoders give the guides what they need.
 
 transformers calls a function registered with `AttentionInterface` in every attention layer and puts what it returns
 beside its output into `outputs.attentions`. Ours, registered as `ag_auto`, `ag_reference` and so on, returns the

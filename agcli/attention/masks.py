@@ -50,7 +50,7 @@ class AttentionMask:
         return self.bias is None and self.gate is None
 
     def fits(self, query: Tensor) -> bool:
-        """Whether it belongs to queries of this shape (batch, heads, length, head_dim)."""
+        """Whether its shapes fit queries (batch, heads, length, head_dim)."""
         batch, heads, length, _ = query.shape
         if self.padding is not None and self.padding.shape != (batch, length):
             return False
@@ -71,13 +71,12 @@ def as_mask(mask: Tensor | AttentionMask | None) -> AttentionMask:
 
 
 def masked_softmax(scores: Tensor, allowed: Tensor | None, mask: AttentionMask) -> Tensor:
-    """Attention maps of scores that already include the bias.
+    """Attention maps of scores that already include the bias; of `mask`, the gate alone is applied.
 
     Shape: scores (batch, heads, length, length), in float32 at least -> the same.
 
     Args:
         allowed: cells that padding and window admit, broadcastable; None for all.
-        mask: its gate is applied, and nothing else of it.
     """
     gate = None if mask.gate is None else mask.gate.to(scores.dtype)
     if gate is not None and mask.renormalise:

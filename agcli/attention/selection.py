@@ -182,7 +182,7 @@ def _why_only_reference(mask: AttentionMask, window: int | None, capture: Quanti
     if "released" in capture:
         return "the released arithmetic needs the maps, which the reference alone keeps"
     if "maps" in capture or "scores" in capture:
-        return "attention maps and scores are handed out by the reference only"
+        return "attention maps and scores are given by the reference only"
     return None
 
 

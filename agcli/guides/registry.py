@@ -1,4 +1,4 @@
-"""The guides there are. Options, run names, variants, columns, colours and tables derive from this list; no torch.
+"""The list of guides, from which options, run names, variants, columns, colours and tables derive; no torch.
 
 A new guide is a file in this folder, an entry here, and a test.
 """
@@ -19,7 +19,6 @@ class GuideOption:
     """An option of one guide: a run option of this name, and a keyword argument of the guide's class.
 
     Attributes:
-        help: the line in `--help`, without the default.
         released: the only value that `--guide-mode released` allows, and its default there; None: no such rule.
         limits: keyword arguments of `agcli.options.Option`, such as `above`, `minimum`, `choices`.
     """
@@ -43,7 +42,6 @@ class GuideEntry:
         name: of the run option (`--mdg`), of the column in every CSV file, and of the variant.
         title: the abbreviation in tables and figures.
         symbol: of the weight in the loss.
-        help: the line in `--help`, without range and default.
         weight: default weight in a variant that has the guide.
         by_default: whether a run has the guide unless it is turned off.
         colour: in figures, as `#RRGGBB`; `marker`: matplotlib's, likewise.
@@ -140,12 +138,12 @@ def variant_title(variant: str) -> str:
 
 
 def variant_colour(variant: str) -> str | None:
-    """A variant's colour in figures; None for what is no variant."""
+    """A variant's colour in figures, or None."""
     return GUIDES[variant].colour if variant in GUIDES else _LOOKS.get(variant, (None, None))[0]
 
 
 def variant_marker(variant: str) -> str | None:
-    """A variant's marker in figures; None for what is no variant."""
+    """A variant's marker in figures, or None."""
     return GUIDES[variant].marker if variant in GUIDES else _LOOKS.get(variant, (None, None))[1]
 
 

@@ -1,7 +1,7 @@
 """From a folder's config.json to a transformers configuration, also where `model_type` is missing.
 
-transformers 5 no longer guesses the architecture. Folders from before 2020 do not name it, so it is inferred from
-what does: class names, key names of the weights, keys of the config, the kind of vocabulary, the zoo.
+transformers 5 does not infer it. For folders from before 2020 it is inferred here from class names, names of the
+weights, keys of the config, the kind of vocabulary, and the zoo.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ _VOCABULARIES = {
     "spiece.model": {"albert"},
 }
 _ROBERTA_LIKE = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "xmod")
-# Settings of whoever saved the model that would change how it runs here; none describes the encoder.
 _NOT_THE_ENCODER = (
     "output_attentions",
     "output_hidden_states",
@@ -73,6 +72,7 @@ _NOT_THE_ENCODER = (
     "_attn_implementation",
     "auto_map",
 )
+"""Settings of whoever saved the model that would change how it runs; none describes the encoder."""
 
 
 def read_config(source: Source) -> dict[str, Any]:

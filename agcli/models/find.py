@@ -39,11 +39,10 @@ class Source:
     """A model's files on this machine.
 
     Attributes:
-        folder: with config, vocabulary and weights.
         origin: hub id, or the folder as the user gave it.
         kind: a local folder, an installed package, or the hub's cache.
         entry: the zoo entry by name, hub id or folder name.
-        sha256: what the weight file must hash to, where that is known.
+        sha256: expected of the weight file, where that is known.
     """
 
     name: str
@@ -88,9 +87,7 @@ def locate(name: str) -> Source | None:
 
 
 def resolve(name: str, *, offline: bool) -> Source:
-    """Where a model is on this machine, after fetching it from the hub if that is needed and allowed.
-
-    A copy on this machine is used as it is, also where the hub has a newer one.
+    """Where a model is on this machine; it is fetched from the hub only where there is no copy here.
 
     Raises:
         ModelError: an unknown name, no such folder, or no copy here and no way to the hub.

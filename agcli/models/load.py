@@ -1,7 +1,6 @@
-"""Load an encoder with a classifier on top, in float32, from wherever it is; or make one with random weights.
+"""Load an encoder with a classifier on top, in float32, or make one with random weights.
 
-The weights are read here and handed to transformers as a table of tensors. So transformers opens no connection,
-starts no conversion thread, and runs no code of a repository, and a missing piece of the encoder is an error.
+The weights are read here, so that transformers uses no network, runs no code of a repository and fills no gaps.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class LoadedModel:
     """An encoder ready for fine-tuning, and where it came from.
 
     Attributes:
-        model: float32, in evaluation mode, with a sequence-classification head.
+        model: in evaluation mode.
         tokenizer: limited to the model's positions.
         source: hub id, or the folder as given.
         revision: commit on the hub, where known.
@@ -158,10 +157,9 @@ def _set_labels(config: PretrainedConfig, labels: Sequence[str]) -> None:
 
 
 def _set_dropout(config: PretrainedConfig, dropout: float | None) -> None:
-    if dropout is not None:
-        for field in _DROPOUTS:
-            if hasattr(config, field):
-                setattr(config, field, dropout)
+    for field in _DROPOUTS if dropout is not None else ():
+        if hasattr(config, field):
+            setattr(config, field, dropout)
 
 
 def _stored_labels(raw: dict[str, Any]) -> list[str]:
@@ -246,7 +244,7 @@ def _left_out(model: PreTrainedModel, unused: Collection[str]) -> tuple[str, ...
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence the loading report and bar: the same facts are in `LoadedModel.notes`."""
+    """Silence the loading report and bar, whose facts are in `LoadedModel.notes`."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

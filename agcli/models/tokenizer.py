@@ -1,7 +1,6 @@
 """Tokenizers, and the check that a cased model keeps its capitals.
 
-transformers 5 lower-cases any WordPiece vocabulary whose `tokenizer_config.json` does not forbid it, even where a
-`tokenizer.json` beside it says otherwise. A cased model then sees words it was never trained on, without a warning.
+transformers 5 lower-cases any WordPiece vocabulary whose `tokenizer_config.json` does not forbid it, without a warning.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def tokenizer_of(
 
 
 def _without_segments(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> list[str]:
-    """Let the tokenizer send no segments to an encoder that knows but one, also where it is saved with the model."""
+    """Leave out `token_type_ids` for an encoder with one segment, also where the tokenizer is saved with the model."""
     if "token_type_ids" not in tokenizer.model_input_names or tells_segments_apart(config):
         return []
     names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
@@ -78,7 +77,7 @@ def stated_casing(source: Source) -> bool | None:
 
 
 def keeps_capitals(tokenizer: PreTrainedTokenizerBase) -> bool | None:
-    """Whether the pieces of "Aspirin" still spell it so; by the normalizer where the vocabulary cannot spell it."""
+    """Whether the pieces of "Aspirin" keep its capital; by the normalizer where the vocabulary cannot spell it."""
     text = tokenizer.convert_tokens_to_string(tokenizer.tokenize(_PROBE)).strip()
     if text.lower() != _PROBE.lower():
         normalizer = tokenizer.backend_tokenizer.normalizer

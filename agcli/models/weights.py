@@ -22,10 +22,9 @@ _FOREIGN = ("tf_model.h5", "flax_model.msgpack", "bert_model.ckpt.index")
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The weight files of a model, one or several shards, and what identifies them.
+    """The weight files of a model: shards in order of name.
 
     Attributes:
-        files: the shards in order of name.
         safetensors: whether they are safetensors (else pickles).
         sha256: of the file, or of the shards' hashes where there are several.
     """
@@ -60,7 +59,7 @@ def find_weights(folder: Path, *, hint: str | None = None) -> WeightFiles:
 
 
 def read_state_dict(weights: WeightFiles) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """Every tensor of the weight files, and notes on what was done to read them.
+    """Every tensor of the weight files, and notes on conversions.
 
     Pickles are read with `weights_only` and kept as safetensors under `conversion_cache()`, keyed by their hash, so
     that the next load reads no pickle; the user's folder is not written to.

@@ -54,7 +54,6 @@ class Method:
 
     Attributes:
         model: without any wrapper.
-        attention: the attention implementation that runs.
         epoch: number of an epoch -> an iterator that trains one step at a time.
         notes: caveats about its figures.
         least_warmup: steps that it needs to warm up: a compiled model is compiled for every shape of batch.

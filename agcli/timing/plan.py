@@ -53,8 +53,8 @@ def plan_groups(request: TimingRequest) -> list[Group]:
     """The groups in the order in which they are measured: every length of a model, then the next model.
 
     Raises:
-        UsageError: all problems of the options together; then those of the models, each with its lengths.
-        AgError: as finding models and data raises it.
+        UsageError: all problems of the options together; then those of the models with the lengths.
+        AgError: no such model or data.
     """
     check_launcher()
     if problems := list(request_problems(request)):

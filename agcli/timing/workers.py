@@ -54,11 +54,7 @@ class CountFlops:
 
 
 def build_method(spec: MethodSpec) -> Method:
-    """Build our engine or a baseline.
-
-    Raises:
-        AgError: as loading, attaching or the engine raise it.
-    """
+    """Build our engine or a baseline."""
     makers = {"authors": authors_recipe, "hf-trainer": hugging_face_trainer, "hf-guided": hugging_face_trainer}
     return makers.get(spec.variant, engine_method)(spec)
 

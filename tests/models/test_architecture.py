@@ -62,7 +62,7 @@ def test_an_old_albert_folder_loads(tmp_path: Path) -> None:
     assert loaded.cased is False
 
 
-def test_a_bare_encoder_without_prefix_is_told_by_its_pooler_and_vocabulary(tmp_path: Path) -> None:
+def test_a_bare_encoder_without_prefix_is_inferred_from_its_pooler_and_vocabulary(tmp_path: Path) -> None:
     model = tiny("bert")
     folder = old_folder(tmp_path / "m", model)
     with torch.no_grad():

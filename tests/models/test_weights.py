@@ -21,11 +21,11 @@ from agcli.models.weights import conversion_cache, find_weights
 class Evil:
     """Runs a command when unpickled."""
 
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
 
     def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.mark),)
+        return os.mkdir, (str(self.trace),)
 
 
 def conversions() -> list[Path]:
@@ -34,14 +34,14 @@ def conversions() -> list[Path]:
 
 def test_a_pickle_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None:
     folder = old_folder(tmp_path / "m", tiny())
-    mark = tmp_path / "ran"
-    torch.save(encoder_state(tiny()) | {"bert.evil": Evil(mark)}, folder / "pytorch_model.bin")
+    trace = tmp_path / "ran"
+    torch.save(encoder_state(tiny()) | {"bert.evil": Evil(trace)}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="weights_only"):
         load_model(str(folder), labels=LABELS)
-    assert not mark.exists()
+    assert not trace.exists()
     assert conversions() == []
-    pickle.loads(pickle.dumps(Evil(mark)))  # the trap itself works
-    assert mark.exists()
+    pickle.loads(pickle.dumps(Evil(trace)))  # the trap itself works
+    assert trace.exists()
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -1,4 +1,4 @@
-"""Processes that do as they are told. Nothing heavy is imported: each of them imports this file anew."""
+"""Bodies of test processes. Nothing heavy is imported: each of them imports this file anew."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def spec_of(request: TimingRequest, variant: str) -> MethodSpec:
 def test_every_method_trains_on_the_same_batches(request_for: Make, variant: str, padding: str) -> None:
     """What the model sees is compared with the plan: its batches' shapes and every real token."""
     request = request_for(variants=VARIANTS, against=BASELINES, padding=padding)
-    course = spec_of(request, "none").workload
+    workload = spec_of(request, "none").workload
     method = build_method(spec_of(request, variant))
     seen: list[tuple[int, ...]] = []
     tokens: list[int] = []
@@ -45,10 +45,12 @@ def test_every_method_trains_on_the_same_batches(request_for: Make, variant: str
     before = [weight.clone() for weight in method.model.parameters()]
     steps = method.steps()
     works = [next(steps) for _ in range(7)]  # the seventh is of a second epoch
-    batches = course.batches(0) + course.batches(1)[:1]
-    lengths = [24 if variant == "authors" or padding == "max" else int(course.lengths[rows].max()) for rows in batches]
+    batches = workload.batches(0) + workload.batches(1)[:1]
+    lengths = [
+        24 if variant == "authors" or padding == "max" else int(workload.lengths[rows].max()) for rows in batches
+    ]
     assert seen == [(len(rows), length) for rows, length in zip(batches, lengths, strict=True)]
-    assert tokens == [int(course.lengths[rows].sum()) for rows in batches]
+    assert tokens == [int(workload.lengths[rows].sum()) for rows in batches]
     assert works == [Work(n, real, n * length) for (n, length), real in zip(seen, tokens, strict=True)]
     assert any(not torch.equal(*pair) for pair in zip(before, method.model.parameters(), strict=True)), (
         "nothing was learnt"
@@ -89,8 +91,8 @@ def test_variants_guide_as_they_are_called(
 def test_an_engine_that_goes_its_own_way_is_found_out(request_for: Make) -> None:
     spec = spec_of(request_for(), "none")
     method = build_method(spec)
-    engine, course = method.epoch.args  # type: ignore[attr-defined]
-    other = replace(course, seed=course.seed + 1)
+    engine, workload = method.epoch.args  # type: ignore[attr-defined]
+    other = replace(workload, seed=workload.seed + 1)
     with pytest.raises(RuntimeError, match="other batches"):
         list(methods._engine_epoch(engine, other, 0))
 
@@ -108,11 +110,11 @@ def test_dropout_reaches_random_weights_of_every_family(request_for: Make, name:
 
 
 def test_a_compiled_method_warms_up_on_every_shape(request_for: Make) -> None:
-    course = replace(spec_of(request_for(steps=40), "none").workload, multiple=8)
-    steps = course.steps_to_all_shapes()
+    workload = replace(spec_of(request_for(steps=40), "none").workload, multiple=8)
+    steps = workload.steps_to_all_shapes()
 
     def shapes(epoch: int, first: int) -> set[tuple[int, int]]:
-        works = [course.work(rows) for rows in course.batches(epoch)[:first]]
+        works = [workload.work(rows) for rows in workload.batches(epoch)[:first]]
         return {(work.examples, work.slots) for work in works}
 
     assert shapes(WARM_UP_EPOCH, steps) >= shapes(0, 11)

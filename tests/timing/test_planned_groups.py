@@ -25,20 +25,20 @@ def test_steps_are_spread_over_the_rounds(steps: int, rounds: int, found: tuple[
     assert split_evenly(steps, rounds) == found
 
 
-def test_methods_are_none_once_guided_ones_per_attention_and_the_rivals(request_for: Make) -> None:
+def test_methods_are_none_once_guided_ones_per_attention_and_the_baselines(request_for: Make) -> None:
     request = request_for(variants=VARIANTS, attention=("auto", "reference"), against=BASELINES)
     (group,) = plan_groups(request)
     assert [(method.variant, method.attention) for method in group.methods] == [
         ("none", "auto"),
         *[(guided, attention) for guided in ("mdg", "pdg", "both") for attention in ("auto", "reference")],
-        *[(rival, "auto") for rival in BASELINES],
+        *[(baseline, "auto") for baseline in BASELINES],
     ]
     assert len({method.name for method in group.methods}) == len(group.methods)
     assert len({id(method.workload.examples) for method in group.methods}) == 1
     assert {method.variant for method in group.methods if method.workload.multiple == 24} == {"authors"}
 
 
-def test_groups_are_models_by_lengths_and_padding_reaches_all_arms(request_for: Make) -> None:
+def test_groups_are_models_by_lengths_and_padding_reaches_all_methods(request_for: Make) -> None:
     groups = plan_groups(request_for(lengths=(24, 48), padding="max", against=("sdpa",)))
     assert [group.length for group in groups] == [24, 48]
     assert [{method.workload.multiple for method in group.methods} for group in groups] == [{24}, {48}]
@@ -95,7 +95,7 @@ def test_what_cannot_be_names_its_flag(request_for: Make, changes: dict[str, Any
         plan_groups(request_for(**changes))
 
 
-def test_all_problems_of_the_options_are_told_together(request_for: Make) -> None:
+def test_all_problems_of_the_options_are_reported_together(request_for: Make) -> None:
     found = list(request_problems(request_for(variants=("x",), lengths=(1,), steps=0, padding="y")))
     assert [problem.split(":")[0] for problem in found] == ["--variants", "--lengths", "--padding", "--steps"]
 

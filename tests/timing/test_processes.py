@@ -45,7 +45,7 @@ def test_processes_answer_fall_and_are_ended(monkeypatch: pytest.MonkeyPatch) ->
     assert not any(child.process.is_alive() for child in (echoing, falling, hanging))
 
 
-def test_one_that_is_told_to_end_twice_saves_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_gets_two_signals_to_end_saves_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`timeout` sends SIGTERM to all processes of a group, and the parent sends it to its children once more."""
     monkeypatch.setattr(processes, "_END_SECONDS", 0.1)
     stop = StopRequest()

@@ -93,16 +93,16 @@ def test_methods_warm_up_first_and_then_take_turns(request_for: Make, fake: type
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_an_method_that_drops_out_leaves_the_others_going(request_for: Make, fake: type[FakeChild], at: int) -> None:
+def test_a_method_that_drops_out_leaves_the_others_going(request_for: Make, fake: type[FakeChild], at: int) -> None:
     fake.failures["mdg", at] = Failure("out of memory")
-    told = []
+    failures = []
 
     class Callback(TimingCallback):
         def failed(self, method: str, reason: str) -> None:
-            told.append((method, reason))
+            failures.append((method, reason))
 
     (times,) = measure(plan_groups(request_for(variants=("none", "mdg", "both"))), Callback())
-    assert told == [("mdg", "out of memory")]
+    assert failures == [("mdg", "out of memory")]
     assert [method.failure for method in times.methods] == [None, "out of memory", None]
     assert [len(method.blocks) for method in times.methods] == [3, 0, 3]
     assert len([name for name, _ in fake.asked if name == "mdg"]) == at

@@ -4,7 +4,7 @@ The guides send `g_j`, the gradient of received attention, into every cell of co
 
     dA_ij = dropped(dO_i·V_j) + g_j        dS_ij = A_ij (dA_ij - delta_i)        delta_i = dO_i·O_i + Σ_j A_ij g_j
 
-for real rows i; in padded rows A is 0 (see `kernel_forward`). The last sum takes one more walk over the keys.
+for real rows i; in padded rows A is 0 (see `forward`). The last sum takes one more walk over the keys.
 Gradients are laid out like the output.
 """
 

@@ -1,11 +1,11 @@
 """Guided attention on the GPU, forward: flash attention that also sums the columns of its clean map.
 
-A padded token counts for nothing: as a query its output is 0 and it adds nothing to column sums, as a key its weight
-is 0. Its log-sum-exp is stored as infinity, so that later passes find its row of the map 0 without reading the mask.
-Everything after a sample's last real token is skipped.
+A padded query's output is 0 and adds nothing to column sums; a padded key's weight is 0. A padded query's log-sum-exp
+is infinity, so that later passes get its row of the map as 0 without the mask. Tokens after a sample's last real one
+are skipped.
 
-Every kernel runs one program for a block of queries or keys (grid axis 0), a head (1) and a sample (2). Where a row
-of `ROWS` queries or `KEYS` keys is loaded, `WIDTH` is the head's size padded to a power of two.
+Grid: a block of queries or keys (axis 0), a head (1), a sample (2). `ROWS` queries or `KEYS` keys are loaded as rows
+of `WIDTH`, the head's size padded to a power of two.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -82,7 +82,7 @@ def are_real(mask, at, length):
 def extent(mask, length, SPAN: tl.constexpr):
     """How many tokens from the first on are all real, and one past the last real token (0 if there is none).
 
-    Every program reads them off the mask, `SPAN` tokens at a time: a byte a token costs less than one launch more.
+    Every program reads the mask, `SPAN` tokens at a time: a byte a token costs less than another launch.
     """
     if mask is None:
         solid = length
