@@ -28,8 +28,6 @@ Captured = dict[Quantity, dict[int, Tensor]]
 
 Kind = Literal["interface", "maps", "none"]
 
-NOTHING = Capture()
-
 
 def _attention(
     module: nn.Module,
@@ -41,7 +39,7 @@ def _attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
-    ag_capture: Capture = NOTHING,
+    ag_capture: Capture = Capture(),
     ag_mask: AttentionMask | Mapping[int, AttentionMask] | None = None,
     ag_modules: list[nn.Module] | None = None,
     implementation: Implementation,
@@ -173,8 +171,7 @@ def attach(
         UsageError: the implementation cannot run on that device, or not with this encoder.
     """
     _register()
-    name = type(model).__name__
-    here = next(model.parameters()).device
+    name, here = type(model).__name__, next(model.parameters()).device
     device = device or here
     check(attention, device)
     tried: Implementation = attention if device.type == here.type else "auto"
@@ -192,12 +189,11 @@ def attach(
         return encoder
     if not required:
         return EncoderAttention("none", 0, 0, name)
-    ways = "through transformers' attention interface" + (" or as maps" if attention == "auto" else "")
+    as_maps, allow_maps = (" or as maps", "") if attention == "auto" else ("", ", allow maps: --attention auto")
     raise ModelError(
-        f"{name} gives no attention back {ways}, so it cannot be guided.",
-        hint="choose another encoder (`ag models` lists those that work)"
-        + ("" if attention == "auto" else ", allow maps: --attention auto")
-        + ", or turn the guides off: --mdg 0 --pdg 0",
+        f"{name} gives no attention back through transformers' attention interface{as_maps}, so it cannot be guided.",
+        hint=f"choose another encoder (`ag models` lists those that work){allow_maps}, or turn the guides off: "
+        "--mdg 0 --pdg 0",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from agcli.errors import RunError
 from agcli.runs import signals as interruption
@@ -13,7 +13,7 @@ from agcli.runs.processes import Child, Failure
 from agcli.timing.methods import MethodSpec
 from agcli.timing.plan import Group
 from agcli.timing.stopwatch import StepTime
-from agcli.timing.workers import CountFlops, Train, WarmUp, serve_method, serve_rate
+from agcli.timing.workers import Block, CountFlops, Train, WarmUp, serve_method, serve_rate
 
 T = TypeVar("T")
 
@@ -29,6 +29,13 @@ class MethodTimes:
     peak_memory_bytes: int | None = None
     notes: tuple[str, ...] = ()
     failure: str | None = None
+
+    def add(self, block: Block) -> None:
+        """Add one round."""
+        self.blocks.append(block.times)
+        self.peak_memory_bytes = block.peak_memory_bytes
+        if block.memory_note and block.memory_note not in self.notes:
+            self.notes = (*self.notes, block.memory_note)
 
     @property
     def steps(self) -> list[StepTime]:
@@ -121,11 +128,15 @@ def _warm_up_and_train(group: Group, pairs: Sequence[tuple[MethodTimes, Child]],
         if method.failure is None:
             callback.doing(f"{group.name}: {method.spec.name}, warm-up")
             _failed(method, child.request(WarmUp(group.warmup)), callback)
-    for number, turn in enumerate(turns(pairs, len(group.blocks))):
+    rounds = len(group.blocks)
+    for number, turn in enumerate(turns(pairs, rounds)):
         for method, child in turn:
             if method.failure is None:
-                callback.doing(f"{group.name}: {method.spec.name}, round {number + 1} of {len(group.blocks)}")
-                _add_block(method, child.request(Train(group.blocks[number])), callback)
+                callback.doing(f"{group.name}: {method.spec.name}, round {number + 1} of {rounds}")
+                block = child.request(Train(group.blocks[number]))
+                if not _failed(method, block, callback):
+                    method.add(block)
+                    callback.block(len(block.times))
 
 
 def _failed(method: MethodTimes, answer: object, callback: TimingCallback) -> bool:
@@ -136,15 +147,6 @@ def _failed(method: MethodTimes, answer: object, callback: TimingCallback) -> bo
     method.failure, method.blocks, method.peak_memory_bytes = answer.reason, [], None
     callback.failed(method.spec.name, answer.reason)
     return True
-
-
-def _add_block(method: MethodTimes, answer: Any, callback: TimingCallback) -> None:
-    if not _failed(method, answer, callback):
-        method.blocks.append(answer.times)
-        method.peak_memory_bytes = answer.peak_memory_bytes
-        if answer.memory_note and answer.memory_note not in method.notes:
-            method.notes = (*method.notes, answer.memory_note)
-        callback.block(len(answer.times))
 
 
 def _count_flops(pairs: Sequence[tuple[MethodTimes, Child]], callback: TimingCallback) -> dict[int, int] | None:

@@ -13,7 +13,7 @@ from agcli.attention.selection import check
 from agcli.errors import UsageError
 from agcli.guides.registry import variants
 from agcli.runs.launcher import check_launcher
-from agcli.timing.examples import Encoder, Source, TimingExamples, find_encoder, find_source
+from agcli.timing.examples import Encoder, Source, find_encoder, find_source
 from agcli.timing.methods import MethodSpec
 from agcli.timing.request import TimingRequest, request_problems
 from agcli.timing.workload import Workload

@@ -22,8 +22,7 @@ def why_not_triton(query: Tensor) -> str | None:
         return f"the kernels do not calculate in {str(query.dtype).removeprefix('torch.')}"
     if query.shape[-1] > WIDEST_HEAD:
         return f"the kernels take heads up to {WIDEST_HEAD} wide, not {query.shape[-1]}"
-    cause: str | None = _why_not_on(query.device)
-    return cause
+    return _why_not_on(query.device)  # type: ignore[no-any-return]
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
