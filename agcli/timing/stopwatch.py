@@ -7,7 +7,7 @@ import gc
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,7 @@ def product_rate(precision: str, *, size: int | None = None, seconds: float = PR
     return 2 * size**3 / min(times[2:])
 
 
-def forward_flops(model: Any, lengths: set[int]) -> dict[int, int]:
+def forward_flops(model: Any, lengths: Collection[int]) -> dict[int, int]:
     """Floating-point operations of one forward of one example at each padded length: products of matrices only.
 
     Counted by torch's own counter on a copy of the architecture without weights (`meta` device), with eager attention,

@@ -99,4 +99,4 @@ def _answer_commands(method: Method, pipe: Connection) -> None:
                 times = tuple(time_steps(measured, steps, method.device))
                 pipe.send(Block(times, memory.bytes, memory.note))
             case CountFlops(lengths):
-                pipe.send(forward_flops(method.model, set(lengths)))
+                pipe.send(forward_flops(method.model, lengths))
