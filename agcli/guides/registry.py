@@ -5,7 +5,7 @@ A new guide is a file in this folder, an entry here, and a test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -153,9 +153,3 @@ def weights_text(weights: Mapping[str, float], form: Literal["name", "symbol"] =
     if form == "name":
         return tuple(f"{name}={weight:g}" for name, weight in present.items())
     return tuple(f"{GUIDES[name].symbol} = {weight:g}" for name, weight in present.items())
-
-
-def guide_columns(columns: Iterable[str]) -> list[str]:
-    """The guides that have a column in a table of results; one that a table lacks had weight 0 in all its rows."""
-    present = set(columns)
-    return [name for name in GUIDES if name in present]
