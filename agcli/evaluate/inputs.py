@@ -1,4 +1,4 @@
-"""What is evaluated together: folders opened with one error for all strays, named, and matched example by example."""
+"""Runs or rankings to evaluate together: opened with one error for all that fail, named, and aligned with the first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Evaluation(Generic[T, C]):
         dataset: name of the data set; None where it is each run's own.
         seed: of the bootstrap and of the permutation tests.
         comparisons: of each further one with the first; of a single ranking with its own first stage.
-        notes: what a reader of the numbers must know.
+        notes: warnings about the numbers.
     """
 
     split: str
@@ -87,19 +87,19 @@ def different_splits(what: str, names: Sequence[str], splits: Sequence[str]) -> 
     return UsageError(f"the {what} different splits ({listed})", hint="choose one with --split dev")
 
 
-def cannot_compare(first: str, second: str, problem: object, hint: str | None) -> DataError:
-    """The error for two that must not be set beside each other."""
-    return DataError(f"{first!r} and {second!r} cannot be compared: {problem}", hint=hint)
+def aligned_all(items: Sequence[T], names: Sequence[str], align: Callable[[T, T], T]) -> list[T]:
+    """Predictions or rankings in the order of the first.
 
-
-def aligned_all(predictions: Sequence[Predictions], names: Sequence[str]) -> list[Predictions]:
-    """`aligned` with the first, with the names of the two runs in its error."""
-    matched = [predictions[0]]
-    for name, other in zip(names[1:], predictions[1:], strict=True):
+    Raises:
+        DataError: of `align`, with the names of both.
+    """
+    matched = [items[0]]
+    for name, other in zip(names[1:], items[1:], strict=True):
         try:
-            matched.append(aligned(predictions[0], other))
+            matched.append(align(items[0], other))
         except DataError as error:
-            raise cannot_compare(names[0], name, error, error.hint) from None
+            problem = f"{names[0]!r} and {name!r} cannot be compared: {error}"
+            raise DataError(problem, hint=error.hint) from None
     return matched
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agcli.errors import counted
-from agcli.evaluate.inputs import Evaluation, cannot_compare, different_splits, open_distinct
+from agcli.evaluate.inputs import Evaluation, aligned_all, different_splits, open_distinct
 from agcli.measures.bootstrap import RESAMPLES, Estimate
 from agcli.measures.paired_tests import MeasureComparison, compare_measures
 from agcli.measures.ranking import (
@@ -21,7 +21,7 @@ from agcli.measures.ranking import (
     below_first_stage,
     measure_estimates,
 )
-from agcli.ranking.saved import SavedRanking, in_order_of, mismatch, open_ranking
+from agcli.ranking.saved import SavedRanking, aligned_ranking, open_ranking
 from agcli.tasks.trained_on import overlap_warning
 
 FIRST_STAGE = "first stage"
@@ -32,7 +32,7 @@ class EvaluatedRanking:
     """One ranking.
 
     Attributes:
-        name: its name in reports, unique among those evaluated.
+        name: unique among the evaluated rankings.
         saved: its queries in the order of the first ranking.
         stages: of each protocol that counts a query, measure -> mean and interval.
     """
@@ -87,11 +87,6 @@ def evaluate_rankings(
     splits = [saved.split for saved in opened]
     if len(set(splits)) > 1:
         raise different_splits("rankings are of", names, splits)
-    for name, saved in zip(names[1:], opened[1:], strict=True):
-        problem, hint = mismatch(first, saved)
-        if problem:
-            raise cannot_compare(names[0], name, problem, hint)
-    aligned = [in_order_of(first.reranked.queries, saved) for saved in opened]
     rankings = [
         EvaluatedRanking(
             name,
@@ -101,9 +96,9 @@ def evaluate_rankings(
                 "reranked": _by_protocol(saved.reranked, resamples, seed),
             },
         )
-        for name, saved in zip(names, aligned, strict=True)
+        for name, saved in zip(names, aligned_all(opened, names, aligned_ranking), strict=True)
     ]
-    sides = [(name, saved.reranked) for name, saved in zip(names, aligned, strict=True)]
+    sides = [(ranking.name, ranking.saved.reranked) for ranking in rankings]
     if len(sides) == 1:
         sides.insert(0, (FIRST_STAGE, first.first_stage))
     return Evaluation(

@@ -12,7 +12,7 @@ import numpy as np
 from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError
-from agcli.evaluate.inputs import Evaluation, aligned_all, different_splits, open_all, open_distinct
+from agcli.evaluate.inputs import Evaluation, aligned, aligned_all, different_splits, open_all, open_distinct
 from agcli.measures.bootstrap import RESAMPLES, Estimate, LabelEstimates, confusion_interval, metric_estimates
 from agcli.measures.classification import Ints, Predictions, confusion, majority_baseline
 from agcli.measures.paired_tests import PredictionComparison, compare_predictions
@@ -28,13 +28,13 @@ class EvaluatedRun:
     """One run on the split.
 
     Attributes:
-        name: the run's name in reports, unique among the evaluated runs.
+        name: unique among the evaluated runs.
         dataset: name of the evaluated data; empty where the run does not record it.
         predictions: rows and labels in the order of the first run.
         metrics: name -> value and interval, of `METRICS`.
         labels: the same of each label.
         baseline: metrics of the class that was most frequent in the run's training data, or None.
-        trained_on: of another data set, how many rows the run was trained on; None where that is not known.
+        trained_on: rows of another data set that the run was trained on; None where that is not known.
     """
 
     name: str
@@ -97,7 +97,7 @@ def evaluate_runs(
         split = split or ("test" if "test" in data.splits else "dev")
         overlaps, warnings = _overlaps(folders, names, data, split, strict_splits)
         loaded = [_predicted(folder, dataset, split, batch_size, offline) for folder in folders]
-    predictions = aligned_all(loaded, names)
+    predictions = aligned_all(loaded, names, aligned)
     runs = [
         EvaluatedRun(
             name,

@@ -27,19 +27,17 @@ class Power:
 
     Attributes:
         sd: standard deviation over seeds of the difference in the metric, as observed.
-        seed_sd: what of it would remain with ever more examples; 0 where its estimate is negative.
-        example_sd: what of it comes of there being only so many examples. Far better known than `sd`, which a few
-            lucky seeds make too small; the number of further seeds is therefore that of the larger of the two.
-        shared_sd: standard error that the choice of test examples gives to the mean difference. All seeds share it,
-            so no number of them lessens it and no test over seeds sees it; 0 where its estimate is negative.
+        seed_sd: its part that would remain with infinitely many examples; 0 where its estimate is negative.
+        example_sd: its part due to the finite number of examples. Its estimate is far more certain than that of `sd`,
+            which a few similar seeds make too small; the larger of the two gives the number of seeds needed.
+        shared_sd: standard error of the mean difference due to the choice of test examples. All seeds share it: more
+            seeds do not reduce it, and no test over seeds sees it; 0 where its estimate is negative.
         seeds_needed: seeds for 80 % power at level 0.05 on this test set; None where `sd` is 0.
-        seeds_low: the same at the lower end of the 95 % interval of `sd`, which few seeds leave wide, or at
-            `example_sd` where that is larger; None where both are 0.
+        seeds_low: the same at the lower end of the 95 % interval of `sd`, or at `example_sd` where that is larger
+            (`floored`); None where both are 0.
         seeds_high: the same at its upper end; None where `sd` is 0.
-        floored: whether `example_sd` took the place of the lower end of that interval.
         detectable: smallest difference that the observed number of seeds detects with 80 % power; None where `sd` is 0.
-        undetectable: a smaller difference than this cannot be told from the luck of this test set with 80 % power,
-            however many seeds are run.
+        undetectable: smallest difference that any number of seeds detects on this test set with 80 % power.
     """
 
     n: int
@@ -87,9 +85,10 @@ def power(first: ArrayLike, second: ArrayLike, difference: float = 0.005) -> Pow
     """How many seeds a paired t-test needs to detect a difference, by the variance between the seeds observed.
 
     Args:
-        first: scores, shape (num_seeds, num_examples).
-        second: scores of the same seeds and examples.
         difference: what is to be detected, in the scores' unit: 0.005 is half a point.
+
+    Shape:
+        first, second: (num_seeds, num_examples), of the same seeds and examples.
 
     Returns:
         None with fewer than two seeds or two examples, which show no variance.

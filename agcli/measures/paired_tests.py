@@ -15,14 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, binomtest, ttest_rel
 
 from agcli.errors import DataError
-from agcli.measures.bootstrap import (
-    RESAMPLES,
-    Estimate,
-    blocks,
-    bootstrap,
-    checked_rows,
-    mean_estimates,
-)
+from agcli.measures.bootstrap import RESAMPLES, Estimate, blocks, bootstrap, checked_rows, mean_estimates
 from agcli.measures.classification import ECE, METRICS, Floats, Ints, Predictions, example_sums, metric_columns, rates
 
 PERMUTATIONS = 10_000
@@ -80,7 +73,7 @@ def compare_predictions(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> PredictionComparison:
-    """Compare two models whose rows and labels are in the same order, see `evaluate.runs.aligned`."""
+    """Compare two models whose rows and labels are in the same order, see `evaluate.inputs.aligned`."""
     only_first = int((first.correct & ~second.correct).sum())
     only_second = int((second.correct & ~first.correct).sum())
     permutation_p, exact = swap_test(first, second, permutations, seed)

@@ -58,16 +58,12 @@ class QueryMeasures:
 
 
 def measure(run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[str, int]]) -> QueryMeasures:
-    """Measure a ranking.
-
-    Args:
-        run: query -> document -> score; queries that `qrels` lacks are left out.
-        qrels: query -> document -> relevance.
+    """Measure a run (query -> document -> score) by relevance judgments (query -> document -> relevance).
 
     Returns:
         One row for every query of `qrels` that has a relevant document, in their order; a query without results
-        scores 0. A query without any relevant document is no row: trec_eval and ir_measures count it with 0 where it
-        stands in a qrels file, so leave it out of what you write for them.
+        scores 0. Queries without a relevant document have no row; trec_eval and ir_measures would count them with 0,
+        so leave them out of the qrels files that are written.
     """
     # plain int and float: trec_eval's code takes no others
     judged = {query: {document: int(grade) for document, grade in qrels[query].items()} for query in qrels}

@@ -24,7 +24,7 @@ class Summary:
 
     Attributes:
         sd: standard deviation over seeds (n - 1 in the divisor); None at one seed.
-        low: lower end of the 95 % t-interval of the mean, `high` its upper end; None at one seed.
+        low: lower end of the 95 % t-interval of the mean; None at one seed, as `high` is.
     """
 
     n: int
@@ -40,15 +40,13 @@ class SeedComparison:
 
     Attributes:
         unpaired: number of seeds that only one setting has; they are left out of everything here.
-        low: lower end of its 95 % t-interval, `high` its upper end; None at one seed.
-        t_p: two-sided p-value of the paired t-test, the primary test; 1 where none of several seeds differs; None where
-            it is not defined: one seed, or all seeds differ by the same amount.
+        low: lower end of the 95 % t-interval of the difference; None at one seed, as `high` is.
+        t_p: two-sided p-value of `paired_tests.paired_t`, the primary test; None at one seed, too.
         wilcoxon_p: two-sided p-value of the signed-rank test; descriptive. Exact up to 50 seeds, with ties or zeros
             up to 13.
-        wilcoxon_least_p: the smallest that it can be with as many seeds that differ.
+        wilcoxon_least_p: the smallest possible p-value with as many seeds that differ.
         effect_size: Cohen's d_z, mean over standard deviation of the differences; None where the latter is 0 or
             unknown. It is too large by about a quarter at 5 seeds.
-        first: the first setting over these seeds, `second` likewise.
     """
 
     n: int
@@ -95,8 +93,8 @@ def compare_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> Se
     """
     seeds = tuple(sorted(first.keys() & second.keys()))
     if not seeds:
-        raise DataError("the two arms have no seed in common, so that nothing can be paired")
-    before, after = (np.array([arm[seed] for seed in seeds], dtype=np.float64) for arm in (first, second))
+        raise DataError("the two settings have no seed in common, so that nothing can be paired")
+    before, after = (np.array([metrics[seed] for seed in seeds], dtype=np.float64) for metrics in (first, second))
     differences = np.round(after - before, DECIMALS)
     over_seeds, differing = summary(differences.tolist()), int(np.count_nonzero(differences))
     return SeedComparison(
@@ -141,14 +139,14 @@ def p_text(p: float | None) -> str:
 
 
 def claim_line(n: int) -> str:
-    """That so few seeds allow no claim; empty from `FEWEST_SEEDS` on."""
+    """A sentence where the seeds are too few for a claim; empty from `FEWEST_SEEDS` on."""
     if n >= FEWEST_SEEDS:
         return ""
     return f"{counted(n, 'seed')}: fewer than {FEWEST_SEEDS}, so no claim can be made; the numbers only describe."
 
 
 def unpaired_line(comparison: SeedComparison) -> str:
-    """That seeds of only one setting were left out; empty where there are none."""
+    """A sentence where seeds of only one setting were left out; empty where there are none."""
     if not comparison.unpaired:
         return ""
-    return f"{counted(comparison.unpaired, 'seed')} without a partner in the other arm left out of the comparison."
+    return f"{counted(comparison.unpaired, 'seed')} without a partner in the other setting left out of the comparison."

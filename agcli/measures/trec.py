@@ -16,45 +16,25 @@ from agcli.measures.order import descending
 RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 QRELS_COLUMNS = ("query", "iteration", "document", "relevance")
 BEIR_COLUMNS = ("query-id", "corpus-id", "score")
+_ID = re.compile(r"[^\s\0\ud800-\udfff]+")  # no half of a surrogate pair, which JSON can hold and UTF-8 cannot
 _WHOLE = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)  # tables that were read as numbers say 1.0
 
 
 def check_id(identifier: str, *, file: object = None, row: int | None = None, column: str | None = None) -> None:
-    """Whether an id of a query or document can stand in a TREC file; the place is for the message.
+    """Check that a TREC file can hold the id of a query or document.
 
     Raises:
-        DataError: it is empty, holds white space (which parts the columns) or a zero byte (at which trec_eval stops
+        DataError: it is empty, holds white space (which separates columns) or a zero byte (at which trec_eval stops
             reading), or is no valid Unicode.
     """
-    if identifier.split() == [identifier] and "\0" not in identifier and _is_unicode(identifier):
-        return
-    raise DataError(
-        "this id cannot stand in a TREC file: an id has a character at least, and no white space",
-        file=file,
-        row=row,
-        column=column,
-        value=identifier,
-        hint="give such queries and documents other ids",
-    )
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold it; half of a surrogate pair, which JSON can smuggle in, it cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    if not _ID.fullmatch(identifier):
+        problem = "this id cannot stand in a TREC file: an id has a character at least, and no white space"
+        hint = "give such queries and documents other ids"
+        raise DataError(problem, file=file, row=row, column=column, value=identifier, hint=hint)
 
 
 def run_lines(query: str, documents: Sequence[str], scores: NDArray[np.float32], tag: str) -> str:
-    """The lines of one query in a run file; each score reads back to the same float32.
-
-    Args:
-        query: its id.
-        documents: ids in the order of the ranking.
-        scores: theirs; `order.strictly_decreasing` makes the order plain to every reader.
-        tag: name of the run, one word.
+    """The lines of one query in a run file, in the order given; each score reads back to the same float32.
 
     Raises:
         DataError: an id that a TREC file cannot hold.
@@ -84,17 +64,15 @@ def qrels_lines(query: str, relevance: Mapping[str, int]) -> str:
 def read_run(path: Path) -> Iterator[tuple[str, list[str], NDArray[np.float32]]]:
     """Read a run file query by query; one query is held at a time.
 
-    Documents come in the order of the one tie rule (see `order.descending`); the rank column is not looked at, as no
-    other tool looks at it.
-
     Yields:
-        The query's id, its documents and their scores.
+        The query's id, its documents in the order of `order.descending` (the rank column is ignored, as in every other
+        tool), and their scores.
 
     Raises:
-        DataError: no such file or not UTF-8; a row has not six columns; a score is not a finite float32; a document
-            stands twice with a query; the rows of a query are not together.
+        DataError: no such file or not UTF-8; a row has not six columns; a score is not a finite float32; a query has a
+            document twice; the rows of a query are not together.
     """
-    query, found, done = "", dict[str, float](), set[str]()
+    query, scores, done = "", dict[str, float](), set[str]()
     for row, line in _lines(path):
         cells = line.split()
         if not cells:
@@ -103,20 +81,20 @@ def read_run(path: Path) -> Iterator[tuple[str, list[str], NDArray[np.float32]]]
             problem = f"{len(cells)} columns instead of {len(RUN_COLUMNS)}"
             raise DataError(problem, file=path, row=row, allowed=[" ".join(RUN_COLUMNS)])
         name, _, document, _, score, _ = cells
-        if name != query and found:
-            yield query, *_ranked(found)
+        if name != query and scores:
+            yield query, *_ranked(scores)
             done.add(query)
-            found = {}
+            scores = {}
         query = name
         if query in done:
             problem = "the rows of this query are not together"
             raise DataError(problem, file=path, row=row, column="query", value=query, hint="sort the file by query")
-        if document in found:
+        if document in scores:
             problem = "the query has this document twice"
             raise DataError(problem, file=path, row=row, column="document", value=document)
-        found[document] = _score(score, path, row)
-    if found:
-        yield query, *_ranked(found)
+        scores[document] = _score(score, path, row)
+    if scores:
+        yield query, *_ranked(scores)
 
 
 def _score(text: str, path: Path, row: int) -> float:
@@ -130,8 +108,8 @@ def _score(text: str, path: Path, row: int) -> float:
     return score
 
 
-def _ranked(found: Mapping[str, float]) -> tuple[list[str], NDArray[np.float32]]:
-    documents, scores = list(found), np.fromiter(found.values(), dtype=np.float32, count=len(found))
+def _ranked(by_document: Mapping[str, float]) -> tuple[list[str], NDArray[np.float32]]:
+    documents, scores = list(by_document), np.array(list(by_document.values()), dtype=np.float32)
     order = descending(documents, scores)
     return [documents[index] for index in order], scores[order]
 
@@ -153,14 +131,10 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def qrels_rows(lines: Iterable[tuple[int, str]], file: object) -> Iterator[tuple[int, str, str, int]]:
-    """Row, query, document and relevance of each judgment, in order; blank lines are passed over.
+    """Row, query, document and relevance of each judgment, in order; blank lines are skipped.
 
-    The first row says which form it is: TREC's four columns, or BEIR's header with tabs between the columns.
-    `ir_measures.read_trec_qrels` names no row and knows the first form only.
-
-    Args:
-        lines: numbered lines.
-        file: its name in messages.
+    The first row tells TREC's form (four columns) from BEIR's (a header, columns separated by tabs).
+    `ir_measures.read_trec_qrels` names no row and reads the first form only.
 
     Raises:
         DataError: a wrong number of columns, or a relevance that is no whole number.

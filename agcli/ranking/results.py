@@ -2,7 +2,7 @@
 
 run.trec          the re-ranked candidates         ranking.csv    one row a candidate: both ranks, both scores
 first_stage.trec  the first stage's order          per_query.csv  one row a judged query: measures before and after
-qrels.trec        judgments of the queries         metrics.json   means with intervals, and settings; written last
+qrels.trec        relevance judgments              metrics.json   means with intervals, and settings; written last
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def write_results(
     """Write every file, a chunk at a time; `metrics.json` comes last.
 
     Args:
-        judged: ids of the queries that are measured.
+        judged: ids of the queries with a relevant document.
         scored: the chunks and their scores, in the order of `Chunk.pairs`.
-        metrics: what `metrics.json` holds beside the measures.
+        metrics: entries of `metrics.json` beside the measures.
 
     Raises:
         RunError: the disk refuses.
@@ -133,7 +133,7 @@ def _measures(first: QueryMeasures, second: QueryMeasures, resamples: int, seed:
         "first_stage": {protocol: estimates(before[protocol]) for protocol in PROTOCOLS},
         "reranked": {protocol: estimates(after[protocol]) for protocol in PROTOCOLS},
         "difference": {protocol: estimates(after[protocol] - before[protocol]) for protocol in PROTOCOLS},
-        "interval": "95 % percentile bootstrap over claims, model fixed; not over seeds",
+        "interval": "95 % percentile bootstrap over queries, model fixed; not over seeds",
         "resamples": resamples,
         "seed": seed,
     }

@@ -105,30 +105,32 @@ def open_ranking(path: Path, split: str | None = None, dataset: str | None = Non
     return _read(chosen[0], **wanted[chosen[0]])
 
 
-def in_order_of(queries: Sequence[str], ranking: SavedRanking) -> SavedRanking:
-    """The same ranking with the same queries in this order."""
-    place = {query: row for row, query in enumerate(ranking.reranked.queries)}
-    rows = np.array([place[query] for query in queries], dtype=np.int64)
-    first_stage, reranked = (
-        QueryMeasures(tuple(queries), measures.values[rows], measures.retrieved[rows])
-        for measures in (ranking.first_stage, ranking.reranked)
-    )
-    return replace(ranking, first_stage=first_stage, reranked=reranked)
+def aligned_ranking(reference: SavedRanking, other: SavedRanking) -> SavedRanking:
+    """`other` with its queries in the order of `reference`.
 
-
-def mismatch(reference: SavedRanking, other: SavedRanking) -> tuple[str, str]:
-    """What keeps two rankings from being compared, and what to do; empty where nothing does."""
-    again = "rank with both runs on one prepared data set"
-    unmatched = len(set(reference.reranked.queries) ^ set(other.reranked.queries))
+    Raises:
+        DataError: the two differ in queries, relevance judgments or data.
+    """
+    hint = "rank with both runs on one prepared data set"
+    queries = reference.reranked.queries
+    place = {query: row for row, query in enumerate(other.reranked.queries)}
+    unmatched = len(place.keys() ^ set(queries))
     if unmatched:
-        return f"they have different judged queries ({unmatched} in only one of them)", again
-    differing = [query for query in reference.reranked.queries if reference.qrels[query] != other.qrels[query]]
+        raise DataError(f"they have different judged queries ({unmatched} in only one of them)", hint=hint)
+    differing = [query for query in queries if reference.qrels[query] != other.qrels[query]]
     if differing:
         first = "" if reference.credentialed else f", first of {shortened(differing[0])}"
-        return f"the relevance judgements of {counted(len(differing), 'query', 'queries')} differ{first}", again
+        problem = f"the relevance judgments of {counted(len(differing), 'query', 'queries')} differ{first}"
+        raise DataError(problem, hint=hint)
     if reference.digest != other.digest:
-        return f"the data differ: {reference.dataset} and {other.dataset} have different digests", again
-    return "", ""
+        problem = f"the data differ: {reference.dataset} and {other.dataset} have different digests"
+        raise DataError(problem, hint=hint)
+    rows = np.array([place[query] for query in queries])
+    first_stage, reranked = (
+        QueryMeasures(queries, measures.values[rows], measures.retrieved[rows])
+        for measures in (other.first_stage, other.reranked)
+    )
+    return replace(other, first_stage=first_stage, reranked=reranked)
 
 
 def _is_ranking_folder(path: Path) -> bool:

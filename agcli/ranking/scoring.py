@@ -1,13 +1,11 @@
-"""Logits of very many pairs, fast: most of the time of a re-ranking. No gradients, no captured attention.
+"""Logits of very many pairs, without gradients or captured attention: the most expensive part of a re-ranking.
 
-Unlike `training.predict`, whose float32 numbers belong to runs, this chooses its arithmetic: torch's own attention,
-batches of about equal numbers of tokens, bfloat16 or float16 on request, and no computation that no score depends on.
-The model is restored afterwards.
+Unlike `training.predict`: torch's fused attention, batches of about equal numbers of tokens, bfloat16 or float16 as an
+option, and the last layer for the first token only.
 
-Pairs a second over those of sentence-transformers' `CrossEncoder.predict` in float32, `minilm`, real claims and
-abstracts cut at 128 and at 256 tokens, CPU time of one core (AMD EPYC, AVX-512 bf16), from texts to scores, median of
-three: float32 1.17 and 1.16 (scores equal to 1e-6), bfloat16 2.01 and 1.93 (Spearman's correlation 0.9998). With the
-last layer in full 0.99 and 1.00 in float32, 1.80 and 1.67 in bfloat16.
+Throughput relative to sentence-transformers' `CrossEncoder.predict` in float32 (`minilm`, real pairs of at most 128 and
+256 tokens, one core of an AMD EPYC, median of three): float32 1.17 and 1.16 (scores equal to 1e-6), bfloat16 2.01 and
+1.93 (Spearman's correlation 0.9998). With the last layer in full 0.99 and 1.00 in float32, 1.80 and 1.67 in bfloat16.
 """
 
 from __future__ import annotations
@@ -58,17 +56,15 @@ def score_logits(
     batch_tokens: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits of every example in their order, as fast as this machine gives them.
+    """Logits of every example, in their order.
 
     In `bf16` and `fp16` the residual stream, layer norms, pooler and output layer stay in float32: logits in bfloat16
     would make ties of every two scores that differ by less than 0.4 %.
 
     Shape:
-        returns (num_examples, num_labels), float32, on the CPU; a logit that is not a number is handed on as it is.
+        returns (num_examples, num_labels), float32, on the CPU; a logit may be NaN.
 
     Args:
-        model: its mode, attention and modules are restored.
-        examples: only `lengths` and what `collate` reads are used.
         precision: `fp32`, `bf16` or `fp16`.
         batch_tokens: token slots of a batch, padding included; default: `BATCH_TOKENS`.
         on_batch: called with the number of examples of each batch; on a GPU that may still be under way.
@@ -102,16 +98,19 @@ def token_batches(lengths: Rows, slots: int) -> list[Rows]:
 
 @contextmanager
 def scoring_form(model: PreTrainedModel, precision: str, device: torch.device) -> Iterator[Callable[..., Any]]:
-    """The model's forward at its fastest; on leaving, the model is as it was.
+    """The model's fastest forward; the model is restored on leaving.
 
-    Any encoder with a sequence-classification head will do: attention that cannot be switched stays as it is, and
-    models of another layout than BERT's compute their last layer in full.
+    Any encoder with a sequence-classification head works: attention without an `sdpa` form stays as it is, and models
+    of another layout than BERT's compute their last layer in full.
     """
     was_training = model.training
     with ExitStack() as stack:
         stack.callback(model.train, was_training)
         model.eval()
-        stack.enter_context(_fused_attention(model))
+        attention = model.config._attn_implementation
+        if model._supports_sdpa and attention != "sdpa":
+            stack.callback(model.set_attn_implementation, attention)
+            model.set_attn_implementation("sdpa")
         if type(model) in _FIRST_TOKEN and not model.config.is_decoder:
             stack.enter_context(_last_layer_for_first_token(model))
         if precision in LOW_PRECISION:
@@ -121,20 +120,6 @@ def scoring_form(model: PreTrainedModel, precision: str, device: torch.device) -
             stack.enter_context(torch.autocast(device.type, LOW_PRECISION[precision]))
         # An accelerator may have put its own mixed precision into the instance's `forward`; the class's has none.
         yield partial(type(model).forward, model)
-
-
-@contextmanager
-def _fused_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Torch's own attention where the architecture has it."""
-    before = model.config._attn_implementation
-    if not model._supports_sdpa or before == "sdpa":
-        yield
-        return
-    model.set_attn_implementation("sdpa")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
 
 
 @contextmanager
@@ -175,7 +160,7 @@ def _first_token_attends(
 
 
 def _head(model: PreTrainedModel) -> list[nn.Module]:
-    """What comes after the encoder: poolers and output layers; little work, and all of the score."""
+    """The modules after the encoder: poolers and output layers."""
     encoder = model.base_model
     after = [] if encoder is model else [child for child in model.children() if child is not encoder]
     pooler = getattr(encoder, "pooler", None)
@@ -183,8 +168,6 @@ def _head(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def _in_float32(forward: Callable[..., Any], device_type: str, *args: Any, **kwargs: Any) -> Any:
-    """A forward outside autocast, its inputs in float32."""
-
     def widened(value: Any) -> Any:
         return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
@@ -194,7 +177,6 @@ def _in_float32(forward: Callable[..., Any], device_type: str, *args: Any, **kwa
 
 @contextmanager
 def _forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Another forward for a module, for a while; names, weights and hooks stay."""
     own = module.__dict__.get("forward")
     module.forward = forward
     try:

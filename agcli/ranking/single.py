@@ -1,4 +1,4 @@
-"""One query, answered at once: candidates from an index, re-ranked, nothing written."""
+"""Candidates of a single query from an index, re-ranked; nothing is written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def answer_from_dataset(ranker: Ranker, text: str, dataset: PreparedRanking, dep
 def answer_from_corpus(
     ranker: Ranker, text: str, corpus: Path, analysis: Analysis, depth: int
 ) -> tuple[list[Answer], bool]:
-    """The same in a file of documents, which is indexed first and in passing.
+    """The same in a file of documents, which is indexed temporarily.
 
     Raises:
         DataError: a file that cannot be read, or no document that shares a word with the query.
@@ -61,7 +61,7 @@ def _answers(
     if not len(rows):
         raise DataError("no document shares a word with this query")
     pairs = np.stack([np.zeros(len(rows), dtype=np.int32), rows], axis=1)
-    query = Query("claim", text)
+    query = Query("query", text)
     _, cut = ranker.with_room([query])
     scores = ranker.scores([query], documents, pairs)
     names = [ids[row] for row in rows]

@@ -239,7 +239,7 @@ def test_no_id_of_credentialed_data_is_in_an_error(tmp_path: Path) -> None:
     )
     edit(other / "qrels.trec", lambda text: text.replace("SECRET7 0 d7 1", "SECRET7 0 d7 2"))
     shown = ag(first, other, code=3)
-    assert "judgements of 1 query differ" in shown
+    assert "judgments of 1 query differ" in shown
     assert "SECRET" not in shown
     edit(other / "qrels.trec", lambda text: text + "SECRET7 0 d7 SECRET\n")
     assert "SECRET" not in ag(other, code=3)
@@ -369,7 +369,7 @@ class TestNotComparable:
     def test_other_judgements(self, tmp_path: Path, plain: Path) -> None:
         other = saved(tmp_path / "other", drawn(1), drawn(3))
         edit(other / "qrels.trec", lambda text: text.replace("q7 0 d7 1", "q7 0 d8 1"))
-        assert "judgements of 1 query differ, first of 'q7'" in ag(plain, other, code=3)
+        assert "judgments of 1 query differ, first of 'q7'" in ag(plain, other, code=3)
 
     def test_judgements_in_another_order_are_the_same(self, tmp_path: Path, plain: Path) -> None:
         other = saved(tmp_path / "other", drawn(1), drawn(3))
