@@ -1,4 +1,4 @@
-"""Evaluations for machines: JSON, one long CSV table with a row a number, and the predictions of runs."""
+"""Evaluations as JSON and as one long CSV table (a row a number), and the predictions of runs as CSV."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ def rankings_json(evaluation: Rankings) -> dict[str, Any]:
 
 
 def write_runs_csv(evaluation: Runs, file: Path) -> None:
-    """Write all numbers of runs; `kind` tells them apart.
+    """Write all numbers of runs.
 
     Kinds: `metric`; `class` (with its label); `confusion` (label: gold, predicted); and of each further run against
     the first, `difference` and `test` (p-values).
     """
+    numbers = [(run, _run_rows(run)) for run in evaluation.runs]
+    numbers += zip(evaluation.runs[1:], map(_comparison_rows, evaluation.comparisons), strict=True)
     rows: list[Sequence[object]] = [RUN_COLUMNS]
-    for run in evaluation.runs:
-        rows += [[run.name, run.dataset, evaluation.split, *row, run.n] for row in _run_rows(run)]
-    for run, comparison in zip(evaluation.runs[1:], evaluation.comparisons, strict=True):
-        rows += [[run.name, run.dataset, evaluation.split, *row, run.n] for row in _comparison_rows(comparison)]
+    for run, lines in numbers:
+        rows += [[run.name, run.dataset, evaluation.split, *line, run.n] for line in lines]
     write_text(file.resolve(), csv_text(rows))
 
 
 def write_rankings_csv(evaluation: Rankings, file: Path) -> None:
-    """Write all numbers of rankings; `protocol` and `kind` tell them apart. What does not exist has no row.
+    """Write all numbers of rankings; what does not exist has no row.
 
     Kinds: `first_stage` and `reranked` with their intervals; and of a comparison (`against` names the other side)
     `difference`, `t_p`, `randomisation_p` and the counts `better`, `equal`, `worse`.

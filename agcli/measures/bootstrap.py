@@ -62,14 +62,13 @@ def bootstrap(
     """Metrics with their percentile intervals over resampled rows.
 
     Args:
-        rows: what each example or query adds to the sums. Several tables may be stacked, as of two models on the same
-            examples: all have the same rows drawn.
+        rows: summands of each example or query. Stacked tables, as of two models on the same examples, are resampled
+            together.
         metrics: from sums to metrics, over any axes in the middle.
-        resamples: how many times the rows are drawn.
-        biased: metrics that sum absolute gaps, as ECE does. Resampling adds noise to each gap, so that resampled values
-            lie above the estimate, often all of them. Their bias is taken off; the interval then shows the spread
-            around the estimate. The estimate itself lies above the true error for the same reason, the more so the
-            fewer examples there are, and that is left: the interval is no 95 % interval of the true error.
+        biased: metrics that sum absolute gaps, as ECE does: noise in each gap puts resampled values above the estimate,
+            often all of them. Their bias is subtracted; the interval then shows the spread around the estimate. The
+            estimate itself overstates the true error likewise, more so with fewer examples; this is not corrected, so
+            the interval is no 95 % interval of the true error.
 
     Shape:
         rows: (..., n, columns); `metrics` maps (..., columns) or (..., resamples, columns) to (num_metrics,) or

@@ -49,8 +49,8 @@ class MeasureComparison:
     """Second ranking minus first on one measure, over the same queries.
 
     Attributes:
-        t_p: see `paired_t`.
-        randomisation_p: see `sign_flip_test`.
+        t_p: of `paired_t`.
+        randomisation_p: of `sign_flip_test`.
         exact: whether all sign flips were counted; else `PERMUTATIONS` of them were drawn.
         better: number of queries on which the second ranking is better; `equal` and `worse` likewise.
     """
@@ -236,11 +236,11 @@ def _permutation_p(
 
     Args:
         counts: examples of each kind.
-        extreme: whether cases, how many of each kind are swapped, are as extreme. Shape (cases, kinds) -> (cases,
+        extreme: whether cases (numbers of swaps of each kind) are as extreme. Shape (cases, kinds) -> (cases,
             statistics).
-        drawn: the same of so many permutations that it draws.
-        width: cells that one drawn permutation takes.
-        permutations: how many are drawn or counted at most.
+        drawn: the same for a number of random permutations.
+        width: cells that one random permutation takes.
+        permutations: how many are drawn, or counted at most.
 
     Returns:
         The p-value of each statistic, and whether they are exact.

@@ -1,4 +1,4 @@
-"""Re-ranking the queries of a split, resumably: scores are saved chunk by chunk, the results are written at the end."""
+"""Re-ranking of a split, resumable: scores are saved chunk by chunk, the results are written at the end."""
 
 from __future__ import annotations
 
@@ -24,21 +24,18 @@ from agcli.runs.folder import RunFolder
 from agcli.tasks.trained_on import Overlap, overlap_warning, training_overlaps
 
 CHUNK_PAIRS = 2048
-"""Pairs that are scored, sorted by length and saved together: at most so many are lost by a kill."""
+"""Pairs scored, sorted by length and saved together; a kill loses at most these."""
 DEPTH = 100
-"""Candidates of a query by default, as far as there are so many."""
+"""Candidates of a query by default, or all that there are."""
 SCORES = "scores"
 STATE = "state.json"
 
 
 @dataclass(frozen=True, eq=False)
 class RankJob:
-    """What is ranked, by which model, and where the results go.
+    """All queries of a split to rank, and where the results go.
 
     Attributes:
-        dataset: queries, corpus and first-stage candidates.
-        split: whose queries are ranked; all of them.
-        output: the folder of the results.
         strict_splits: whether queries that the run was trained on are an error.
     """
 
@@ -56,18 +53,18 @@ class RankJob:
 
     @cached_property
     def judged(self) -> frozenset[str]:
-        """Ids of the queries that have a relevant document: those that are measured."""
+        """Ids of the queries with a relevant document; only they are measured."""
         return frozenset(self.dataset.queries["id"].iloc[self.dataset.judged(self.split)])
 
     @property
     def num_pairs(self) -> int:
-        """Pairs to score."""
+        """Number of pairs to score."""
         counts = self.dataset.queries["candidates"].to_numpy()[self.rows]
         return int(np.minimum(counts, self.depth).sum())
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the scores: an interrupted ranking is resumed only under the same."""
+        """All that determines the scores: an interrupted ranking is resumed only with the same settings."""
         return {
             "task": "ranking",
             "dataset": self.dataset.name,
@@ -102,7 +99,7 @@ class RankJob:
 
     @cached_property
     def queries_cut(self) -> int:
-        """Queries that are cut because they leave no room for a document.
+        """Number of queries that are cut because they leave no room for a document.
 
         Raises:
             DataError: there are some, and they must not be cut.
@@ -112,12 +109,11 @@ class RankJob:
             return sum(self.ranker.with_room(self._queries(self.rows[at : at + CHUNK_PAIRS]))[1] for at in starts)
 
     def check(self) -> None:
-        """Check that this can be ranked at all.
+        """Check depth, split and queries before any work.
 
         Raises:
             UsageError: deeper than the data were prepared.
-            DataError: no such split, a query that leaves no room for a document and must not be cut, or one that the
-                run was trained on and must not be ranked.
+            DataError: no such split, or as of `queries_cut` and `warning`.
         """
         if self.depth > self.dataset.depth:
             raise UsageError(
@@ -147,7 +143,7 @@ class RankJob:
         return scores if scores.shape == (len(chunk.pairs),) else None
 
     def save_scores(self, chunk: Chunk, scores: NDArray[np.float32]) -> None:
-        """Keep the scores of a chunk; after this no kill loses them."""
+        """Save the scores of a chunk atomically."""
         content = io.BytesIO()
         np.save(content, scores, allow_pickle=False)
         write_bytes(self._file(chunk), content.getvalue())
@@ -157,19 +153,19 @@ class RankJob:
 
 
 class RankingCallback:
-    """Called as a ranking goes on. This one does nothing."""
+    """Hooks called during a ranking; these do nothing."""
 
     def scoring(self, done_pairs: int, total_pairs: int) -> None:
-        """Scoring starts, or is resumed."""
+        """Called when scoring starts or is resumed."""
 
     def scored(self, pairs: int) -> None:
-        """So many more pairs are scored."""
+        """Called after each batch with its number of pairs."""
 
     def message(self, text: str) -> None:
-        """A line of log."""
+        """Called with a line of log."""
 
     def warning(self, text: str) -> None:
-        """Something the user should know of."""
+        """Called with a warning for the user."""
 
 
 def usual_depth(dataset: PreparedRanking) -> int:
@@ -180,11 +176,10 @@ def usual_depth(dataset: PreparedRanking) -> int:
 def rank(
     job: RankJob, *, overwrite: bool = False, resamples: int, seed: int, callback: RankingCallback | None = None
 ) -> None:
-    """Score every candidate, then write the results; saved scores are not computed again.
+    """Score every candidate that has no saved score, then write the results.
 
     Args:
         overwrite: replace an earlier ranking in the output folder.
-        resamples: bootstrap resamples of the intervals.
 
     Raises:
         UsageError: the folder holds another ranking, or other files.
@@ -219,7 +214,7 @@ def check_place(output: Path, settings: Mapping[str, Any], overwrite: bool) -> N
     """Check that results may be written there: the folder is empty, or holds a ranking.
 
     Args:
-        settings: those that a ranking that is there must have been made with, as far as it recorded them.
+        settings: those that an existing ranking must have, as far as it recorded them.
         overwrite: whether another ranking may be replaced; other files never are.
 
     Raises:
@@ -280,7 +275,7 @@ def _scored(job: RankJob) -> Iterator[tuple[Chunk, NDArray[np.float32]]]:
 
 
 def _remove_scores(folder: RunFolder) -> None:
-    """Scores first: without them, what is left of their settings does no harm."""
+    """Scores go first: settings without scores do no harm."""
     with writing(folder.path):
         if (folder.path / SCORES).is_dir():
             shutil.rmtree(folder.path / SCORES)

@@ -1,4 +1,4 @@
-"""A fine-tuned run as a scorer of queries and documents. Each text is tokenised once, however many pairs it is in."""
+"""A fine-tuned run as a scorer of (query, document) pairs. Each text is tokenised once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEPT_DOCUMENTS = 200_000
 
 @dataclass(frozen=True)
 class Query:
-    """A query to rank documents for."""
+    """Id and text of a query."""
 
     id: str
     text: str
@@ -38,11 +38,10 @@ class Ranker:
     """A model that scores (query, document) pairs.
 
     Attributes:
-        folder: the run it comes from.
         max_length: longest pair in tokens; the document is cut, and a query only where it leaves it no room.
         precision: `fp32` or `bf16`.
         batch_tokens: tokens in a batch, padding included.
-        cut_queries: whether a query that leaves a document no room is cut; else it is an error.
+        cut_queries: whether a query that leaves no room for a document is cut; else it is an error.
     """
 
     folder: RunFolder
@@ -64,11 +63,11 @@ class Ranker:
         pairs: NDArray[np.int32],
         on_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Score pairs; longest first within the call, so hand over some thousands at a time.
+        """Score pairs; batches are by length within the call, so pass some thousands at a time.
 
         Args:
-            queries: to which the pairs refer.
-            corpus: documents, with the columns `id` and `text`; tokens are kept as long as it is the same table.
+            queries: those that the pairs refer to.
+            corpus: documents, with the column `text`; tokens are cached as long as it is the same table.
             pairs: index of the query and row of the document, shape (num_pairs, 2).
             on_batch: called with the number of pairs of each batch done.
 
@@ -118,7 +117,7 @@ class Ranker:
         return pair_template(self.tokenizer)
 
     def _tokens_of(self, corpus: pa.Table, rows: NDArray[np.int32]) -> dict[int, Tokens]:
-        """Tokens by row of the corpus, at least of these rows."""
+        """Tokens by row of the corpus: of these rows, and of all others in the cache."""
         if corpus is not self._corpus or len(self._documents) > KEPT_DOCUMENTS:
             self._corpus, self._documents = corpus, {}
         new = [row for row in rows.tolist() if row not in self._documents]
@@ -146,7 +145,7 @@ def open_ranker(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         keep_freed_memory()
-    chosen = precision_here(precision)
+    precision = precision_here(precision)
     loaded = load_model(str(folder.model), labels=folder.trained_labels, offline=offline)
     return Ranker(
         folder=folder,
@@ -154,7 +153,7 @@ def open_ranker(
         tokenizer=loaded.tokenizer,
         weights_sha256=loaded.weights_sha256,
         max_length=int(folder.config["max_length"]),
-        precision=chosen,
+        precision=precision,
         batch_tokens=batch_tokens or BATCH_TOKENS[device.type],
         device=device,
         cut_queries=cut_queries,

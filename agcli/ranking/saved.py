@@ -1,4 +1,4 @@
-"""Saved rankings: chosen among those of a run, read back, and matched query by query."""
+"""Saved rankings: chosen among those of a run, read, and aligned query by query."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ _TRUTH = {"True": True, "False": False, "1": True, "0": False}
 
 @dataclass(frozen=True, eq=False)
 class SavedRanking:
-    """What `ag rank` left of one split.
+    """A ranking of one split by `ag rank`.
 
     Attributes:
         depth: candidates of a query at most.
         credentialed: whether no message may show an id.
-        first_stage: measures of the candidates' first order, `reranked` of the model's.
         qrels: query -> document -> relevance.
         trained_on: how many of its queries the run was trained on; None where that is not known.
     """
@@ -67,16 +66,15 @@ def is_ranking(path: Path) -> bool:
 
 
 def open_ranking(path: Path, split: str | None = None, dataset: str | None = None) -> SavedRanking:
-    """The ranking that is meant: the folder itself, or the one in a run that fits.
+    """Read the ranking in a folder, or the one in a run's folder that has this split and data set.
 
     Args:
-        path: a ranking's folder, or a run's.
-        split: its split; by default test where there is one, else dev.
+        split: by default test where there is one, else dev.
         dataset: name of its data set; needed where a run has ranked several.
 
     Raises:
-        DataError: there is none that fits, or it is damaged.
-        UsageError: several fit.
+        DataError: there is no such ranking, or it is damaged.
+        UsageError: there are several.
         RunError: the run is not finished.
     """
     if _is_ranking_folder(path):
@@ -139,7 +137,7 @@ def _is_ranking_folder(path: Path) -> bool:
 
 
 def _object(file: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing where it cannot be read or holds no object: its reader has an error for that."""
+    """The object in a JSON file; empty where there is none, for which the file's reader has an error."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -153,7 +151,6 @@ def _preference(described: dict[str, Any]) -> int:
 
 
 def _no_ranking(path: Path, split: str | None, dataset: str | None, existing: Sequence[str]) -> DataError:
-    """The error for a path without a ranking that fits."""
     option = f" --dataset {shlex.quote(dataset)}" if dataset else ""
     hint = f"ag rank {shlex.quote(str(path))}{option} --split {split or 'test'}"
     if not existing:
@@ -197,7 +194,7 @@ def _read(folder: Path, *, marked: bool, **description: Any) -> SavedRanking:
 
 
 def _read_measures(file: Path, marked: bool) -> list[QueryMeasures]:
-    """Measures of the first stage and of the model, from `per_query.csv`."""
+    """Measures of the first stage and of the model."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             header, *rows = list(csv.reader(stream))
