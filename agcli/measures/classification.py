@@ -81,17 +81,17 @@ def prediction_rows(predictions: Predictions) -> list[Sequence[object]]:
     return rows
 
 
-def without_mark(text: str) -> str:
-    """The text of a cell of an older version, which put an apostrophe before what a spreadsheet takes for a formula.
+def without_apostrophe(text: str) -> str:
+    """The text of a cell of an older version, which put an apostrophe before text that a spreadsheet reads as a formula.
 
-    It put another one where there was one already, so that taking the first off gives every text back.
+    It put one before such an apostrophe, too, so that removing the first restores every text.
     """
-    is_marked = text.startswith("'") and text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r"))
-    return text[1:] if is_marked else text
+    is_escaped = text.startswith("'") and text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r"))
+    return text[1:] if is_escaped else text
 
 
-def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predictions:
-    """The predictions on one split, from a run's `predictions.csv`; `marked` cells are read by `without_mark`.
+def read_predictions(path: Path, split: str, *, escaped: bool = False) -> Predictions:
+    """The predictions on one split, from a run's `predictions.csv`; `escaped` cells are read by `without_apostrophe`.
 
     Raises:
         DataError: the file is missing, cannot be read or is damaged, or has no such split.
@@ -112,8 +112,8 @@ def read_predictions(path: Path, split: str, *, marked: bool = False) -> Predict
     labels = tuple(column.removeprefix("p_") for column in header[4:])
     try:
         chosen = [row for row in rows if row[0] == split]
-        if marked:
-            chosen = [[row[0], *map(without_mark, row[1:4]), *row[4:]] for row in chosen]
+        if escaped:
+            chosen = [[row[0], *map(without_apostrophe, row[1:4]), *row[4:]] for row in chosen]
         gold = [labels.index(row[2]) for row in chosen]
         probabilities = np.array([row[4:] for row in chosen], dtype=np.float64)
     except (ValueError, IndexError):

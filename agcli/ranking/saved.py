@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agcli.errors import DataError, UsageError, cells_hidden, counted, shortened, unreadable
-from agcli.measures.classification import without_mark
+from agcli.measures.classification import without_apostrophe
 from agcli.measures.ranking import PER_QUERY_COLUMNS, RELEVANT, STAGES, QueryMeasures
 from agcli.measures.trec import read_qrels
 from agcli.runs.folder import RunFolder, open_run
@@ -162,7 +162,7 @@ def _no_ranking(path: Path, split: str | None, dataset: str | None, existing: Se
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    """The fields of `metrics.json` that a `SavedRanking` has, and `marked`, see `read_predictions`."""
+    """The fields of `metrics.json` that a `SavedRanking` has, and `escaped`, see `read_predictions`."""
     file = folder / "metrics.json"
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
@@ -173,7 +173,7 @@ def _description(folder: Path) -> dict[str, Any]:
             "depth": int(metrics["depth"]),
             "credentialed": bool(metrics.get("credentialed")),
             "trained_on": Overlap(**metrics["trained_on"]) if metrics.get("trained_on") else None,
-            "marked": "claims_cut" not in metrics,  # recorded since cells are those of the source
+            "escaped": "claims_cut" not in metrics,  # recorded since cells are those of the source
         }
     except OSError as error:
         raise unreadable(file, error, file) from None
@@ -181,10 +181,10 @@ def _description(folder: Path) -> dict[str, Any]:
         raise DataError(f"not the metrics of a ranking ({type(error).__name__}: {error})", file=file) from None
 
 
-def _read(folder: Path, *, marked: bool, **description: Any) -> SavedRanking:
+def _read(folder: Path, *, escaped: bool, **description: Any) -> SavedRanking:
     file = folder / "per_query.csv"
     with cells_hidden(description["credentialed"]):
-        first_stage, reranked = _read_measures(file, marked)
+        first_stage, reranked = _read_measures(file, escaped)
         qrels = read_qrels(folder / "qrels.trec")
     judged = {query for query, grades in qrels.items() if max(grades.values()) >= RELEVANT}
     unmatched = len(judged ^ set(reranked.queries))
@@ -193,7 +193,7 @@ def _read(folder: Path, *, marked: bool, **description: Any) -> SavedRanking:
     return SavedRanking(folder, **description, first_stage=first_stage, reranked=reranked, qrels=qrels)
 
 
-def _read_measures(file: Path, marked: bool) -> list[QueryMeasures]:
+def _read_measures(file: Path, escaped: bool) -> list[QueryMeasures]:
     """Measures of the first stage and of the model."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -210,7 +210,7 @@ def _read_measures(file: Path, marked: bool) -> list[QueryMeasures]:
         raise DataError("the ranking has no judged query, so that nothing can be measured", file=file)
     for row, cells in enumerate(rows, start=2):
         _check_row(cells, file, row)
-    queries = tuple(without_mark(cells[0]) if marked else cells[0] for cells in rows)
+    queries = tuple(without_apostrophe(cells[0]) if escaped else cells[0] for cells in rows)
     if len(set(queries)) < len(queries):
         raise DataError("a query has two rows", file=file, column="query")
     retrieved = np.array([_TRUTH[cells[1]] for cells in rows], dtype=np.bool_)

@@ -35,7 +35,7 @@ RESULT_VERSION = 1
 """Raised when the same settings would give other numbers or other files than before."""
 _CELLS_UNMARKED_SINCE = "long_claims"
 """An option that came together with tables whose cells are those of the source: older runs do not record it, and
-their cells are read by `measures.classification.without_mark`."""
+their cells are read by `measures.classification.without_apostrophe`."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _MADE_BY_A_RUN = (
     *("checkpoints", "model", "tracking", "rankings"),

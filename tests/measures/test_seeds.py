@@ -151,7 +151,7 @@ def test_few_seeds_make_no_claim() -> None:
 
 
 def test_the_t_test_keeps_its_level() -> None:
-    """Two arms that differ by chance only, 5 seeds, 600 sweeps: about 1 in 20 below 0.05."""
+    """Two settings that differ by chance only, 5 seeds, 600 sweeps: about 1 in 20 below 0.05."""
     draws = norm.rvs(size=(600, 2, 5), random_state=0)
     p_values = [compare_seeds(dict(enumerate(a)), dict(enumerate(b))).t_p for a, b in draws.tolist()]
     assert 0.03 < sum(p is not None and p < 0.05 for p in p_values) / 600 < 0.07
