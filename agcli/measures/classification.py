@@ -82,7 +82,7 @@ def prediction_rows(predictions: Predictions) -> list[Sequence[object]]:
 
 
 def without_apostrophe(text: str) -> str:
-    """The text of a cell of an older version, which put an apostrophe before text that a spreadsheet reads as a formula.
+    """The text of a cell of an older version, which put an apostrophe before text that looks like a formula.
 
     It put one before such an apostrophe, too, so that removing the first restores every text.
     """
