@@ -29,15 +29,14 @@ def claim(number: int) -> str:
     return " ".join(document(number).split()[:4])
 
 
-def contents(folder: Path, depth: int = 12) -> RankingContents:
-    """What `write_ranking_dataset` writes; the index is built in `folder`."""
+def contents(depth: int = 12) -> RankingContents:
+    """What `write_ranking_dataset` writes."""
     names = [f"d{number:02d}" for number in range(NUM_DOCUMENTS)]
     texts = [document(number) for number in range(NUM_DOCUMENTS)]
     rows = [(split, f"{split}-{n}") for split, count in CLAIMS.items() for n in range(count)]
     queries = pd.DataFrame(rows, columns=["split", "id"]).assign(text=[claim(n) for n in range(len(rows))])
     qrels = pd.DataFrame({"query": queries["id"], "document": names[: len(rows)], "relevance": 1})
-    folder.mkdir(parents=True, exist_ok=True)
-    stage = build(texts, names, folder)
+    stage = build(texts, names)
     candidates = [stage.search(text, depth) for text in queries["text"]]
     lists = [
         [n, n, *((n + 7 * (step + 1)) % NUM_DOCUMENTS for step in range(NEGATIVES))] for n in range(CLAIMS["train"])
@@ -54,5 +53,4 @@ def write_ranking_dataset(folder: Path, depth: int = 12, **manifest: Any) -> Pre
         "depth": depth,
         "negatives": NEGATIVES,
     }
-    made = contents(folder.parent / f"{folder.name}-index", depth)
-    return write_ranking(folder, made, {**written, **manifest})
+    return write_ranking(folder, contents(depth), {**written, **manifest})

@@ -139,7 +139,7 @@ def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:
     for split in prepared.splits:
         head = prepared.queries.iloc[prepared.rows(split)[:show]]
         relevant = [
-            ", ".join(name for name, grade in prepared.judgements.get(claim, {}).items() if grade > 0)
+            ", ".join(name for name, grade in prepared.relevance.get(claim, {}).items() if grade > 0)
             for claim in head["id"]
         ]
         rows = list(zip(head["id"], map(shown, head["text"]), relevant, strict=True))

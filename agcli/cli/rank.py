@@ -88,8 +88,7 @@ class RankOptions(QueryOptions, FileOptions, TextOptions, ScoringOptions, Result
         """How the first stage splits `--corpus` into words."""
         from agcli.data.bm25 import Analysis
 
-        stemmer, stopwords = (None if word == "none" else word for word in (self.stemmer, self.stopwords))
-        return Analysis(stemmer, stopwords)
+        return Analysis.from_options(self.stemmer, self.stopwords)
 
 
 OPTIONS = declared_options(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from agcli.errors import DataError, UsageError, did_you_mean, unreadable
 from agcli.runs.atomic import sha256, writing
 
-Method = Literal["lucene", "robertson", "atire"]
+PARAMETERS: dict[str, Any] = {"k1": 1.2, "b": 0.75, "method": "lucene"}
+"""BM25's constants. Source: Lucene's BM25Similarity."""
 STOPWORDS = ("en", "en_plus", "da", "de", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh")
 """bm25s's lists of stop words; `en` is Lucene's 33 words, `en_plus` has 179."""
 SETTINGS = "settings.json"
@@ -49,52 +50,30 @@ class Analysis:
     def __post_init__(self) -> None:
         from Stemmer import algorithms
 
-        _check_known("stemmer", self.stemmer, (*algorithms(), None))
-        _check_known("stopwords", self.stopwords, (*STOPWORDS, None))
+        for name, value, known in (
+            ("stemmer", self.stemmer, (*algorithms(), "none")),
+            ("stopwords", self.stopwords, (*STOPWORDS, "none")),
+        ):
+            if value is not None and value not in known[:-1]:
+                near = did_you_mean(value, known)
+                raise UsageError(f"BM25 has no {name} {value!r}.{near} Allowed: {', '.join(known)}.")
 
-
-@dataclass(frozen=True)
-class Parameters:
-    """BM25's constants.
-
-    Attributes:
-        k1: how soon a word's repetitions stop counting. Source of 1.2 and 0.75: Lucene's BM25Similarity.
-        b: how much a document's length counts, from 0 to 1.
-        method: bm25s's name of the formula. Of those that give a score to documents without any word of the query
-            (`bm25l`, `bm25+`) none is here.
-
-    Raises:
-        UsageError: a value outside its range.
-    """
-
-    k1: float = 1.2
-    b: float = 0.75
-    method: Method = "lucene"
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.k1 < float("inf") and 0 <= self.b <= 1):
-            raise UsageError(f"BM25 takes k1 from 0 up and b from 0 to 1, not k1={self.k1} and b={self.b}.")
-        _check_known("method", self.method, get_args(Method))
-
-
-def _check_known(name: str, value: str | None, known: Sequence[str | None]) -> None:
-    if value not in known:
-        words = ["none" if word is None else word for word in known]
-        near = did_you_mean(str(value), words)
-        raise UsageError(f"BM25 has no {name} {value!r}.{near} Allowed: {', '.join(words)}.")
+    @classmethod
+    def from_options(cls, stemmer: str, stopwords: str) -> Analysis:
+        """The analysis that `--stemmer` and `--stopwords` name; `none` turns either off."""
+        return cls(*(None if name == "none" else name for name in (stemmer, stopwords)))
 
 
 class FirstStage:
     """An index over a corpus, in memory (`build`) or memory-mapped (`open_index`).
 
-    Attributes:
-        analysis: how documents and queries become words.
-        parameters: BM25's constants.
+    Args:
+        scorer: a `bm25s.BM25` with its index.
+        ids: of the documents, in the order in which they were indexed.
     """
 
-    def __init__(self, scorer: Any, ids: Sequence[str], analysis: Analysis, parameters: Parameters) -> None:
-        """Take what `build` or `open_index` made; `scorer` is a `bm25s.BM25` with its index."""
-        self.analysis, self.parameters = analysis, parameters
+    def __init__(self, scorer: Any, ids: Sequence[str], analysis: Analysis) -> None:
+        self.analysis = analysis
         self._scorer, self._ids_sha256 = scorer, _digest(ids)
         self._words = _query_words(analysis, scorer.vocab_dict)
         # The place of each document when ids are sorted: the tie rule without comparing strings at every search.
@@ -108,9 +87,7 @@ class FirstStage:
     def search(self, text: str, depth: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Corpus rows and scores of the best documents, by the one tie rule, at the cut-off too.
 
-        Args:
-            text: the query.
-            depth: at most so many documents; those that share no word with the query are never among them.
+        Documents that share no word with the query are never among them.
 
         Shape:
             Both (num_found,), num_found <= depth.
@@ -135,7 +112,7 @@ class FirstStage:
             settings = {
                 "format": FORMAT,
                 "analysis": asdict(self.analysis),
-                "parameters": asdict(self.parameters),
+                "parameters": PARAMETERS,
                 "documents": len(self),
                 "ids_sha256": self._ids_sha256,
                 "files": {path.name: sha256(path) for path in sorted(folder.glob("*.index.*"))},
@@ -146,26 +123,20 @@ class FirstStage:
 def build(
     texts: Iterable[str],
     ids: Sequence[str],
-    folder: Path,
     analysis: Analysis | None = None,
-    parameters: Parameters | None = None,
     on_document: Callable[[int], None] | None = None,
 ) -> FirstStage:
-    """Index a corpus and save the index. Texts are read one at a time; of each, 4 bytes a word are kept.
+    """Index a corpus. Texts are read one at a time; of each, 4 bytes a word are kept.
 
     Args:
-        texts: of the documents.
-        ids: theirs, in the same order.
-        folder: where the index is written.
-        analysis: None for Snowball's English stems without stop words.
+        ids: of the documents, in the order of their texts.
         on_document: called with the number of texts read so far, every 256 and after the last.
 
     Raises:
         DataError: no document holds a word.
-        RunError: the disk refuses.
         ValueError: there is not one id for every text.
     """
-    analysis, parameters = analysis or Analysis(), parameters or Parameters()
+    analysis = analysis or Analysis()
     tokenizer = _tokenizer(analysis)
     stream = tokenizer.streaming_tokenize(_counted(texts, on_document), update_vocab=True, allow_empty=False)
     documents = [array("i", words) for words in stream]
@@ -174,11 +145,9 @@ def build(
     vocabulary = tokenizer.get_vocab_dict()
     if not vocabulary:
         raise DataError(f"none of the {len(ids)} documents holds a word that could be looked for")
-    scorer = _bm25s().BM25(**asdict(parameters), backend="numpy")
+    scorer = _bm25s().BM25(**PARAMETERS, backend="numpy")
     scorer.index((documents, vocabulary), create_empty_token=False, show_progress=False)
-    stage = FirstStage(scorer, ids, analysis, parameters)
-    stage.save(folder)
-    return stage
+    return FirstStage(scorer, ids, analysis)
 
 
 def open_index(folder: Path, ids: Sequence[str]) -> FirstStage:
@@ -195,19 +164,19 @@ def open_index(folder: Path, ids: Sequence[str]) -> FirstStage:
         problem = f"this index was built on another corpus: {settings['documents']} documents, here {len(ids)}"
         raise DataError(problem, file=folder, hint=_REBUILD)
     for name, expected in settings["files"].items():
+        path = folder / name
         try:
-            actual = sha256(folder / name)
+            intact = sha256(path) == expected
         except PermissionError as error:
-            raise unreadable(folder / name, error, folder / name) from None
-        except OSError as error:
-            actual = str(error.strerror)
-        if actual != expected:
-            problem = "the index is damaged: this file is not what was written"
-            raise DataError(problem, file=folder / name, hint=_REBUILD)
+            raise unreadable(path, error, path) from None
+        except OSError:
+            intact = False
+        if not intact:
+            raise DataError("the index is damaged: this file is not what was written", file=path, hint=_REBUILD)
     scorer = _bm25s().BM25.load(folder, mmap=True, show_progress=False)
     # Plain arrays over the same mapped pages: with np.memmap, sliced for each word, a search takes 1.3 times as long.
     scorer.scores |= {name: np.asarray(scorer.scores[name]) for name in ("data", "indices", "indptr")}
-    return FirstStage(scorer, ids, Analysis(**settings["analysis"]), Parameters(**settings["parameters"]))
+    return FirstStage(scorer, ids, Analysis(**settings["analysis"]))
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
@@ -222,7 +191,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise DataError("the index is damaged: its settings are no valid JSON", file=path, hint=_REBUILD) from None
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise DataError(f"this index is not of format {FORMAT}", file=path, hint=_REBUILD)
-    absent = {"analysis", "parameters", "documents", "ids_sha256", "files"} - settings.keys()
+    absent = {"analysis", "documents", "ids_sha256", "files"} - settings.keys()
     if absent:
         raise DataError("the index is damaged: its settings lack an entry", file=path, value=min(absent), hint=_REBUILD)
     return settings
@@ -270,5 +239,4 @@ def _counted(texts: Iterable[str], on_document: Callable[[int], None] | None) ->
 
 
 def _digest(ids: Sequence[str]) -> str:
-    """SHA-256 of the ids in their order."""
     return sha256_of(json.dumps(list(ids)).encode()).hexdigest()

@@ -1,7 +1,4 @@
-"""What two splits of pairs share, and what occurs twice within one: pairs, texts, documents.
-
-Texts are compared apart from case and white space. All counts go into the manifest and, as warnings, to the user.
-"""
+"""What two splits of pairs share, and what occurs twice within one: pairs, texts, documents; all `folded`."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ class SharedPair(NamedTuple):
 
     @property
     def contradictory(self) -> bool:
-        """Whether the two splits label the pair differently."""
+        """Whether the two splits label it differently."""
         return self.first.label != self.second.label
 
 
@@ -74,7 +71,7 @@ def counted_pairs(shared: Sequence[SharedPair]) -> Counts:
 
 
 def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], secret: bool) -> None:
-    """Stop at pairs shared between splits; where the data are secret, without their ids.
+    """Stop at pairs shared between splits; where the data are `secret`, without their ids.
 
     Raises:
         DataError: there are some; how many of each kind, and the first few.
@@ -111,7 +108,7 @@ def without_shared_pairs(splits: Splits, shared: Sequence[SharedPair]) -> tuple[
 
 
 def contradictory_warnings(shared: Sequence[SharedPair]) -> list[str]:
-    """How many pairs that two splits share are labelled otherwise in the later one."""
+    """Warnings of shared pairs that the two splits label differently."""
     return [
         f"{count[OTHER_LABEL]} of the pairs that {names.replace('/', ' and ')} share have contradictory labels"
         for names, count in counted_pairs(shared).items()
@@ -120,13 +117,12 @@ def contradictory_warnings(shared: Sequence[SharedPair]) -> list[str]:
 
 
 def shared_documents(splits: Splits) -> Counts:
-    """How many distinct documents of the later split the earlier one holds too: `shared` and `of`."""
+    """By `earlier/later`: how many of the later split's documents the earlier one has too, `shared` and `of`."""
     documents = {split: {pair.document for pair in pairs if pair.document} for split, pairs in splits.items()}
-    counts = {
-        f"{earlier}/{later}": {"shared": len(documents[earlier] & documents[later]), "of": len(documents[later])}
-        for earlier, later in split_pairs(splits)
+    return {
+        names: {"shared": len(both), "of": len(documents[later])}
+        for names, (_, later, both) in shared_between(documents).items()
     }
-    return {names: count for names, count in counts.items() if count["shared"]}
 
 
 def shared_texts(splits: Splits) -> dict[str, Counts]:

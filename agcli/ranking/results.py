@@ -98,7 +98,7 @@ def _write_chunk(
         documents = [dataset.document_ids[row] for row in rows]
         before, order = strictly_decreasing(first_scores), descending(documents, new_scores)
         reranked, after = [documents[i] for i in order], strictly_decreasing(new_scores[order])
-        grades = dataset.judgements.get(query.id, {})
+        grades = dataset.relevance.get(query.id, {})
         files["first_stage.trec"].write(run_lines(query.id, documents, before, "first_stage"))
         files["run.trec"].write(run_lines(query.id, reranked, after, "ag"))
         table = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +48,8 @@ def answer_from_corpus(
         DataError: a file that cannot be read, or no document that shares a word with the query.
     """
     documents = read_documents(corpus)
-    with tempfile.TemporaryDirectory() as folder:
-        stage = build_index(documents, Path(folder), analysis, lambda what, done, total: None)
-        return _answers(ranker, text, documents.table, list(documents.places), stage, depth)
+    stage = build_index(documents, analysis, lambda what, done, total: None)
+    return _answers(ranker, text, documents.table, list(documents.places), stage, depth)
 
 
 def _answers(

@@ -163,7 +163,7 @@ class Ranking(Task):
     def _ids_and_labels(self, pairs: Rows) -> tuple[list[str], Rows]:
         """`QUERY DOCUMENT` of each pair, and 1 where the qrels call the document relevant to the query."""
         ids, labels = [], []
-        query_ids, qrels = self.dataset.queries["id"].to_numpy(), self.dataset.judgements
+        query_ids, qrels = self.dataset.queries["id"].to_numpy(), self.dataset.relevance
         for row, document_row in pairs:
             query, document = query_ids[row], self.dataset.document_ids[document_row]
             ids.append(f"{query} {document}")
@@ -202,7 +202,7 @@ class Ranking(Task):
         return {"label": self.entry.baseline, **measure(run, self._dev_qrels()).means("all")}
 
     def _dev_qrels(self) -> dict[str, dict[str, int]]:
-        return {query: self.dataset.judgements[query] for query in self._dev_queries}
+        return {query: self.dataset.relevance[query] for query in self._dev_queries}
 
     def predictions(self, examples: Examples, logits: Tensor) -> Table:
         """Query, document, relevance and score of each pair."""

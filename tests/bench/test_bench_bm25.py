@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from Stemmer import Stemmer
 
-from agcli.data.bm25 import Analysis, Parameters, build, open_index
+from agcli.data.bm25 import PARAMETERS, build, open_index
 from agcli.measures.ranking import QueryMeasures, measure
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "cross_genre_ir"
@@ -71,7 +71,8 @@ def judged(task: Task, found: Sequence[tuple[Sequence[int], Sequence[float]]]) -
 
 def ours(task: Task, folder: Path) -> Found:
     start = perf_counter()
-    stage = build(task.texts, task.ids, folder, Analysis(), Parameters())
+    stage = build(task.texts, task.ids)
+    stage.save(folder)
     indexed = perf_counter()
     found = [stage.search(claim, DEPTH) for claim in task.claims]
     done = perf_counter()
@@ -90,9 +91,9 @@ def ours_opened(task: Task, folder: Path) -> Found:
 def by_rank_bm25(task: Task) -> Found:
     """rank_bm25's Okapi with our k1, b and analysis, searched as its `get_top_n` does: all scores, then argsort."""
     rank_bm25 = pytest.importorskip("rank_bm25", reason="rank_bm25 is not installed")
-    words, parameters = analyser(), Parameters()
+    words = analyser()
     start = perf_counter()
-    okapi = rank_bm25.BM25Okapi([words(text) for text in task.texts], k1=parameters.k1, b=parameters.b)
+    okapi = rank_bm25.BM25Okapi([words(text) for text in task.texts], k1=PARAMETERS["k1"], b=PARAMETERS["b"])
     indexed = perf_counter()
     found = []
     for claim in task.claims:

@@ -227,7 +227,7 @@ def test_an_unfinished_ranking_of_another_model_is_not_gone_on_with(
 
 
 def test_a_claim_without_judgement_is_ranked_and_not_measured(ranker: Ranker, tmp_path: Path) -> None:
-    made = contents_of_claims(tmp_path / "index")
+    made = contents_of_claims()
     some = replace(made, qrels=made.qrels[made.qrels["query"] != "test-2"])
     partly = write_ranking(tmp_path / "partly", some, {"name": "partly", "splits": {}, "depth": 12})
     folder = ranked(ranker, partly, tmp_path / "ranking")
@@ -238,7 +238,7 @@ def test_a_claim_without_judgement_is_ranked_and_not_measured(ranker: Ranker, tm
 
 
 def with_long_claim(folder: Path, **manifest: object) -> PreparedRanking:
-    made = contents_of_claims(folder / "index")
+    made = contents_of_claims()
     made.queries.loc[made.queries["id"] == "test-5", "text"] = "heart " * 40
     return write_ranking(folder / "long", made, {"name": "long", "splits": {}, "depth": 12, **manifest})
 

@@ -32,7 +32,7 @@ def predictions(run: Path) -> dict[str, dict[str, float]]:
 def test_dev_is_measured_over_the_first_candidates_of_its_claims(ranking_run: Path, claims: PreparedRanking) -> None:
     metrics = RunFolder(ranking_run).metrics
     run = predictions(ranking_run)
-    qrels = {query: claims.judgements[query] for query in claims.queries["id"].iloc[claims.judged("dev")]}
+    qrels = {query: claims.relevance[query] for query in claims.queries["id"].iloc[claims.judged("dev")]}
     expected = calc_aggregate([RR, R @ 1, R @ 5, nDCG @ 10, AP], qrels, run)
     assert {str(measure): metrics["dev"][str(measure)] for measure in expected} == pytest.approx(
         {str(measure): value for measure, value in expected.items()}
@@ -56,7 +56,7 @@ def test_dev_is_bounded_and_the_same_for_every_seed(ranking_options: dict[str, A
 
 
 def test_long_claims_are_cut_and_counted_or_an_error(ranking_options: dict[str, Any], tmp_path: Path) -> None:
-    made = contents(tmp_path / "index")
+    made = contents()
     made.queries.loc[[1, 9], "text"] = "SECRET " * 40  # one of train, one of dev
     long = write_ranking(tmp_path / "long", made, {"name": "long", "splits": {}, "depth": 12, "credentialed": True})
     options = ranking_options | {"dataset": str(long.folder)}

@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Make:
 
 def first_ranks(prepared: PreparedRanking) -> np.ndarray:
     """Rank of the first relevant document of each judged claim; infinity where none is among the candidates."""
-    relevant = {claim: {d for d, grade in grades.items() if grade} for claim, grades in prepared.judgements.items()}
+    relevant = {claim: {d for d, grade in grades.items() if grade} for claim, grades in prepared.relevance.items()}
     ids, ranks = prepared.document_ids, []
     for split in prepared.splits:
         for row in prepared.judged(split).tolist():
@@ -85,7 +85,7 @@ def test_scifact(make: Make) -> None:
     shared = {names: count["shared"] for names, count in prepared.manifest["documents_shared"].items()}
     assert shared == {"train/test": 155, "dev/test": 26}  # 181 before dev was cut from train
     train, dev = (set(prepared.queries.loc[prepared.rows(split), "id"]) for split in ("train", "dev"))
-    held = {claim: set(grades) for claim, grades in prepared.judgements.items()}
+    held = {claim: set(grades) for claim, grades in prepared.relevance.items()}
     assert set().union(*(held[claim] for claim in train)).isdisjoint(set().union(*(held[claim] for claim in dev)))
 
 

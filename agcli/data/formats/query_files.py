@@ -22,15 +22,12 @@ from agcli.data.ranking.collection import (
 )
 from agcli.data.ranking.prepared import (
     PreparedRanking,
-    RankingContents,
     load_ranking,
-    qrels_table,
-    query_table,
+    ranking_contents,
     write_ranking,
 )
 from agcli.data.request import NegativeGrades
 from agcli.errors import DataError, cells_hidden
-from agcli.runs.atomic import folder_beside
 
 SPLIT = "test"
 """The split that the queries of a file are in."""
@@ -88,25 +85,18 @@ def collect(
         return load_ranking(folder)
     with cells_hidden(files.credentialed):
         documents, split = _checked(files)
-    with folder_beside(folder) as index:
-        quiet = progress or (lambda what, done, total: None)
-        stage = build_index(documents, index, analysis, quiet)
-        contents = RankingContents(
-            documents.table,
-            query_table({SPLIT: split}),
-            qrels_table([split]),
-            list(search(stage, split.queries, depth, quiet)),
-            None,
-            stage.save,
-        )
-        manifest = {
-            "name": files.queries.stem,
-            "made_from": made_from,
-            "splits": {SPLIT: {"queries": len(split.queries)}},
-            "depth": depth,
-            "credentialed": files.credentialed,
-        }
-        return write_ranking(folder, contents, manifest, overwrite=True)
+    quiet = progress or (lambda what, done, total: None)
+    stage = build_index(documents, analysis, quiet)
+    candidates = {SPLIT: list(search(stage, split.queries, depth, quiet))}
+    contents = ranking_contents(documents, {SPLIT: split}, candidates, None, stage.save)
+    manifest = {
+        "name": files.queries.stem,
+        "made_from": made_from,
+        "splits": {SPLIT: {"queries": len(split.queries)}},
+        "depth": depth,
+        "credentialed": files.credentialed,
+    }
+    return write_ranking(folder, contents, manifest, overwrite=True)
 
 
 def _checked(files: QueryFiles) -> tuple[Documents, RankingSplit]:

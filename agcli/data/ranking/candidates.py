@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,12 @@ INDEXING, SEARCHING = "indexing documents", "searching for claims"
 NO_CANDIDATES: Candidates = (np.empty(0, np.int32), np.empty(0, np.float32))
 
 
-def build_index(documents: Documents, folder: Path, analysis: Analysis, progress: Progress) -> FirstStage:
-    """Index the corpus into a folder."""
+def build_index(documents: Documents, analysis: Analysis, progress: Progress) -> FirstStage:
+    """Index the corpus."""
     total = len(documents.places)
     progress(INDEXING, 0, total)
     texts = (text for batch in documents.table.to_batches(4096) for text in batch.column("text").to_pylist())
-    return build(
-        texts, list(documents.places), folder, analysis, on_document=lambda done: progress(INDEXING, done, total)
-    )
+    return build(texts, list(documents.places), analysis, on_document=lambda done: progress(INDEXING, done, total))
 
 
 def search(stage: FirstStage, queries: Sequence[Query], depth: int, progress: Progress) -> Iterator[Candidates]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow.compute as compute
 
-from agcli.data.bm25 import Analysis, FirstStage
+from agcli.data.bm25 import PARAMETERS, Analysis
 from agcli.data.catalogue import read_ranking
-from agcli.data.checks import dropped_counts, dropped_warnings, percentiles, with_roles
+from agcli.data.checks import dropped_counts, dropped_warnings, ordered, percentiles, with_roles
 from agcli.data.cuts import cut_queries
 from agcli.data.prepared import origin
 from agcli.data.ranking import checks
@@ -25,12 +25,11 @@ from agcli.data.ranking.candidates import (
     splits_in_runs,
 )
 from agcli.data.ranking.checks import Splits
-from agcli.data.ranking.collection import Documents, RankingCollection
+from agcli.data.ranking.collection import Documents, RankingCollection, RankingSplit
 from agcli.data.ranking.negatives import Pool, refuse_small, training_lists
-from agcli.data.ranking.prepared import PreparedRanking, RankingContents, qrels_table, query_table, write_ranking
+from agcli.data.ranking.prepared import PreparedRanking, ranking_contents, write_ranking
 from agcli.data.request import DEV_FRACTION, PrepareRequest
 from agcli.errors import DataError, cells_hidden
-from agcli.runs.atomic import folder_beside
 
 
 def prepare_ranking(request: PrepareRequest, progress: Progress | None) -> PreparedRanking:
@@ -40,8 +39,7 @@ def prepare_ranking(request: PrepareRequest, progress: Progress | None) -> Prepa
 
 
 def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
-    stemmer, stopwords = (None if word == "none" else word for word in (request.stemmer, request.stopwords))
-    analysis = Analysis(stemmer, stopwords)
+    analysis = Analysis.from_options(request.stemmer, request.stopwords)
     collection = read_ranking(request)
     splits, checked, warnings = _checked(collection, request)
     documents = collection.documents
@@ -51,40 +49,40 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
     train = splits.get("train")
     if train:
         refuse_small(train.relevant, pool, request.negatives)
-    with folder_beside(request.folder) as folder:
-        stage = build_index(documents, folder, analysis, progress)
-        queries = [query for name, split in splits.items() if name not in from_runs for query in split.queries]
-        results = search(stage, queries, request.depth, progress)
-        candidates = {
-            name: [runs.get(query.id, NO_CANDIDATES) if name in from_runs else next(results) for query in split.queries]
-            for name, split in splits.items()
-        }
-        lists, listed = None, None
-        if train:
-            source, seed = request.negatives_from, request.seed
-            lists, filled = training_lists(
-                train, candidates["train"], pool, count=request.negatives, source=source, seed=seed
-            )
-            listed = {"count": len(lists), "from": source, "seed": seed, "filled": filled}
-        manifest = {
-            **origin(request, collection.format, collection.sources, collection.not_used, request.credentialed),
-            **_facts(splits, candidates, documents),
-            **checked,
-            "depth": request.depth,
-            "negatives": request.negatives if lists is not None else 0,
-            "lists": listed,
-            "first_stage": _first_stage(stage, from_runs),
-            "warnings": [*collection.warnings, *warnings, *run_warnings, *more_warnings],
-        }
-        contents = RankingContents(
-            documents.table,
-            query_table(splits),
-            qrels_table(splits.values()),
-            [pair for of_split in candidates.values() for pair in of_split],
-            lists if lists is not None and len(lists) else None,
-            stage.save,
+    stage = build_index(documents, analysis, progress)
+    queries = [query for name, split in splits.items() if name not in from_runs for query in split.queries]
+    results = search(stage, queries, request.depth, progress)
+    candidates = {
+        name: [runs.get(query.id, NO_CANDIDATES) if name in from_runs else next(results) for query in split.queries]
+        for name, split in splits.items()
+    }
+    lists, listed = None, None
+    if train:
+        source, seed = request.negatives_from, request.seed
+        lists, filled = training_lists(
+            train, candidates["train"], pool, count=request.negatives, source=source, seed=seed
         )
-        return write_ranking(request.folder, contents, manifest, overwrite=request.overwrite)
+        listed = {"count": len(lists), "from": source, "seed": seed, "filled": filled}
+        lists = lists if len(lists) else None
+    manifest = {
+        **origin(request, collection.format, collection.sources, collection.not_used, request.credentialed),
+        "splits": {name: _split_facts(split, candidates[name], documents) for name, split in splits.items()},
+        "documents": {
+            "rows": len(documents.places),
+            "empty": len(documents.blank),
+            "characters": percentiles(compute.utf8_length(documents.table.column("text")).to_numpy()),
+        },
+        **checked,
+        "depth": request.depth,
+        "negatives": request.negatives if train else 0,
+        "lists": listed,
+        "first_stage": {"name": "bm25", **asdict(analysis), **PARAMETERS, "from_runs": from_runs},
+        "warnings": [*collection.warnings, *warnings, *run_warnings, *more_warnings],
+    }
+    contents = ranking_contents(
+        documents, splits, candidates, lists, stage.save
+    )
+    return write_ranking(request.folder, contents, manifest, overwrite=request.overwrite)
 
 
 def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Splits, dict[str, Any], list[str]]:
@@ -98,7 +96,7 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
         split, below[name] = checks.check_grades(split, request.negative_grades)
         kept[name], dropped[name] = checks.check_qrels(name, split, documents, request.drop_missing)
     if not any(split.relevant for split in kept.values()):
-        raise DataError("no judgement says that a document is relevant: nothing can be trained on or scored")
+        raise DataError("no relevance judgment says that a document is relevant: nothing can be trained on or scored")
     splits, roles = with_roles(kept, one_is_test=True)
     dropped = {roles.get(name, name): counts for name, counts in dropped.items()}
     below = {roles.get(name, name): count for name, count in below.items() if count}
@@ -108,7 +106,8 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     dev_cut = None
     if "train" in splits and "dev" not in splits:
         train, dev, cut = cut_queries(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)
-        splits = {"train": train, "dev": dev, **{name: split for name, split in splits.items() if name != "train"}}
+        splits = {**splits, "train": train, "dev": dev}
+        splits = {name: splits[name] for name in ordered(splits)}
         warnings += [cut.why] if cut.why else []
         facts = {"fraction": cut.fraction, "seed": cut.seed, "claims": cut.rows}
         dev_cut = {**facts, "groups": cut.groups, "by": cut.by}
@@ -131,28 +130,12 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     return splits, entries, warnings
 
 
-def _facts(splits: Splits, candidates: dict[str, list[Candidates]], documents: Documents) -> dict[str, Any]:
-    """Counts and lengths of each split, and of the documents."""
+def _split_facts(split: RankingSplit, candidates: list[Candidates], documents: Documents) -> dict[str, Any]:
     return {
-        "splits": {
-            name: {
-                "queries": len(split.queries),
-                "judged": len(split.relevant),
-                "relevant": sum(map(len, split.relevant.values())),
-                **recall(split, candidates[name], documents),
-                "candidates": sum(len(rows) for rows, _ in candidates[name]),
-                "characters": percentiles([len(query.text) for query in split.queries]),
-            }
-            for name, split in splits.items()
-        },
-        "documents": {
-            "rows": len(documents.places),
-            "empty": len(documents.blank),
-            "characters": percentiles(compute.utf8_length(documents.table.column("text")).to_numpy()),
-        },
+        "queries": len(split.queries),
+        "judged": len(split.relevant),
+        "relevant": sum(map(len, split.relevant.values())),
+        **recall(split, candidates, documents),
+        "candidates": sum(len(rows) for rows, _ in candidates),
+        "characters": percentiles([len(query.text) for query in split.queries]),
     }
-
-
-def _first_stage(stage: FirstStage, from_runs: list[str]) -> dict[str, Any]:
-    """How the index was made, and the splits whose candidates come from run files all the same."""
-    return {"name": "bm25", **asdict(stage.analysis), **asdict(stage.parameters), "from_runs": from_runs}

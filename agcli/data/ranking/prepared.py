@@ -1,4 +1,4 @@
-"""The prepared form of ranking data: documents, queries, judgements, first-stage candidates and training lists.
+"""The prepared form of ranking data: documents, queries, relevance judgments, candidates and training lists.
 
 corpus.arrow        id, text; memory-mapped             candidates.arrow  rows of the corpus and first-stage scores
 queries.parquet     split, id, text, candidates         train.parquet     lists: a positive, then its negatives
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from agcli.data.pairs import SPLITS
 from agcli.data.prepared import Prepared, read_manifest, write_prepared
-from agcli.data.ranking.collection import RankingSplit
+from agcli.data.ranking.collection import Documents, RankingSplit
 from agcli.data.request import RANKING
 from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import sha256
@@ -38,7 +38,7 @@ _DIGEST_ROWS = 4096  # documents that the digest takes at a time; part of FORMAT
 
 @dataclass(frozen=True, eq=False)
 class PreparedRanking(Prepared):
-    """Claims, documents to rank, and judgements.
+    """Queries, documents to rank, and relevance judgments.
 
     Attributes:
         documents: columns `id` and `text`, memory-mapped.
@@ -57,7 +57,7 @@ class PreparedRanking(Prepared):
 
     @property
     def collection_digest(self) -> str:
-        """SHA-256 over documents, claims and judgements: what rankings that are compared must have in common."""
+        """SHA-256 over documents, queries and qrels: what rankings that are compared must have in common."""
         return str(self.manifest["collection_digest"])
 
     @property
@@ -72,13 +72,13 @@ class PreparedRanking(Prepared):
 
     @cached_property
     def document_ids(self) -> list[str]:
-        """Document id by row."""
+        """Id of each document, by row."""
         ids: list[str] = self.documents.column("id").to_pylist()
         return ids
 
     @cached_property
-    def judgements(self) -> dict[str, dict[str, int]]:
-        """Query id -> document id -> relevance."""
+    def relevance(self) -> dict[str, dict[str, int]]:
+        """Query id -> document id -> relevance (0: not relevant)."""
         by_query: dict[str, dict[str, int]] = {}
         for query, document, relevance in self.qrels.itertuples(index=False, name=None):
             by_query.setdefault(query, {})[document] = int(relevance)
@@ -86,7 +86,7 @@ class PreparedRanking(Prepared):
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum(self.queries["candidates"].to_numpy(dtype=np.int64))])
+        return np.concatenate([[0], self.queries["candidates"].cumsum().to_numpy(dtype=np.int64)])
 
     def rows(self, split: str) -> Rows:
         """Rows of the queries of a split.
@@ -124,7 +124,7 @@ def load_ranking(folder: Path) -> PreparedRanking:
     """
     manifest = read_manifest(folder)
     if manifest["task"] != RANKING:
-        raise DataError("this data set holds pairs with labels, no claims with documents to rank", file=folder)
+        raise DataError("this data set holds pairs with labels, no queries with documents to rank", file=folder)
     for name, recorded in manifest["files"].items():
         if name.startswith(f"{INDEX}/"):
             continue  # read where something is searched for, and checked there
@@ -160,10 +160,7 @@ def _opened(folder: Path, manifest: dict[str, Any]) -> PreparedRanking:
 
 def _mapped(path: Path) -> pa.Table:
     """An Arrow file as a table whose cells stay on the disk until they are read."""
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"not a readable Arrow file ({type(error).__name__})", file=path) from None
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def _column(table: pa.Table, name: str, kind: Any) -> NDArray[Any]:
@@ -191,17 +188,25 @@ class RankingContents:
     index: Callable[[Path], object] | None
 
 
-def query_table(splits: Mapping[str, RankingSplit]) -> pd.DataFrame:
-    """The claims as `RankingContents.queries`."""
-    rows = [(name, query.id, query.text) for name, split in splits.items() for query in split.queries]
-    return pd.DataFrame(rows, columns=["split", "id", "text"], dtype="str")
-
-
-def qrels_table(splits: Iterable[RankingSplit]) -> pd.DataFrame:
-    """The judgements as `RankingContents.qrels`."""
-    rows = [qrel[:3] for split in splits for qrel in split.qrels]
+def ranking_contents(
+    documents: Documents,
+    splits: Mapping[str, RankingSplit],
+    candidates: Mapping[str, Sequence[tuple[Rows, Scores]]],
+    lists: Rows | None,
+    index: Callable[[Path], object],
+) -> RankingContents:
+    """The contents of a prepared folder out of what was read; `candidates` are those of each split's queries."""
+    queries = [(name, query.id, query.text) for name, split in splits.items() for query in split.queries]
+    qrels = [qrel[:3] for split in splits.values() for qrel in split.qrels]
     kinds = {"query": "str", "document": "str", "relevance": "int32"}
-    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+    return RankingContents(
+        documents.table,
+        pd.DataFrame(queries, columns=["split", "id", "text"], dtype="str"),
+        pd.DataFrame(qrels, columns=list(kinds)).astype(kinds),
+        [found for name in splits for found in candidates[name]],
+        lists,
+        index,
+    )
 
 
 def write_ranking(
@@ -211,7 +216,6 @@ def write_ranking(
 
     Args:
         manifest: its manifest; `format`, `task`, the digests and `files` are filled in here.
-        overwrite: replace a prepared data set that is there.
 
     Raises:
         DataError: something is there that may not be replaced.
@@ -247,7 +251,7 @@ def _write_arrow(path: Path, table: pa.Table) -> None:
 
 
 def _train_table(lists: Rows) -> pa.Table:
-    """One row a pair: rows of query and document, and whether the document is relevant."""
+    """A row for each pair: rows of query and document, and whether the document is relevant."""
     size = lists.shape[1] - 1
     return pa.table(
         {
@@ -266,22 +270,21 @@ def _lists(table: pa.Table) -> Rows:
 
 
 def _digests(contents: RankingContents) -> dict[str, str]:
-    """SHA-256 over documents, queries and judgements, and over candidates and lists too; not over how files encode."""
+    """SHA-256 over documents, queries and qrels, and over candidates and lists too; not over how files encode them."""
     digest = hashlib.sha256()
-    for cells in _cells(contents):
+
+    def add(cells: list[Any]) -> None:
         digest.update(json.dumps(cells, ensure_ascii=False).encode())
+
+    for batch in contents.documents.to_batches(max_chunksize=_DIGEST_ROWS):
+        add(batch.column("id").to_pylist())
+        add(batch.column("text").to_pylist())
+    for frame in (contents.queries[["split", "id", "text"]], contents.qrels[["query", "document", "relevance"]]):
+        for column in frame:
+            add(frame[column].tolist())
     collection = digest.hexdigest()
     for rows, scores in contents.candidates:
         digest.update(rows.astype("<i4").tobytes() + scores.astype("<f4").tobytes())
     if contents.lists is not None:
         digest.update(contents.lists.astype("<i4").tobytes())
     return {"digest": digest.hexdigest(), "collection_digest": collection}
-
-
-def _cells(contents: RankingContents) -> Iterator[list[Any]]:
-    """Every cell of text and every judgement, in blocks."""
-    for batch in contents.documents.to_batches(max_chunksize=_DIGEST_ROWS):
-        yield from (batch.column(name).to_pylist() for name in ("id", "text"))
-    for frame in (contents.queries[["split", "id", "text"]], contents.qrels[["query", "document", "relevance"]]):
-        for column in frame:
-            yield frame[column].tolist()

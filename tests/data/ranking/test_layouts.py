@@ -19,7 +19,7 @@ Prepare = Callable[..., PreparedRanking]
 
 
 def judged(prepared: PreparedRanking) -> dict[str, dict[str, int]]:
-    return prepared.judgements
+    return prepared.relevance
 
 
 def found(prepared: PreparedRanking) -> dict[str, list[tuple[str, float]]]:
@@ -55,7 +55,7 @@ def test_cross_genre_ir(tmp_path: Path, prepare_claims: Prepare) -> None:
         "test-2",
     ]
     assert prepared.queries["text"][0] == "Could garlic help adults?"
-    assert prepared.judgements["test-2"] == {"d9": 1}
+    assert prepared.relevance["test-2"] == {"d9": 1}
     assert prepared.manifest["warnings"] == []
     assert prepared.manifest["splits"]["train"]["recall"] == 1.0
     bare = prepare_claims(write_cross_genre_ir(tmp_path / "y", small(), union=False), name="anything")

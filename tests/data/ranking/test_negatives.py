@@ -126,7 +126,7 @@ def test_negatives_of_a_prepared_folder(tmp_path: Path, prepare_claims: Prepare)
     assert near.lists is not None
     assert near.lists.shape == (7, 5)
     for row, positive, *negatives in near.lists.tolist():
-        grades = near.judgements[near.queries["id"][row]]
+        grades = near.relevance[near.queries["id"][row]]
         ids = near.document_ids
         assert grades[ids[positive]] > 0
         assert not any(grades.get(ids[place], 0) for place in negatives)

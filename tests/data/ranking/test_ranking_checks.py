@@ -283,7 +283,7 @@ def test_grades_below_0_are_counted_and_taken_as_said(
     folder = write_beir(tmp_path / "x", made)
     assert "--negative-grades as-zero" in str(refused(prepare_claims, folder, "row 2, .* 1 grade").hint)
     prepared = prepare_claims(folder, negative_grades=how)
-    assert list(prepared.judgements["c8"].values()) == grades
+    assert list(prepared.relevance["c8"].values()) == grades
     assert prepared.manifest["negative_grades"] == {"test": 1}
     fate = {"as-zero": "taken for 0", "drop": "dropped"}[how]
     assert f"test: 1 grade(s) below 0 {fate}" in prepared.manifest["warnings"]
@@ -292,7 +292,7 @@ def test_grades_below_0_are_counted_and_taken_as_said(
 def test_grades_may_be_whole_numbers_with_a_point(tmp_path: Path, prepare_claims: Prepare) -> None:
     made = small()
     made.qrels["test"] = [(claim, document, "2.0") for claim, document, _ in made.qrels["test"]]
-    assert prepare_claims(write_trec(tmp_path / "x", made)).judgements["c8"] == {"d8": 2}
+    assert prepare_claims(write_trec(tmp_path / "x", made)).relevance["c8"] == {"d8": 2}
 
 
 SECRET = "SECRET"
@@ -374,7 +374,7 @@ def test_a_claim_given_twice_in_one_object(tmp_path: Path, prepare_claims: Prepa
 def test_nothing_relevant_at_all(tmp_path: Path, prepare_claims: Prepare) -> None:
     made = small()
     made.qrels = {split: [(claim, document, 0) for claim, document, _ in rows] for split, rows in made.qrels.items()}
-    refused(prepare_claims, write_beir(tmp_path / "x", made), "no judgement says that a document is relevant")
+    refused(prepare_claims, write_beir(tmp_path / "x", made), "no relevance judgment says that a document is relevant")
 
 
 def test_a_corpus_too_small_for_the_negatives(tmp_path: Path, prepare_claims: Prepare) -> None:
