@@ -12,7 +12,7 @@ from agcli.errors import UsageError
 from agcli.options import declared_options, flag, option, out_of_range
 
 if TYPE_CHECKING:
-    from agcli.data.pair_preparation import TokenCounter
+    from agcli.data.preparation import TokenCounter
 
 _TYPED = {"labels": str, "label_map": list[str]}
 """Options that are written otherwise than the request holds them."""
@@ -23,7 +23,7 @@ _TASK_DEPENDS_ON = ("name", "source", "format", "task", "output")
 class ShowOptions(JsonOption):
     """What is printed."""
 
-    show: int = option(0, "Print the first N pairs or claims of each split.", minimum=0)
+    show: int = option(0, "Print the first N pairs or queries of each split.", minimum=0)
 
 
 SHOW_OPTIONS = declared_options({"Output": ShowOptions})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agcli.data.ranking.prepared import PreparedRanking
 
 _RANKING_COLUMNS = {
-    "claims": "queries",
+    "queries": "queries",
     "judged": "judged",
     "relevant pairs": "relevant",
     "with one retrieved": "retrieved",
@@ -26,7 +26,7 @@ _DRAWN = {"bm25": "from the candidates", "random": "from the corpus", "mixed": "
 
 
 def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) -> None:
-    """Warnings on stderr; the manifest as JSON, or a table and the first `show` pairs or claims of each split."""
+    """Warnings on stderr; the manifest as JSON, or a table and the first `show` pairs or queries of each split."""
     manifest = prepared.manifest
     ranking = manifest["task"] == RANKING
     for warning in manifest["warnings"]:
@@ -86,13 +86,13 @@ def _pairs_lines(manifest: dict[str, Any]) -> list[str]:
 
 
 def _ranking_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """What the first stage retrieved of each split, and the lengths of its claims."""
+    """What the first stage retrieved of each split, and the lengths of its queries."""
     columns = [head.format(depth=manifest["depth"]) for head in _RANKING_COLUMNS]
     rows = [
         [split, *(facts[entry] for entry in _RANKING_COLUMNS.values()), _lengths(facts["characters"])]
         for split, facts in manifest["splits"].items()
     ]
-    return [*columns, "claim chars (p50/p95/max)"], rows
+    return [*columns, "query chars (p50/p95/max)"], rows
 
 
 def _ranking_lines(manifest: dict[str, Any]) -> list[str]:
@@ -105,7 +105,9 @@ def _ranking_lines(manifest: dict[str, Any]) -> list[str]:
     lines += _roles(manifest)
     if cut:
         groups = counted(cut["groups"], "group")
-        lines.append(f"dev was cut from train: {counted(cut['claims'], 'claim')}, linked ones together ({groups})")
+        lines.append(
+            f"dev was cut from train: {counted(cut['claims'], 'query', 'queries')}, linked ones together ({groups})"
+        )
     if lists:
         drawn = _DRAWN[lists["from"]]
         drawn += f"; {lists['filled']:,} from the corpus for want of candidates" if lists["filled"] else ""
@@ -139,8 +141,8 @@ def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:
     for split in prepared.splits:
         head = prepared.queries.iloc[prepared.rows(split)[:show]]
         relevant = [
-            ", ".join(name for name, grade in prepared.relevance.get(claim, {}).items() if grade > 0)
-            for claim in head["id"]
+            ", ".join(name for name, grade in prepared.relevance.get(query, {}).items() if grade > 0)
+            for query in head["id"]
         ]
         rows = list(zip(head["id"], map(shown, head["text"]), relevant, strict=True))
-        display.show(Table(split, ["id", "claim", "relevant documents"], rows))
+        display.show(Table(split, ["id", "query", "relevant documents"], rows))

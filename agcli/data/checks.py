@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TypeVar
 
@@ -15,26 +15,34 @@ from agcli.errors import DataError
 Split = TypeVar("Split")
 
 
-def ordered(splits: Mapping[str, object]) -> list[str]:
-    """Split names in the order train, dev, test."""
-    return [split for split in SPLITS if split in splits]
+def ordered(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """The splits in the order train, dev, test."""
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def split_pairs(splits: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Every two splits, the earlier one first."""
+    """Names of every two splits, the earlier one first."""
     return list(combinations(ordered(splits), 2))
+
+
+def shared_between(contents: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, list[str]]]:
+    """Names of every two splits that share something, and what they share, in the later one's order."""
+    for earlier, later in split_pairs(contents):
+        both = [item for item in contents[later] if item in contents[earlier]]
+        if both:
+            yield earlier, later, both
 
 
 def with_roles(splits: Mapping[str, Split], one_is_test: bool) -> tuple[dict[str, Split], dict[str, str]]:
     """The splits in their order, and the roles that changed: where `one_is_test`, a dev without a test is the test."""
     if one_is_test and "dev" in splits and "test" not in splits:
-        train = {"train": splits["train"]} if "train" in splits else {}
-        return {**train, "test": splits["dev"]}, {"dev": "test"}
-    return {split: splits[split] for split in ordered(splits)}, {}
+        renamed = {"test" if name == "dev" else name: split for name, split in splits.items()}
+        return ordered(renamed), {"dev": "test"}
+    return ordered(splits), {}
 
 
 def check_characters(file: str, row: int, *texts: str) -> None:
-    """Whether texts can be written to a file.
+    """Check that texts can be written to a file.
 
     Raises:
         DataError: half of a surrogate pair.
@@ -51,13 +59,11 @@ def check_characters(file: str, row: int, *texts: str) -> None:
 def check_ids(
     what: str, rows: Iterable[tuple[str, str, int, str]], *, column: str | None = None, hint: str | None = None
 ) -> None:
-    """Whether every id occurs once.
+    """Check that every id occurs once.
 
     Args:
         what: whose ids these are, for messages.
         rows: split, file, row and id of each.
-        column: for messages.
-        hint: likewise.
 
     Raises:
         DataError: an id occurs twice; both rows are named.
@@ -81,11 +87,6 @@ def dropped_text(dropped: Mapping[str, int]) -> str:
 def dropped_warnings(dropped: Mapping[str, Counter[str]]) -> list[str]:
     """The same by split, a warning for each reason."""
     return [f"{split}: {count} dropped ({why})" for split, counts in dropped.items() for why, count in counts.items()]
-
-
-def dropped_counts(dropped: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
-    """The same for the manifest: the splits that lost something."""
-    return {split: dict(counts) for split, counts in dropped.items() if counts}
 
 
 def percentiles(lengths: Sequence[int]) -> dict[str, float]:

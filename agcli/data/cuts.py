@@ -122,14 +122,14 @@ def cut_queries(train: RankingSplit, fraction: float, seed: int) -> tuple[Rankin
     chosen = {queries[row].id for number in taken for row in groups[number]}
     if not chosen or len(taken) == len(groups):
         raise DataError(
-            f"dev cannot be cut: {len(queries)} claims with relevant documents hang together in {len(groups)} group(s)"
-            f", and none of at most {max(wanted, 1):.0f} claims can be spared",
+            f"dev cannot be cut: {len(queries)} queries with relevant documents are linked to {len(groups)} group(s)"
+            f", and none of at most {max(wanted, 1):.0f} queries can be spared",
             file=train.file,
-            hint="claims that share a relevant document stay together; give a dev split, or a larger --dev-fraction",
+            hint="queries that share a relevant document stay together; give a dev split, or a larger --dev-fraction",
         )
     why = (
-        f"dev was cut from train and has {len(chosen)} of {len(queries)} claims, less than half of what --dev-fraction "
-        f"{fraction} asks for: the others hang together by shared relevant documents"
+        f"dev was cut from train and has {len(chosen)} of {len(queries)} queries, less than half of what "
+        f"--dev-fraction {fraction} wants: the others are linked by shared relevant documents"
     )
     cut = Cut(fraction, seed, len(chosen), len(taken), LINKED_QUERIES, why if 2 * len(chosen) < wanted else "")
     dev = replace(_part(train, chosen, True), file=f"{train.file} (cut)")

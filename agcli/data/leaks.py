@@ -1,12 +1,12 @@
-"""What two splits of pairs share, and what occurs twice within one: pairs, texts, documents; all `folded`."""
+"""What two splits of pairs share, and what occurs twice within one. Texts are compared as `folded`."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from agcli.data.checks import split_pairs
+from agcli.data.checks import shared_between, split_pairs
 from agcli.data.pair_checks import Splits
 from agcli.data.pairs import Pair, folded
 from agcli.errors import DataError
@@ -64,14 +64,16 @@ def _folded(pair: Pair) -> tuple[str, str]:
 
 def counted_pairs(shared: Sequence[SharedPair]) -> Counts:
     """By `earlier/later`: rows of the earlier split by kind of likeness, and those whose label is another there."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[str, dict[str, int]] = {}
     for item in shared:
-        counts[f"{item.earlier}/{item.later}"].update([item.kind, *([OTHER_LABEL] if item.contradictory else [])])
-    return {names: {what: count[what] for what in (*DROPPED, OTHER_LABEL)} for names, count in counts.items()}
+        count = counts.setdefault(f"{item.earlier}/{item.later}", dict.fromkeys((*DROPPED, OTHER_LABEL), 0))
+        count[item.kind] += 1
+        count[OTHER_LABEL] += item.contradictory
+    return counts
 
 
 def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], secret: bool) -> None:
-    """Stop at pairs shared between splits; where the data are `secret`, without their ids.
+    """Stop at pairs shared between splits; where the data are secret, without their ids.
 
     Raises:
         DataError: there are some; how many of each kind, and the first few.
@@ -97,31 +99,20 @@ def refuse_shared_pairs(shared: Sequence[SharedPair], files: Mapping[str, str], 
 
 def without_shared_pairs(splits: Splits, shared: Sequence[SharedPair]) -> tuple[Splits, dict[str, Counter[str]]]:
     """The splits without the earlier split's copies of shared pairs, and how many each lost for which reason."""
-    kinds: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for item in shared:
-        kinds.setdefault(item.first.id, item.kind)
-    kept = {split: [pair for pair in pairs if pair.id not in kinds] for split, pairs in splits.items()}
-    lost = {
-        split: Counter(DROPPED[kinds[pair.id]] for pair in pairs if pair.id in kinds) for split, pairs in splits.items()
-    }
+        reasons.setdefault(item.first.id, DROPPED[item.kind])
+    kept = {split: [pair for pair in pairs if pair.id not in reasons] for split, pairs in splits.items()}
+    lost = {split: Counter(reasons[pair.id] for pair in pairs if pair.id in reasons) for split, pairs in splits.items()}
     return kept, lost
 
 
-def contradictory_warnings(shared: Sequence[SharedPair]) -> list[str]:
-    """Warnings of shared pairs that the two splits label differently."""
-    return [
-        f"{count[OTHER_LABEL]} of the pairs that {names.replace('/', ' and ')} share have contradictory labels"
-        for names, count in counted_pairs(shared).items()
-        if count[OTHER_LABEL]
-    ]
-
-
 def shared_documents(splits: Splits) -> Counts:
-    """By `earlier/later`: how many of the later split's documents the earlier one has too, `shared` and `of`."""
+    """By `earlier/later`: how many of the later split's documents are `shared`, `of` how many."""
     documents = {split: {pair.document for pair in pairs if pair.document} for split, pairs in splits.items()}
     return {
-        names: {"shared": len(both), "of": len(documents[later])}
-        for names, (_, later, both) in shared_between(documents).items()
+        f"{earlier}/{later}": {"shared": len(both), "of": len(documents[later])}
+        for earlier, later, both in shared_between(documents)
     }
 
 
@@ -148,10 +139,10 @@ def shared_texts(splits: Splits) -> dict[str, Counts]:
 
 
 def shared_warnings(documents: Counts, texts: Mapping[str, Counts], strict: bool) -> list[str]:
-    """Say which splits share documents or texts.
+    """Warnings of documents and texts that splits share.
 
     Raises:
-        DataError: they do, and splits are to be strict.
+        DataError: they share some, and splits are to be strict.
     """
     messages = []
     for names, count in documents.items():
@@ -168,33 +159,21 @@ def shared_warnings(documents: Counts, texts: Mapping[str, Counts], strict: bool
     return messages
 
 
-class Repeats(NamedTuple):
-    """What occurs more than once within a split, apart from case and spaces.
+def repeats(split: str, pairs: Sequence[Pair]) -> tuple[dict[str, int], list[str]]:
+    """What occurs more than once within a split, and warnings of it.
 
-    Attributes:
-        duplicates: rows that repeat the texts and the label of an earlier row.
-        contradictory: pairs of texts that occur with more than one label.
-        rows: the first such pair's first two rows of different labels; empty where there is none.
+    Returns:
+        `duplicates`, the rows that repeat the texts and the label of an earlier row, and `contradictory`, the pairs of
+        texts that occur with more than one label.
     """
-
-    duplicates: int
-    contradictory: int
-    rows: tuple[int, ...]
-
-    def warnings(self, split: str) -> Iterator[str]:
-        """What there is, in words."""
-        if self.duplicates:
-            yield f"{split}: {self.duplicates} row(s) repeat a pair and its label"
-        if self.contradictory:
-            rows = " and ".join(map(str, self.rows))
-            yield f"{split}: {self.contradictory} pair(s) occur with contradictory labels (the first: rows {rows})"
-
-
-def repeats(pairs: Sequence[Pair]) -> Repeats:
-    """Count what occurs more than once within a split."""
     rows: dict[tuple[str, str], dict[str | None, int]] = defaultdict(dict)
     for pair in pairs:
         rows[_folded(pair)].setdefault(pair.label, pair.row)
-    contradictory = [tuple(labels.values())[:2] for labels in rows.values() if len(labels) > 1]
-    distinct = sum(map(len, rows.values()))
-    return Repeats(len(pairs) - distinct, len(contradictory), contradictory[0] if contradictory else ())
+    contradictory = [list(labels.values()) for labels in rows.values() if len(labels) > 1]
+    duplicates = len(pairs) - sum(map(len, rows.values()))
+    warnings = [f"{split}: {duplicates} row(s) repeat a pair and its label"] if duplicates else []
+    if contradictory:
+        first, second = contradictory[0][:2]
+        count = f"{len(contradictory)} pair(s) occur with contradictory labels"
+        warnings.append(f"{split}: {count} (the first: rows {first} and {second})")
+    return {"duplicates": duplicates, "contradictory": len(contradictory)}, warnings

@@ -93,7 +93,7 @@ def load_prepared(folder: Path) -> PreparedPairs:
     """
     manifest = read_manifest(folder)
     if manifest["task"] == RANKING:
-        problem = "this data set holds claims with documents to rank, no pairs with labels"
+        problem = "this data set holds queries with documents to rank, no pairs with labels"
         raise DataError(problem, file=folder, hint="ag rank --help")
     prepared = PreparedPairs(
         folder, manifest, {split: _read_split(folder / f"{split}.parquet") for split in manifest["splits"]}

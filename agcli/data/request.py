@@ -51,7 +51,7 @@ class SourceOptions:
     )
     task: Task | None = option(
         None,
-        "Pairs with labels, or claims with documents to rank.",
+        "Pairs with labels, or queries with documents to rank.",
         default_text="by name, format or content",
     )
     hub_config: str | None = option(None, "Configuration of a hub data set.", task=CLASSIFICATION)
@@ -62,7 +62,7 @@ class SourceOptions:
 class ColumnOptions:
     """Which columns hold what, and how labels and quotation marks are read. All columns of tables and hub data."""
 
-    text_a: str | None = option(None, "Column of the first text (premise, claim).", task=CLASSIFICATION)
+    text_a: str | None = option(None, "Column of the first text (premise, query).", task=CLASSIFICATION)
     text_b: str | None = option(None, "Column of the second text (hypothesis).", task=CLASSIFICATION)
     label: str | None = option(None, "Label column.", task=CLASSIFICATION)
     id: str | None = option(None, "Identifier column.", task=CLASSIFICATION)
@@ -114,18 +114,18 @@ class SplitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RankingOptions:
-    """The first stage, the lists to train on, and what becomes of judgements that cannot be used."""
+    """The first stage, the lists to train on, and what becomes of relevance judgments that cannot be used."""
 
-    depth: int = option(100, "First-stage candidates of a claim.", minimum=1, task=RANKING)
+    depth: int = option(100, "First-stage candidates of a query.", minimum=1, task=RANKING)
     negatives: int = option(10, "Negatives beside each positive to train on.", minimum=1, task=RANKING)
     negatives_from: NegativesFrom = option(
-        "bm25", "The claim's candidates, the whole corpus, or half and half.", task=RANKING
+        "bm25", "The query's candidates, the whole corpus, or half and half.", task=RANKING
     )
     stemmer: str = option("english", "BM25's stemmer: a language of Snowball, or none.", task=RANKING)
     stopwords: str = option("en", "BM25's stop words: en, en_plus, de, ..., or none.", task=RANKING)
     drop_missing: bool = option(
         False,
-        "Drop and count judgements of claims or documents that are absent, or of empty documents.",
+        "Drop and count relevance judgments of queries or documents that are absent, or of empty documents.",
         task=RANKING,
     )
     negative_grades: NegativeGrades = option(

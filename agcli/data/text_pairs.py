@@ -1,4 +1,4 @@
-"""Pairs put together from texts that were tokenised once: a claim's and an abstract's tokens serve all their pairs."""
+"""Pairs put together from texts that were tokenised once: a query's and a document's tokens serve all their pairs."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def with_room(
     long = [row for row, text in enumerate(tokens) if len(text) >= limit]
     if long and not cut:
         raise DataError(
-            f"{len(long)} of {len(tokens)} claims leave no room for an abstract: they have more than "
+            f"{len(long)} of {len(tokens)} queries leave no room for a document: they have more than "
             f"{limit - 1} tokens",
             detail=f"The first is {shortened(names[long[0]])}.",
             hint=hint,
@@ -163,12 +163,10 @@ def with_room(
     return fitting, len(long)
 
 
-def cut_note(cut: int, claims: int, max_length: int) -> str:
-    """What was done to long claims, for people."""
-    return (
-        f"{cut} of {claims} claims leave no room for an abstract at --max-length {max_length}: they are cut to half "
-        "of it"
-    )
+def cut_note(cut: int, queries: int, max_length: int) -> str:
+    """A note on long queries that were cut."""
+    where = f"no room for a document at --max-length {max_length}"
+    return f"{cut} of {queries} queries leave {where}: they are cut to half of it"
 
 
 def _lengths(tokens: Mapping[int, Tokens], numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

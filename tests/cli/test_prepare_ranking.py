@@ -44,7 +44,7 @@ def test_writes_into_data_and_says_what_it_did(run: Run) -> None:
     for word in (
         "ranking, prepared in data/ranking",
         "recall@50",
-        "dev was cut from train: 1 claim, linked ones together (1 group)",
+        "dev was cut from train: 1 query, linked ones together (1 group)",
         "[b]Does[/b]",
     ):
         assert word in result.stdout
@@ -114,7 +114,7 @@ def test_only_a_test_split_is_for_ranking(run: Run) -> None:
     Path("files/qrels/train.tsv").unlink()
     result = run("--dataset ranking --from files")
     assert result.exit_code == 0, result.output
-    assert "6 of 8 claims have no judgements" in result.stderr
+    assert "6 of 8 queries have no relevance judgments" in result.stderr
     assert "ag rank RUN --dataset data/ranking" in result.stderr
 
 

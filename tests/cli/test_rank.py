@@ -71,9 +71,9 @@ def test_two_files_without_judgements(ag: Ag, run: Path, files: tuple[Path, Path
     ("line", "problem"),
     [
         ("q1\ta\tb\n", "3 column(s), separated by tabs"),
-        ("q0\tagain\n", "q.tsv, row 2: this claim id occurs already in row 1"),
+        ("q0\tagain\n", "q.tsv, row 2: this query id occurs already in row 1"),
         ("a b\ttext\n", "cannot stand in a TREC file"),
-        ("q9\t \n", "a claim without text"),
+        ("q9\t \n", "a query without text"),
     ],
 )
 def test_bad_queries_are_named(ag: Ag, run: Path, files: tuple[Path, Path, Path], line: str, problem: str) -> None:
@@ -198,7 +198,7 @@ def test_judgements_of_absent_documents_are_refused(ag: Ag, run: Path, files: tu
     queries, corpus, qrels = files
     qrels.write_text("q0 0 d77 1\n")
     shown = ag("rank", run, "--queries", queries, "--corpus", corpus, "--qrels", qrels, "--offline", code=3)
-    assert "judgement of a document that is not in the corpus" in shown.stderr
+    assert "relevance judgment of a document that is not in the corpus" in shown.stderr
 
 
 def test_one_claim_is_answered(ag: Ag, run: Path, files: tuple[Path, Path, Path]) -> None:

@@ -1,4 +1,4 @@
-"""Labels of a table: marks for "no gold label", spellings, renaming, sets to judge with."""
+"""Labels of a table: marks for "no gold label", spellings, renaming, sets to evaluate on."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_tables_whose_names_speak_of_no_split_are_named(tmp_path: Path, make: Ma
     (tmp_path / "empty.txt").touch()
     manifest = make("own", source=str(tmp_path)).manifest
     assert list(manifest["not_used"]) == [f"mydata.{suffix}"]
-    assert any(f"no training data: a model can be judged on this set, but not trained; not used: mydata.{suffix} "
+    assert any(f"no training data: a model can be evaluated on this set, but not trained; not used: mydata.{suffix} "
                "(its name speaks of no split" in line for line in manifest["warnings"])  # fmt: skip
 
 

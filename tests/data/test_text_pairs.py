@@ -68,7 +68,7 @@ def test_a_claim_that_fills_the_pair_is_named() -> None:
     template = pair_template(tokenizer)
     tokens = text_tokens(tokenizer, CLAIMS, 16)
     assert with_room(["a"], tokens[:1], template, 16, False, "") == (tokens[:1], 0)
-    with pytest.raises(DataError, match=r"1 of 2 claims leave no room .* more than 12 tokens.*'b'") as error:
+    with pytest.raises(DataError, match=r"1 of 2 queries leave no room .* more than 12 tokens.*'b'") as error:
         with_room(["a", "b"], tokens, template, 16, False, "a larger one")
     assert error.value.hint == "a larger one"
     fitting, cut = with_room(["a", "b"], tokens, template, 16, True, "")

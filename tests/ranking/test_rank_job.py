@@ -245,7 +245,7 @@ def with_long_claim(folder: Path, **manifest: object) -> PreparedRanking:
 
 def test_a_long_claim_is_refused_before_anything_is_scored(ranker: Ranker, tmp_path: Path) -> None:
     ranker.cut_queries = False
-    with pytest.raises(DataError, match=r"1 of 6 claims leave no room for an abstract.*'test-5'") as error:
+    with pytest.raises(DataError, match=r"1 of 6 queries leave no room for a document.*'test-5'") as error:
         ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking")
     assert "train at a --max-length above 24" in str(error.value.hint)
     assert not (tmp_path / "ranking").exists()
@@ -263,7 +263,7 @@ def test_a_long_claim_is_cut_and_counted(ranker: Ranker, claims: PreparedRanking
 
     ranked(ranker, with_long_claim(tmp_path), tmp_path / "ranking", callback=Listening())
     assert RunFolder(tmp_path / "ranking").read_json("metrics.json")["claims_cut"] == 1
-    assert said == ["1 of 6 claims leave no room for an abstract at --max-length 24: they are cut to half of it"]
+    assert said == ["1 of 6 queries leave no room for a document at --max-length 24: they are cut to half of it"]
     ranked(ranker, claims, tmp_path / "short")
     assert RunFolder(tmp_path / "short").read_json("metrics.json")["claims_cut"] == 0
 

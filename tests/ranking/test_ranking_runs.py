@@ -62,9 +62,9 @@ def test_long_claims_are_cut_and_counted_or_an_error(ranking_options: dict[str, 
     options = ranking_options | {"dataset": str(long.folder)}
     plan = Assembly(make_config(options), RunFolder(tmp_path)).plan
     [note] = [note for note in plan.notes if "leave no room" in note]
-    assert note.startswith("2 of 13 claims leave no room for an abstract at --max-length 24")
+    assert note.startswith("2 of 13 queries leave no room for a document at --max-length 24")
     refusing = make_config(options | {"long_claims": "error"})
-    with pytest.raises(DataError, match="2 of 13 claims leave no room") as caught:
+    with pytest.raises(DataError, match="2 of 13 queries leave no room") as caught:
         _ = Assembly(refusing, RunFolder(tmp_path)).plan
     assert "--long-claims cut" in str(caught.value.hint)
     assert "train-1" not in str(caught.value)

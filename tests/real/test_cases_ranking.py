@@ -42,7 +42,7 @@ def test_long_claims_are_cut_and_counted(tmp_path: Path) -> None:
     shown = run_case("35-long-claims", tmp_path)
     for line in ("prepare rc 0", "finetune 128 rc 0", "finetune 512 rc 0", "rank --text rc 0"):
         assert line in shown.output
-    assert "claims leave no room for an abstract at --max-length 128" in " ".join(shown.errors.split())
+    assert "queries leave no room for a document at --max-length 128" in " ".join(shown.errors.split())
 
 
 def test_strays_and_re_saved_predictions(tmp_path: Path) -> None:

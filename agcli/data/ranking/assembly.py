@@ -57,7 +57,7 @@ def assembled(
     qrels_files = _with_split(qrels_files, query_files)
     queries = {split: read_queries(file) for split, file in query_files.items()}
     for split, file in query_files.items():
-        check_ids("claim id", (("", file.name, query.row, query.id) for query in queries[split]))
+        check_ids("query id", (("", file.name, query.row, query.id) for query in queries[split]))
     splits: dict[str, RankingSplit] = {}
     for split in SPLITS:
         if split in qrels_files:
@@ -70,7 +70,9 @@ def assembled(
         splits,
         tuple(record for name, file in [("corpus", corpus), *used] for record in source_records(name, file)),
         runs=tuple((runs or {}).values()),
-        not_used={file.name: "no judgements" for split, file in query_files.items() if split not in {None, *splits}},
+        not_used={
+            file.name: "no relevance judgments" for split, file in query_files.items() if split not in {None, *splits}
+        },
         warnings=_left_out(queries[None], splits.values(), query_files[None].name) if None in query_files else (),
     )
 
@@ -81,7 +83,7 @@ def _with_split(qrels_files: BySplit, query_files: BySplit) -> BySplit:
     if unnamed is None and qrels_files:
         return qrels_files
     if unnamed is None:
-        raise DataError("no judgements here", allowed=["qrels/{train,dev,test}.tsv", "qrels[.split].txt"])
+        raise DataError("no relevance judgments here", allowed=["qrels/{train,dev,test}.tsv", "qrels[.split].txt"])
     splits = [split for split in query_files if split is not None]
     if len(qrels_files) > 1 or len(splits) > 1:
         problem = "this file names no split, and others here do"
@@ -94,7 +96,7 @@ def _split(
 ) -> RankingSplit:
     source = split if split in query_files else None
     if source not in query_files:
-        raise DataError(f"judgements of {split} without claims of {split}", file=qrels_file.name)
+        raise DataError(f"relevance judgments of {split} without queries of {split}", file=qrels_file.name)
     qrels = read_qrels(qrels_file)
     judged = {qrel.query for qrel in qrels}
     kept = [query for query in queries[source] if source is not None or query.id in judged]
@@ -106,4 +108,6 @@ def _left_out(queries: Sequence[Query], splits: Collection[RankingSplit], file: 
     count = sum(1 for query in queries if query.id not in judged)
     if not count:
         return ()
-    return (f"{file}: {count} of {len(queries)} claims have no judgements, belong to no split and are left out",)
+    return (
+        f"{file}: {count} of {len(queries)} queries have no relevance judgments, belong to no split and are left out",
+    )

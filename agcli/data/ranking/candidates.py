@@ -17,7 +17,7 @@ from agcli.measures.trec import read_run
 Candidates = tuple[NDArray[np.int32], NDArray[np.float32]]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is to do."""
-INDEXING, SEARCHING = "indexing documents", "searching for claims"
+INDEXING, SEARCHING = "indexing documents", "retrieving candidates"
 NO_CANDIDATES: Candidates = (np.empty(0, np.int32), np.empty(0, np.float32))
 
 
@@ -59,14 +59,14 @@ def read_runs(
             raise DataError(problem, file=file.name, hint="unpack it, and pass the folder")
         for query, names, scores in read_run(file.path):
             if query in runs:
-                raise DataError("another run file has results for this claim too", file=file.name, value=query)
+                raise DataError("another run file has results for this query too", file=file.name, value=query)
             places = np.array([documents.places.get(name, -1) for name in names], dtype=np.int32)
             here = places >= 0
             absent = int((~here).sum())
             if absent and not drop:
                 raise DataError(
-                    f"a claim has {absent} candidate(s) that the corpus lacks",
-                    detail=f"It is claim {shortened(query)}.",
+                    f"a query has {absent} candidate(s) that the corpus lacks",
+                    detail=f"It is query {shortened(query)}.",
                     file=file.name,
                     value=names[int(np.flatnonzero(~here)[0])],
                     hint="--drop-missing leaves such candidates out, and counts them",
@@ -87,7 +87,7 @@ def splits_in_runs(splits: Mapping[str, RankingSplit], runs: Mapping[str, Candid
         if without < len(split.queries):
             names.append(name)
             if without:
-                warnings.append(f"{name}: {without} of {len(split.queries)} claims have no candidates in the run file")
+                warnings.append(f"{name}: {without} of {len(split.queries)} queries have no candidates in the run file")
     return names, warnings
 
 

@@ -1,6 +1,6 @@
-"""What ranking data must pass: ids, texts, relevance judgments of what is not there, and what two splits share.
+"""Checks of ranking data: ids, texts, relevance judgments of what is absent, and what two splits share.
 
-Whatever would change a score without a word is an error; the rest is reported with counts.
+What would silently change a score is an error; the rest is counted and reported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agcli.data.checks import check_ids, dropped_text, split_pairs
+from agcli.data.checks import check_ids, dropped_text, shared_between
 from agcli.data.pairs import folded
 from agcli.data.ranking.collection import Documents, Qrel, RankingSplit, check_cells
 from agcli.data.request import NegativeGrades
@@ -20,31 +20,31 @@ Splits = dict[str, RankingSplit]
 Shared = dict[str, dict[str, Any]]
 """By `earlier/later`: how many of the later split's are `shared`, `of` how many, and an `example` in words."""
 TWICE = "judged twice alike"
-NO_DOCUMENT = "judgement of a document that is not in the corpus"
-EMPTY_DOCUMENT = "judgement of a document without text"
-NO_QUERY = "judgement of a claim that is not there"
+NO_DOCUMENT = "relevance judgment of a document that is not in the corpus"
+EMPTY_DOCUMENT = "relevance judgment of a document without text"
+NO_QUERY = "relevance judgment of a query that is not there"
 _NAMED = 5
 
 
 def check_queries(splits: Splits) -> None:
-    """Whether every query has an id of its own over all splits, and a text.
+    """Check that every query has an id of its own over all splits, and a text.
 
     Raises:
         DataError: an id that TREC files cannot hold or that occurs twice, or an empty query.
     """
     for split in splits.values():
         for query in split.queries:
-            check_cells(split.file, query.row, "claim", query.id, query.text)
+            check_cells(split.file, query.row, "query", query.id, query.text)
             if not query.text:
-                raise DataError("a claim without text", file=split.file, row=query.row, value=query.id)
+                raise DataError("a query without text", file=split.file, row=query.row, value=query.id)
     rows = ((name, split.file, query.row, query.id) for name, split in splits.items() for query in split.queries)
-    check_ids("claim id", rows)
+    check_ids("query id", rows)
 
 
 def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[RankingSplit, int]:
-    """The split with grades from 0 alone, and how many of its grades are below.
+    """The split without grades below 0, and how many there were.
 
-    Some collections mark junk by -1 or -2. All measures here take such a document for one that is not relevant.
+    Some collections grade junk -1 or -2. All measures here take such a document for one that is not relevant.
 
     Raises:
         DataError: there is one, and `negative` is `refuse`.
@@ -104,7 +104,7 @@ def check_qrels(name: str, split: RankingSplit, documents: Documents, drop: bool
     if wrong and not drop:
         raise _refusal(split.qrels_file, wrong)
     if split.qrels and not kept:
-        raise DataError(f"no judgement of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
+        raise DataError(f"no relevance judgment of {name} is left ({dropped_text(dropped)})", file=split.qrels_file)
     return replace(split, qrels=list(kept.values())), dropped
 
 
@@ -118,12 +118,12 @@ def _problem(qrel: Qrel, queries: set[str], documents: Documents) -> str:
 
 
 def _refusal(file: str, wrong: Mapping[str, Sequence[Qrel]]) -> DataError:
-    """The error for the first kind of relevance judgment that cannot be kept, with the first five of them."""
+    """The error for the first problem, with the first five relevance judgments that have it."""
     problem, qrels = next(iter(wrong.items()))
     first = qrels[0]
     named = [f"row {item.row}: {item.query:.40} {item.document:.40}" for item in qrels[:_NAMED]]
     return DataError(
-        f"{problem}: {len(qrels)} relevant (claim, document)",
+        f"{problem}: {len(qrels)} relevant (query, document)",
         detail="; ".join(named) + ("; ..." if len(qrels) > _NAMED else "."),
         file=file,
         row=first.row,
@@ -133,18 +133,19 @@ def _refusal(file: str, wrong: Mapping[str, Sequence[Qrel]]) -> DataError:
 
 
 def query_warnings(name: str, split: RankingSplit) -> Iterator[str]:
-    """How many queries of a split cannot be scored, and why."""
+    """Warnings of queries that cannot be scored."""
     judged = {qrel.query for qrel in split.qrels}
     without = sum(1 for query in split.queries if query.id not in judged)
     count = len(split.queries)
     if without:
-        yield f"{name}: {without} of {count} claims have no judgement; they cannot be scored or trained on"
-    if len(judged) > len(split.relevant):
-        yield f"{name}: {len(judged) - len(split.relevant)} of {count} claims have judgements, but no relevant document"
+        yield f"{name}: {without} of {count} queries have no relevance judgment; they cannot be scored or trained on"
+    irrelevant = len(judged) - len(split.relevant)
+    if irrelevant > 0:
+        yield f"{name}: {irrelevant} of {count} queries have relevance judgments, but no relevant document"
 
 
 def shared_documents(splits: Splits, secret: bool) -> Shared:
-    """Relevant documents of two splits."""
+    """Relevant documents that two splits share."""
     holders = {
         name: {document: query for query, documents in split.relevant.items() for document in documents}
         for name, split in splits.items()
@@ -153,58 +154,46 @@ def shared_documents(splits: Splits, secret: bool) -> Shared:
 
 
 def shared_texts(splits: Splits, secret: bool) -> Shared:
-    """Texts of queries that two splits hold, apart from case and spaces."""
+    """Texts of queries that two splits share, apart from case and spaces."""
     holders = {name: {folded(query.text): query.id for query in split.queries} for name, split in splits.items()}
     return _shared(holders, "", secret)
 
 
 def _shared(holders: Mapping[str, Mapping[str, str]], words: str, secret: bool) -> Shared:
-    """What two splits hold, by what holds it; where the data are secret, without an example."""
+    """What two splits share, given each one's items with the query of each; no example where the data are secret."""
     shared = {}
-    for earlier, later in split_pairs(holders):
-        both = [value for value in holders[later] if value in holders[earlier]]
-        if both:
-            one, other = holders[earlier][both[0]], holders[later][both[0]]
-            example = f"claim {one:.40} of {earlier} and claim {other:.40} of {later}"
-            example += f"{words} {both[0]:.40}" if words else ""
-            counts = {"shared": len(both), "of": len(holders[later])}
-            shared[f"{earlier}/{later}"] = {**counts, "example": "" if secret else example}
+    for earlier, later, both in shared_between(holders):
+        one, other = holders[earlier][both[0]], holders[later][both[0]]
+        example = f"query {one:.40} of {earlier} and query {other:.40} of {later}"
+        example += f"{words} {both[0]:.40}" if words else ""
+        counts = {"shared": len(both), "of": len(holders[later])}
+        shared[f"{earlier}/{later}"] = {**counts, "example": "" if secret else example}
     return shared
 
 
 def shared_warnings(documents: Shared, texts: Shared, disjoint: bool, strict: bool) -> list[str]:
-    """Say what splits share.
+    """Warnings of relevant documents and texts of queries that splits share.
 
     Args:
-        texts: shared texts of queries.
         disjoint: the data set's own splits share no relevant document.
         strict: splits that share a relevant document or a text are an error.
 
     Raises:
         DataError: splits share what they must not.
     """
-    strictly = "--strict-splits forbids that" if strict else ""
     original = "no two splits of this data set share an abstract: is this a copy of it with splits of your own?"
     messages = []
-    for names, count in documents.items():
-        earlier, later = names.split("/")
-        message = f"{count['shared']} of {count['of']} relevant documents of {later} are relevant in {earlier} too"
-        if disjoint or strict:
-            raise _leak(message, original if disjoint else strictly, count)
-        messages.append(message)
-    for names, count in texts.items():
-        earlier, later = names.split("/")
-        message = f"{count['shared']} of {count['of']} claims of {later} have the text of a claim of {earlier}"
-        if strict:
-            raise _leak(message, strictly, count)
-        messages.append(message + _aside(count))
+    for shared, what in (
+        (documents, "relevant documents of {} are relevant in {} too"),
+        (texts, "queries of {} have the text of a query of {}"),
+    ):
+        for names, count in shared.items():
+            earlier, later = names.split("/")
+            message = f"{count['shared']} of {count['of']} {what.format(later, earlier)}"
+            example = f" ({count['example']})" if count["example"] else ""
+            of_documents = shared is documents
+            if strict or (disjoint and of_documents):
+                why = original if disjoint and of_documents else "--strict-splits forbids that"
+                raise DataError(f"leak between splits: {message}; {why}", detail=example)
+            messages.append(message if of_documents else message + example)
     return messages
-
-
-def _leak(message: str, why: str, count: Mapping[str, Any]) -> DataError:
-    return DataError(f"leak between splits: {message}; {why}", detail=_aside(count))
-
-
-def _aside(count: Mapping[str, Any]) -> str:
-    """The example in brackets; nothing where it must not be shown."""
-    return f" ({count['example']})" if count["example"] else ""

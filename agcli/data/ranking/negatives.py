@@ -95,7 +95,7 @@ def refuse_small(relevant: Mapping[str, Sequence[str]], pool: Pool, count: int) 
     if spare < count:
         raise DataError(
             f"{len(pool.drawable)} documents with text are too few for {count} negatives beside {most} "
-            "positive(s) of a claim",
+            "positive(s) of a query",
             file=pool.documents.file,
             hint=f"--negatives {spare}" if spare > 0 else None,
         )

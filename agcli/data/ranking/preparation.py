@@ -10,7 +10,7 @@ import pyarrow.compute as compute
 
 from agcli.data.bm25 import PARAMETERS, Analysis
 from agcli.data.catalogue import read_ranking
-from agcli.data.checks import dropped_counts, dropped_warnings, ordered, percentiles, with_roles
+from agcli.data.checks import dropped_warnings, ordered, percentiles, with_roles
 from agcli.data.cuts import cut_queries
 from agcli.data.prepared import origin
 from agcli.data.ranking import checks
@@ -79,9 +79,7 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
         "first_stage": {"name": "bm25", **asdict(analysis), **PARAMETERS, "from_runs": from_runs},
         "warnings": [*collection.warnings, *warnings, *run_warnings, *more_warnings],
     }
-    contents = ranking_contents(
-        documents, splits, candidates, lists, stage.save
-    )
+    contents = ranking_contents(documents, splits, candidates, lists, stage.save)
     return write_ranking(request.folder, contents, manifest, overwrite=request.overwrite)
 
 
@@ -106,8 +104,7 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     dev_cut = None
     if "train" in splits and "dev" not in splits:
         train, dev, cut = cut_queries(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)
-        splits = {**splits, "train": train, "dev": dev}
-        splits = {name: splits[name] for name in ordered(splits)}
+        splits = ordered({**splits, "train": train, "dev": dev})
         warnings += [cut.why] if cut.why else []
         facts = {"fraction": cut.fraction, "seed": cut.seed, "claims": cut.rows}
         dev_cut = {**facts, "groups": cut.groups, "by": cut.by}
@@ -121,7 +118,7 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     warnings += [f"{documents.file}: {blank} of {len(documents.places)} documents have no text"] if blank else []
     entries = {
         "roles": roles,
-        "dropped": dropped_counts(dropped),
+        "dropped": {split: dict(reasons) for split, reasons in dropped.items() if reasons},
         "negative_grades": below,
         "dev_cut": dev_cut,
         "documents_shared": shared[0],

@@ -115,7 +115,7 @@ def test_one_file_of_judgements_that_names_no_split_is_test(tmp_path: Path, prep
     prepared = prepare_claims(folder)
     assert prepared.splits == ("test",)
     assert judged(prepared) == {"c6": {"d6": 2}, "c7": {"d7": 0, "d1": 1}}
-    assert "1 of 3 claims have no judgements" in prepared.manifest["warnings"][0]
+    assert "1 of 3 queries have no relevance judgments" in prepared.manifest["warnings"][0]
 
 
 def test_a_run_file_gives_the_candidates(tmp_path: Path, prepare_claims: Prepare) -> None:
@@ -133,12 +133,12 @@ def test_a_run_file_gives_the_candidates(tmp_path: Path, prepare_claims: Prepare
     }  # fmt: skip
     warnings = prepared.manifest["warnings"]
     assert "run files: 1 candidate(s) below --depth were left out" in warnings
-    assert "test: 1 of 2 claims have no candidates in the run file" in warnings
+    assert "test: 1 of 2 queries have no candidates in the run file" in warnings
     write_lines(folder / "run.trec", ["c8 Q0 d1 1 1.0 tag"])
     with pytest.raises(DataError, match=r"another run file has results for this claim too.*c8"):
         prepare_claims(folder)
     (folder / "run.trec").write_text("c0 Q0 nowhere 1 1.0 tag\nc0 Q0 d5 2 0.5 tag\n")
-    with pytest.raises(DataError, match=r"a claim has 1 candidate\(s\) that the corpus lacks.*'c0'.*nowhere"):
+    with pytest.raises(DataError, match=r"a query has 1 candidate\(s\) that the corpus lacks.*'c0'.*nowhere"):
         prepare_claims(folder)
     dropped = prepare_claims(folder, drop_missing=True)
     assert found(dropped)["c0"] == [("d5", 0.5)]
@@ -167,7 +167,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
         PrepareRequest(name="ranking", output=tmp_path / "out", source=source, negatives=2),
         progress=lambda what, done, total: told.setdefault(what, []).append((done, total)),
     )
-    assert told == {"indexing documents": [(0, 12), (12, 12)], "searching for claims": [(0, 10), (10, 10)]}
+    assert told == {"indexing documents": [(0, 12), (12, 12)], "retrieving candidates": [(0, 10), (10, 10)]}
 
 
 def test_the_layout_that_is_asked_for(tmp_path: Path, prepare_claims: Prepare) -> None:
@@ -186,7 +186,9 @@ def test_a_missing_file_is_named(tmp_path: Path, prepare_claims: Prepare, gone: 
     folder = write_beir(tmp_path / "x", small())
     path = folder / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(DataError, match="no corpus.jsonl here" if gone == "corpus.jsonl" else "no judgements here"):
+    with pytest.raises(
+        DataError, match="no corpus.jsonl here" if gone == "corpus.jsonl" else "no relevance judgments here"
+    ):
         prepare_claims(folder)
 
 

@@ -37,7 +37,7 @@ def test_a_leak_of_cross_genre_ir_is_named(tmp_path: Path, prepare_claims: Prepa
         prepare_claims,
         write_cross_genre_ir(tmp_path / "x", made),
         r"leak between splits: 1 of 2 relevant documents of test are relevant in train too; .*"
-        r"\(claim train-3 of train and claim test-2 of test share document d2\)",
+        r"\(query train-3 of train and query test-2 of test share document d2\)",
     )
 
 
@@ -45,7 +45,9 @@ def test_a_split_of_which_no_judgement_is_left(tmp_path: Path, prepare_claims: P
     made = small()
     made.qrels["train"] = [("absent", "d1", 1)]
     refused(
-        prepare_claims, write_beir(tmp_path / "x", made), "no judgement of train is left .1 dropped: judgement of a"
+        prepare_claims,
+        write_beir(tmp_path / "x", made),
+        "no relevance judgment of train is left .1 dropped: relevance judgment of a",
     )
 
 
@@ -63,7 +65,7 @@ def test_elsewhere_shared_documents_and_texts_are_counted(tmp_path: Path, prepar
     assert prepared.manifest["texts_shared"].keys() == {"dev/test"}
     assert prepared.manifest["warnings"] == [
         "1 of 3 relevant documents of test are relevant in train too",
-        "1 of 2 claims of test have the text of a claim of dev (claim c7 of dev and claim c8 of test)",
+        "1 of 2 queries of test have the text of a query of dev (query c7 of dev and query c8 of test)",
     ]
     refused(prepare_claims, folder, "--strict-splits forbids", strict_splits=True)
 
@@ -72,9 +74,11 @@ def test_strict_splits_forbid_shared_texts_too(tmp_path: Path, prepare_claims: P
     made = small()
     made.claims["test"]["c8"] = made.claims["dev"]["c7"].upper()
     folder = write_beir(tmp_path / "x", made)
-    shared = r"leak between splits: 1 of 2 claims of test have the text of a claim of dev; --strict-splits forbids that"
+    shared = (
+        r"leak between splits: 1 of 2 queries of test have the text of a query of dev; --strict-splits forbids that"
+    )
     error = refused(prepare_claims, folder, shared, strict_splits=True)
-    assert "claim c7 of dev and claim c8 of test" in str(error)
+    assert "query c7 of dev and query c8 of test" in str(error)
     assert "c7" not in str(refused(prepare_claims, folder, shared, strict_splits=True, credentialed=True))
 
 
@@ -82,7 +86,7 @@ def test_splits_that_share_no_abstract_may_share_texts(tmp_path: Path, prepare_c
     made = small()
     made.claims["test"]["c8"] = made.claims["dev"]["c7"]
     prepared = prepare_claims(write_cross_genre_ir(tmp_path / "x", made))
-    assert "1 of 2 claims of test have the text of a claim of dev" in prepared.manifest["warnings"][0]
+    assert "1 of 2 queries of test have the text of a query of dev" in prepared.manifest["warnings"][0]
 
 
 def test_what_a_cut_dev_shares_with_test_is_counted(tmp_path: Path, prepare_claims: Prepare) -> None:
@@ -115,11 +119,14 @@ def test_claims_without_judgements_stay_where_their_file_names_the_split(
     facts = prepared.manifest["splits"]
     assert (facts["test"]["queries"], facts["test"]["judged"]) == (3, 2)
     assert (facts["dev"]["queries"], facts["dev"]["judged"]) == (2, 1)
-    assert "test: 1 of 3 claims have no judgement; they cannot be scored or trained on" in prepared.manifest["warnings"]
-    assert "dev: 1 of 2 claims have judgements, but no relevant document" in prepared.manifest["warnings"]
+    assert (
+        "test: 1 of 3 queries have no relevance judgment; they cannot be scored or trained on"
+        in prepared.manifest["warnings"]
+    )
+    assert "dev: 1 of 2 queries have relevance judgments, but no relevant document" in prepared.manifest["warnings"]
     left_out = prepare_claims(write_beir(tmp_path / "y", made))
     assert left_out.manifest["splits"]["test"]["queries"] == 2
-    assert "1 of 11 claims have no judgements" in left_out.manifest["warnings"][0]
+    assert "1 of 11 queries have no relevance judgments" in left_out.manifest["warnings"][0]
 
 
 def test_judgements_of_absent_documents(tmp_path: Path, prepare_claims: Prepare) -> None:
@@ -129,30 +136,34 @@ def test_judgements_of_absent_documents(tmp_path: Path, prepare_claims: Prepare)
     error = refused(
         prepare_claims,
         folder,
-        r"qrels\.test\.txt, row 3: judgement of a document that is not in the corpus: 7 relevant .*"
+        r"qrels\.test\.txt, row 3: relevance judgment of a document that is not in the corpus: 7 relevant .*"
         r"row 3: c9 gone0; .*row 7: c9 gone4; \.\.\.",
     )
     assert "--drop-missing" in str(error.hint)
     assert "gone5" not in str(error)
     prepared = prepare_claims(folder, drop_missing=True)
-    assert prepared.manifest["dropped"] == {"test": {"judgement of a document that is not in the corpus": 8}}
-    assert prepared.manifest["warnings"] == ["test: 8 dropped (judgement of a document that is not in the corpus)"]
+    assert prepared.manifest["dropped"] == {"test": {"relevance judgment of a document that is not in the corpus": 8}}
+    assert prepared.manifest["warnings"] == [
+        "test: 8 dropped (relevance judgment of a document that is not in the corpus)"
+    ]
     made.qrels["test"] = [*small().qrels["test"], ("c9", "other", 0)]
     harmless = prepare_claims(write_trec(tmp_path / "y", made))
-    assert harmless.manifest["dropped"] == {"test": {"judgement of a document that is not in the corpus": 1}}
+    assert harmless.manifest["dropped"] == {"test": {"relevance judgment of a document that is not in the corpus": 1}}
 
 
 def test_judgements_of_absent_claims(tmp_path: Path, prepare_claims: Prepare) -> None:
     made = small()
     made.qrels["train"].append(("nobody", "d1", 1))
     assert prepare_claims(write_beir(tmp_path / "x", made)).manifest["dropped"] == {
-        "train": {"judgement of a claim that is not there": 1}
+        "train": {"relevance judgment of a query that is not there": 1}
     }
     made.qrels["dev"].append(("nobody2", "d1", 1))
     folder = write_beir(tmp_path / "y", made)
-    refused(prepare_claims, folder, r"qrels/dev\.tsv, row 4: judgement of a claim that is not there.*nobody2 d1")
+    refused(
+        prepare_claims, folder, r"qrels/dev\.tsv, row 4: relevance judgment of a query that is not there.*nobody2 d1"
+    )
     assert prepare_claims(folder, drop_missing=True).manifest["dropped"]["dev"] == {
-        "judgement of a claim that is not there": 1
+        "relevance judgment of a query that is not there": 1
     }
 
 
@@ -166,7 +177,7 @@ def test_empty_abstracts(tmp_path: Path, prepare_claims: Prepare) -> None:
     assert prepared.lists is not None
     assert {prepared.document_ids[row] for row in prepared.lists[:, 2:].ravel()}.isdisjoint({"blank", "d11"})
     add(folder / "qrels" / "test.tsv", "c9\tblank\t1")
-    refused(prepare_claims, folder, r"qrels/test\.tsv, row 4: judgement of a document without text.*c9 blank")
+    refused(prepare_claims, folder, r"qrels/test\.tsv, row 4: relevance judgment of a document without text.*c9 blank")
     assert len(prepare_claims(folder, drop_missing=True).qrels) == 10
 
 
@@ -186,11 +197,11 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "claim twice": (
         lambda x: add(x / "queries.jsonl", json.dumps({"_id": "c3", "text": "again"})),
-        r"queries\.jsonl, row 11: this claim id occurs already in row 4\..*'c3'",
+        r"queries\.jsonl, row 11: this query id occurs already in row 4\..*'c3'",
     ),
     "claim in two splits": (
         lambda x: add(x / "qrels" / "test.tsv", "c3\td3\t1"),
-        r"queries\.jsonl, row 4: this claim id occurs already in .*row 4 \(train\): it cannot be in test too",
+        r"queries\.jsonl, row 4: this query id occurs already in .*row 4 \(train\): it cannot be in test too",
     ),
     "white space in a document id": (
         lambda x: add(x / "corpus.jsonl", json.dumps({"_id": "d 99", "text": "x"})),
@@ -200,11 +211,11 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda x: (
             rewrite(x / "queries.jsonl", '"c9"', '"c\\u00a09"') or rewrite(x / "qrels/test.tsv", "c9", "c\u00a09")
         ),
-        r"queries\.jsonl, row 10, column 'claim id'.*white space",
+        r"queries\.jsonl, row 10, column 'query id'.*white space",
     ),
     "empty claim": (
         lambda x: rewrite(x / "queries.jsonl", '"Could garlic help adults?"', '" "'),
-        r"queries\.jsonl, row 1: a claim without text.*'c0'",
+        r"queries\.jsonl, row 1: a query without text.*'c0'",
     ),
     "negative relevance": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td1\t-1"),
@@ -263,7 +274,7 @@ def test_faults_are_named_by_file_and_row(tmp_path: Path, prepare_claims: Prepar
         (
             "queries.test.tsv",
             "c0\tCould it?",
-            r"queries\.test\.tsv, row 3: this claim id occurs already in queries\.train",
+            r"queries\.test\.tsv, row 3: this query id occurs already in queries\.train",
         ),
         ("qrels.txt", "c9 0 d9 1", r"qrels\.txt: this file names no split, and others here do"),
     ],
@@ -300,8 +311,8 @@ SPILLS: dict[str, Change] = {
     "text for a claim id": lambda x: add(x / "queries.test.tsv", f"{SECRET} of a patient\tc99"),
     "text for a document id": lambda x: add(x / "collection.tsv", f"{SECRET} of a patient\td99"),
     "a document id twice": lambda x: add(x / "collection.tsv", f"{SECRET}\tone", f"{SECRET}\ttwo"),
-    "a claim id twice": lambda x: add(x / "queries.test.tsv", f"{SECRET}\tone", f"{SECRET}\ttwo"),
-    "a claim without text": lambda x: add(x / "queries.test.tsv", f"{SECRET}\t "),
+    "a query id twice": lambda x: add(x / "queries.test.tsv", f"{SECRET}\tone", f"{SECRET}\ttwo"),
+    "a query without text": lambda x: add(x / "queries.test.tsv", f"{SECRET}\t "),
     "text for a grade": lambda x: add(x / "qrels.test.txt", f"c9 0 d9 {SECRET}"),
     "text for the header": lambda x: (x / "qrels.test.txt").write_text(f"query-id-{SECRET}\tcorpus-id\n") and None,
     "an absent document": lambda x: add(x / "qrels.test.txt", f"c9 0 {SECRET} 1"),
@@ -351,7 +362,7 @@ def test_what_credentialed_splits_share_is_counted_without_an_example(tmp_path: 
     made = small()
     made.claims["test"]["c8"] = made.claims["dev"]["c7"]
     manifest = prepare_claims(write_beir(tmp_path / "x", made), credentialed=True).manifest
-    assert manifest["warnings"] == ["1 of 2 claims of test have the text of a claim of dev"]
+    assert manifest["warnings"] == ["1 of 2 queries of test have the text of a query of dev"]
     assert manifest["texts_shared"]["dev/test"]["example"] == ""
 
 

@@ -83,14 +83,14 @@ def test_seeds_differ_and_fractions_are_met() -> None:
 
 
 def test_what_hangs_together_cannot_be_cut() -> None:
-    with pytest.raises(DataError, match=r"6 claims with relevant documents hang together in 1 group"):
+    with pytest.raises(DataError, match=r"6 queries with relevant documents are linked to 1 group"):
         cut_queries(train_of([[n, n + 1] for n in range(6)]), 0.5, 1)
 
 
 def test_a_dev_far_smaller_than_asked_is_said() -> None:
     _, dev, cut = cut_queries(train_of([[0], [0], [0], [0], [0], [0], [0], [1], [2]]), 0.6, 1)
     assert len(dev.queries) == 2
-    assert "2 of 9 claims, less than half" in cut.why
+    assert "2 of 9 queries, less than half" in cut.why
 
 
 def test_only_a_train_without_dev_is_cut(tmp_path: Path, prepare_claims: Callable[..., PreparedRanking]) -> None:
