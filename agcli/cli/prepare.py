@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agcli.data.preparation import TokenCounter
 
 _TYPED = {"labels": str, "label_map": list[str]}
-"""Options that are written otherwise than the request holds them."""
+"""Options whose type on the command line differs from the request's."""
 _TASK_DEPENDS_ON = ("name", "source", "format", "task", "output")
 
 
@@ -44,7 +44,7 @@ def _prepare(*, given: dict[str, Any]) -> None:
         values["labels"] = tuple(name.strip() for name in given["labels"].split(","))
     if "label_map" in given:
         values["label_map"] = parse_label_map(given["label_map"])
-    task = task_of(PrepareRequest(**{name: value for name, value in values.items() if name in _TASK_DEPENDS_ON}))
+    task = task_of(PrepareRequest(**{name: values[name] for name in _TASK_DEPENDS_ON if name in values}))
     _refuse_useless(given, task)
     request = PrepareRequest(**{**values, "task": task})
     with Bars() as bars:

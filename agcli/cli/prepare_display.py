@@ -21,7 +21,7 @@ _RANKING_COLUMNS = {
     "with one retrieved": "retrieved",
     "recall@{depth}": "recall",
 }
-"""Heads of the columns, and the entries of the manifest below them."""
+"""Column titles, and the manifest's entries that are shown below them."""
 _DRAWN = {"bm25": "from the candidates", "random": "from the corpus", "mixed": "half from the candidates"}
 
 
@@ -37,7 +37,11 @@ def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) 
         display.show_json(manifest)
         return
     columns, rows = _ranking_table(manifest) if ranking else _pairs_table(manifest)
-    lines = [f"{source['split']}: {source['file']}{_quoting(source)}" for source in manifest["sources"]]
+    lines = []
+    for source in manifest["sources"]:
+        quoting = f" (quoting: {source['quoting']})" if source["quoting"] else ""
+        lines.append(f"{source['split']}: {source['file']}{quoting}")
+    lines += [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
     lines += _ranking_lines(manifest) if ranking else _pairs_lines(manifest)
     lines += [f"not used: {file} ({why})" for file, why in manifest["not_used"].items()]
     title = f"{prepared.name}, prepared in {prepared.folder}"
@@ -51,12 +55,11 @@ def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) 
 
 
 def _lengths(lengths: dict[str, int], form: str = "") -> str:
-    """Median, 95th percentile and maximum."""
     return "/".join(format(lengths[key], form) for key in ("p50", "p95", "max"))
 
 
 def _pairs_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """Rows and labels of each split, and the lengths of its pairs, or of their second texts."""
+    """The lengths are those of whole pairs in tokens, or else of second texts in characters."""
     splits = manifest["splits"]
     counted_tokens = all(facts["tokens"] for facts in splits.values())
     unit = "tokens" if counted_tokens else "chars of b"
@@ -76,7 +79,6 @@ def _pairs_lines(manifest: dict[str, Any]) -> list[str]:
     from agcli.data.cuts import SHARED
 
     lines = [f"the label {old!r} became {new!r}" for old, new in manifest["label_map"].items()]
-    lines += _roles(manifest)
     for split in ("dev", "test"):
         cut = manifest[f"{split}_cut"]
         if cut:
@@ -86,7 +88,6 @@ def _pairs_lines(manifest: dict[str, Any]) -> list[str]:
 
 
 def _ranking_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """What the first stage retrieved of each split, and the lengths of its queries."""
     columns = [head.format(depth=manifest["depth"]) for head in _RANKING_COLUMNS]
     rows = [
         [split, *(facts[entry] for entry in _RANKING_COLUMNS.values()), _lengths(facts["characters"])]
@@ -102,7 +103,6 @@ def _ranking_lines(manifest: dict[str, Any]) -> list[str]:
     settings += f"; {', '.join(stage['from_runs'])}: the run file" if stage["from_runs"] else ""
     characters = _lengths(documents["characters"], ",")
     lines = [f"{counted(documents['rows'], 'document')} ({characters} chars), first stage: {settings}"]
-    lines += _roles(manifest)
     if cut:
         groups = counted(cut["groups"], "group")
         lines.append(
@@ -114,14 +114,6 @@ def _ranking_lines(manifest: dict[str, Any]) -> list[str]:
         negatives = counted(manifest["negatives"], "negative")
         lines.append(f"{counted(lists['count'], 'training list')}: 1 positive, {negatives} ({drawn})")
     return lines
-
-
-def _roles(manifest: dict[str, Any]) -> list[str]:
-    return [f"the source's {old} is {new}" for old, new in manifest["roles"].items()]
-
-
-def _quoting(source: dict[str, Any]) -> str:
-    return f" (quoting: {source['quoting']})" if source["quoting"] else ""
 
 
 def _show_rows(prepared: PreparedPairs | PreparedRanking, show: int) -> None:

@@ -1,11 +1,10 @@
-"""Batches: pairs tokenised once, bucketed by length, padded to the longest of the batch."""
+"""Batches of tokenised pairs, bucketed by length and padded to the longest of the batch."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,24 +17,7 @@ BUCKET_BATCHES = 50
 """Batches that are sorted by length together. Larger pads less and shuffles less; at 50 batches of 32 MultiNLI pairs
 2.6 % of the slots are padding, against 50 % in random batches."""
 TRUNCATION = "longest_first"
-"""Which text of a pair gives way where nobody says, in the tokenizers' words."""
-
-
-class EncodedRows(Sequence[Mapping[str, Any]]):
-    """Encoded examples that are put together when they are read; a slice is a list of them."""
-
-    @abstractmethod
-    def row(self, row: int) -> Mapping[str, Any]:
-        """The fields of one example."""
-
-    @overload
-    def __getitem__(self, row: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, row: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        if isinstance(row, slice):
-            return [self.row(index) for index in range(len(self))[row]]
-        return self.row(row)
+"""Default for which text of a pair is cut, in the tokenizers' words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +25,11 @@ class Examples:
     """Tokenised pairs of one split.
 
     Attributes:
-        ids: the examples' own ids, for messages and predictions.
         encoded: one mapping an example: `input_ids` and, where the encoder uses them, `token_type_ids`.
         lengths: tokens of each example, special tokens included; shape (num_examples,).
         labels: label indices, shape (num_examples,).
         truncated: whether the pair was longer than the limit, shape (num_examples,).
-        pad: what each encoded field is padded with.
+        pad: each field's padding value.
         list_size: examples that stay together in a batch, such as a relevant document and its negatives; they follow
             one another.
     """
@@ -78,7 +59,7 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one forward sees.
+    """The input of one forward.
 
     Attributes:
         inputs: what the encoder takes: `input_ids`, `attention_mask` (int64) and perhaps `token_type_ids`, each of
@@ -100,7 +81,7 @@ class Batch:
         return self.inputs["attention_mask"].bool()
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device. To a GPU it goes from pinned memory, beside what the device is doing."""
+        """The same batch on a device; copied to a GPU from pinned memory, asynchronously."""
 
         def move(tensor: Tensor) -> Tensor:
             return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
@@ -121,9 +102,8 @@ def tokenise(
     """Tokenise pairs once, in the tokenizer's own pair form.
 
     Args:
-        labels: label indices.
         max_length: longest pair in tokens, special tokens included.
-        truncation: which text gives way when a pair is too long, in the tokenizers' words.
+        truncation: which text is cut where a pair is too long, in the tokenizers' words.
     """
     fields = [name for name in ("input_ids", "token_type_ids") if name in tokenizer.model_input_names]
     encoding = tokenizer(
@@ -145,7 +125,7 @@ def tokenise(
 
 
 def padding_values(tokenizer: Any) -> dict[str, int]:
-    """What each encoded field is padded with."""
+    """Padding value of each encoded field."""
     return {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
 
 
@@ -185,7 +165,7 @@ def epoch_order(lengths: Rows, batch_size: int, data_seed: int, epoch: int, list
 
 def length_order(lengths: Rows, batch_size: int) -> list[Rows]:
     """Batches for evaluation: longest first, so that too large a batch fails at once and not at the end."""
-    return list(_chunks(np.argsort(-lengths, kind="stable"), batch_size))
+    return _chunks(np.argsort(-lengths, kind="stable"), batch_size)
 
 
 def nested_subset(num_examples: int, size: int, seed: int) -> Rows:
@@ -193,6 +173,5 @@ def nested_subset(num_examples: int, size: int, seed: int) -> Rows:
     return np.sort(np.random.default_rng([seed, 0x5B5E7]).permutation(num_examples)[:size])
 
 
-def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def _chunks(rows: Rows, size: int) -> list[Rows]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

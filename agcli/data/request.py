@@ -18,7 +18,7 @@ CLASSIFICATION: Final = "classification"
 RANKING: Final = "ranking"
 Task = Literal["classification", "ranking"]
 GroupBy = Literal["document", "text", "first-text", "pair"]
-GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)  # each links fewer rows than the one before
+GROUP_BY: tuple[GroupBy, ...] = get_args(GroupBy)  # from the most rows linked to the fewest
 NegativesFrom = Literal["bm25", "random", "mixed"]
 NegativeGrades = Literal["refuse", "as-zero", "drop"]
 DEV_FRACTION = 0.1
@@ -60,7 +60,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnOptions:
-    """Which columns hold what, and how labels and quotation marks are read. All columns of tables and hub data."""
+    """Which columns of tables and hub data hold what, and how labels and quotation marks are read."""
 
     text_a: str | None = option(None, "Column of the first text (premise, query).", task=CLASSIFICATION)
     text_b: str | None = option(None, "Column of the second text (hypothesis).", task=CLASSIFICATION)
@@ -153,7 +153,6 @@ PREPARE_OPTIONS = declared_options(
         "Output": OutputOptions,
     }
 )
-"""Every option of `ag prepare` that makes a `PrepareRequest`, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +184,7 @@ class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions,
 
     @property
     def folder(self) -> Path:
-        """The folder of the prepared form."""
+        """Where the prepared form is written."""
         return self.output or Path("data", self.name)
 
     @property
@@ -202,7 +201,7 @@ class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions,
 
     @property
     def column_options(self) -> list[str]:
-        """The options that name columns, as far as they were given."""
+        """The given options that name columns."""
         names = ("text_a", "text_b", "label", "id", "document", "split_column")
         return [flag(name) for name in names if getattr(self, name) is not None]
 

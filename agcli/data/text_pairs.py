@@ -1,4 +1,4 @@
-"""Pairs put together from texts that were tokenised once: a query's and a document's tokens serve all their pairs."""
+"""Pairs of texts that are tokenised once, however many pairs they are in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agcli.data.batching import EncodedRows, Examples, padding_values
+from agcli.data.batching import Examples, padding_values
 from agcli.errors import DataError, ModelError, shortened
 
 Tokens = NDArray[np.int32]
@@ -19,7 +19,7 @@ _PROBE = ("Aspirin helps.", "In 2,000 patients, aspirin halved the pain.")
 
 @dataclass(frozen=True)
 class PairTemplate:
-    """What a tokenizer puts before, between and after two texts, and which segment each token belongs to.
+    """A tokenizer's pair form: special tokens before, between and after two texts, and the segment of each token.
 
     Attributes:
         special: the special tokens before the first text, between the two, and after the second.
@@ -35,11 +35,11 @@ class PairTemplate:
 
     @property
     def num_special(self) -> int:
-        """Special tokens of a pair."""
+        """Number of special tokens in a pair."""
         return sum(len(tokens) for tokens in self.special)
 
     def join(self, first: Tokens, second: Tokens) -> dict[str, Tokens]:
-        """The pair of these texts, not shortened."""
+        """The fields of a pair, not truncated."""
         before, between, after = self.special
         joined = {"input_ids": np.concatenate([before, first, between, second, after])}
         if "token_type_ids" in self.fields:
@@ -76,7 +76,7 @@ def pair_template(tokenizer: Any) -> PairTemplate:
 
 
 def text_tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Tokens]:
-    """Tokens of each text without special tokens, at most `limit` of them."""
+    """At most `limit` tokens of each text, without special tokens."""
     if not texts:
         return []
     encoding = tokenizer(
@@ -92,8 +92,8 @@ def text_tokens(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Tokens
     return [np.array(ids, dtype=np.int32) for ids in encoding["input_ids"]]
 
 
-class TextPairs(EncodedRows):
-    """Encoded pairs, put together when they are read; only the second text gives way to the limit.
+class TextPairs(Sequence[Mapping[str, Any]]):
+    """Encoded pairs, each joined when it is read; only the second text is cut to the limit.
 
     Args:
         first: tokens of first texts, by their number.
@@ -120,13 +120,12 @@ class TextPairs(EncodedRows):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def row(self, row: int) -> Mapping[str, Any]:
-        """The pair's two texts joined, the second cut to the space that is left."""
+    def __getitem__(self, row: int) -> Mapping[str, Any]:  # type: ignore[override]
         first, second = self.pairs[row]
         return self.template.join(self.first[int(first)], self.second[int(second)][: self.space[row]])
 
     def examples(self, tokenizer: Any, ids: Sequence[str], labels: NDArray[np.int64], list_size: int = 1) -> Examples:
-        """These pairs as examples to train on or to score."""
+        """Examples to train on or to score."""
         return Examples(ids, self, self.lengths, labels, self.truncated, padding_values(tokenizer), list_size)
 
 
@@ -140,7 +139,7 @@ def with_room(
     Args:
         names: of the first texts, for messages.
         cut: whether they may be cut.
-        hint: what to do where they may not.
+        hint: for the error where they may not.
 
     Returns:
         The texts, and how many of them were cut.
@@ -170,6 +169,6 @@ def cut_note(cut: int, queries: int, max_length: int) -> str:
 
 
 def _lengths(tokens: Mapping[int, Tokens], numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Tokens of the texts of these numbers, each looked up once."""
+    """Lengths of the texts with these numbers, each looked up once."""
     different, places = np.unique(numbers, return_inverse=True)
     return np.array([len(tokens[int(number)]) for number in different], dtype=np.int64)[places]

@@ -1,4 +1,4 @@
-"""Tokenised data that the cells of a sweep share: made once, kept in the sweep's folder, read memory-mapped.
+"""Tokenised data that the cells of a sweep share, in the sweep's folder; read memory-mapped.
 
 SWEEP/tokenised/<key>/  entry.json  what the key is made of, and the hash of each array
                         *.npy       the rows' tokens one after another, and where each row begins
@@ -21,14 +21,14 @@ import tokenizers
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from agcli.data.batching import TRUNCATION, EncodedRows, Examples, Rows
+from agcli.data.batching import TRUNCATION, Examples, Rows
 from agcli.data.prepared import PreparedPairs
 from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import RunError
 from agcli.runs.atomic import clear_leftovers, sha256, write_folder
 
 FORMAT = 1
-"""Raised when the same texts would be kept otherwise."""
+"""Increased when the stored form changes."""
 ENTRY, BOUNDS, TRUNCATED = "entry.json", "bounds", "truncated"
 WHOLE_FROM = 0.1
 """Part of a split from which all of it is tokenised and kept. Each seed draws another subset: the ten seeds of a recipe
@@ -41,13 +41,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class TokenRows(EncodedRows):
-    """Rows of kept tokens, each a view of the arrays: nothing is copied until a batch is.
+class TokenRows(Sequence[Mapping[str, Any]]):
+    """Rows of stored tokens as views of the arrays: nothing is copied before a batch is made.
 
     Attributes:
-        fields: field (`input_ids` and perhaps `token_type_ids`) -> the tokens of all kept rows one after another.
-        bounds: where each kept row begins, and where the last one ends; shape (kept + 1,).
-        rows: the kept rows that these are, in this order.
+        fields: `input_ids` and perhaps `token_type_ids`: the tokens of all stored rows one after another.
+        bounds: where each stored row begins, and where the last one ends; shape (stored + 1,).
+        rows: the stored rows that these are, in this order.
     """
 
     fields: Mapping[str, Tokens]
@@ -57,10 +57,9 @@ class TokenRows(EncodedRows):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def row(self, row: int) -> Mapping[str, Any]:
-        """Views of the row's tokens."""
-        kept = self.rows[row]
-        start, end = self.bounds[kept], self.bounds[kept + 1]
+    def __getitem__(self, row: int) -> Mapping[str, Any]:  # type: ignore[override]
+        stored = self.rows[row]
+        start, end = self.bounds[stored], self.bounds[stored + 1]
         return {name: values[start:end] for name, values in self.fields.items()}
 
     @property
@@ -72,9 +71,9 @@ class TokenRows(EncodedRows):
 
 @dataclass(frozen=True, eq=False)
 class TokenStore:
-    """What a (fast Hugging Face) tokenizer makes of one data set, kept in a folder.
+    """The tokens of one data set by a fast Hugging Face tokenizer, stored in a folder.
 
-    A folder that cannot be used costs time, but no cell fails. `max_length` is that of a pair, or of a text, in tokens.
+    Where the folder cannot be used, each run tokenises for itself. `max_length` is that of a pair or a text, in tokens.
     """
 
     folder: Path
@@ -85,14 +84,7 @@ class TokenStore:
     def pairs(
         self, split: str, rows: Rows, available: int, make: Callable[[Rows], Examples]
     ) -> tuple[TokenRows, NDArray[np.bool_]]:
-        """Pairs of a split as `make` encodes them, and which of them it truncates.
-
-        Args:
-            split: the split's name.
-            rows: the rows that are wanted.
-            available: rows that there are.
-            make: tokenises these rows.
-        """
+        """These rows of a split as `make` encodes them, and which of them it truncates; `available` rows exist."""
 
         def arrays(chosen: Rows) -> Arrays:
             made = make(chosen)
@@ -104,7 +96,7 @@ class TokenStore:
     def texts(
         self, kind: str, rows: Rows, available: int, make: Callable[[Rows], Sequence[Tokens]]
     ) -> Sequence[Tokens]:
-        """Tokens of single texts, without special ones. Arguments as of `pairs`, `kind` being whose texts they are."""
+        """The same for single texts without special tokens; `kind` names the texts."""
 
         def arrays(chosen: Rows) -> Arrays:
             return _packed([{"input_ids": tokens} for tokens in make(chosen)])
@@ -113,7 +105,7 @@ class TokenStore:
         return [fields["input_ids"] for fields in tokens]
 
     def _kept(self, what: str, rows: Rows, available: int, make: Callable[[Rows], Arrays]) -> tuple[TokenRows, Arrays]:
-        """The tokens of these rows, and the arrays that hold them, perhaps among others."""
+        """The tokens of these rows, and the arrays that hold them."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         everything = np.arange(available)
         whole = len(rows) >= WHOLE_FROM * available
@@ -133,11 +125,11 @@ class TokenStore:
 
     @cached_property
     def _tokenizer_digest(self) -> str:
-        """SHA-256 of what `tokenizer.json` would say, and of what transformers adds to it."""
+        """SHA-256 of the content of `tokenizer.json`, and of what transformers adds to it."""
         beside = ("model_input_names", "truncation_side", "split_special_tokens")
         settings: dict[str, Any] = {name: getattr(self.tokenizer, name, None) for name in beside}
         settings |= json.loads(self.tokenizer.backend_tokenizer.to_str())
-        # Truncation and padding are left there by the last call; ours are in the key.
+        # Truncation and padding are those of the tokenizer's last call; ours are in the key.
         settings = {name: value for name, value in settings.items() if name not in ("truncation", "padding")}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -145,10 +137,7 @@ class TokenStore:
 def open_store(
     folder: Path | None, dataset: PreparedPairs | PreparedRanking, tokenizer: Any, max_length: int
 ) -> TokenStore | None:
-    """The store of a data set in a folder; none without a folder, and none of credentialed data.
-
-    Tokens spell the text, and that of credentialed data stays where it was prepared; a sweep's folder is passed on.
-    """
+    """The store of a data set; None without a folder, and for credentialed data, whose text tokens would give away."""
     if folder is None or dataset.credentialed:
         return None
     return TokenStore(folder, dataset.digest, tokenizer, max_length)
@@ -157,8 +146,7 @@ def open_store(
 def kept(place: Path, entry: Mapping[str, object], make: Callable[[], Arrays]) -> Arrays:
     """Arrays from their folder, memory-mapped; made and written there if they are absent or damaged.
 
-    Of processes that need the same at the same time one makes it and the others wait for it. Where the disk takes
-    nothing or knows no locks, each makes its own.
+    Of several processes one makes them and the others wait. Where the disk refuses or has no locks, each makes its own.
     """
     arrays = _read(place)
     if arrays is not None:
@@ -203,7 +191,7 @@ def _read(place: Path) -> Arrays | None:
 
 
 def _packed(encoded: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Rows as flat arrays: those of their fields, and `bounds`."""
+    """Rows as one flat array for each field, and `bounds`."""
     bounds = np.concatenate([[0], np.cumsum([len(row["input_ids"]) for row in encoded], dtype=np.int64)])
     flat = {
         name: np.fromiter(chain.from_iterable(row[name] for row in encoded), dtype=np.int32, count=int(bounds[-1]))

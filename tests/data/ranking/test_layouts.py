@@ -135,7 +135,7 @@ def test_a_run_file_gives_the_candidates(tmp_path: Path, prepare_claims: Prepare
     assert "run files: 1 candidate(s) below --depth were left out" in warnings
     assert "test: 1 of 2 queries have no candidates in the run file" in warnings
     write_lines(folder / "run.trec", ["c8 Q0 d1 1 1.0 tag"])
-    with pytest.raises(DataError, match=r"another run file has results for this claim too.*c8"):
+    with pytest.raises(DataError, match=r"another run file has results for this query too.*c8"):
         prepare_claims(folder)
     (folder / "run.trec").write_text("c0 Q0 nowhere 1 1.0 tag\nc0 Q0 d5 2 0.5 tag\n")
     with pytest.raises(DataError, match=r"a query has 1 candidate\(s\) that the corpus lacks.*'c0'.*nowhere"):
@@ -160,7 +160,7 @@ def test_analysis_is_as_asked(tmp_path: Path, prepare_claims: Prepare) -> None:
         prepare_claims(folder, stemmer="klingon")
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+def test_progress_is_reported(tmp_path: Path) -> None:
     told: dict[str, list[tuple[int, int]]] = {}
     source = str(write_beir(tmp_path / "x", small()))
     prepare(
