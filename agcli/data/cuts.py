@@ -1,8 +1,7 @@
-"""Dev and test cut from train by whole groups of linked rows: what they share stays on one side.
+"""Dev and test cut from train by whole groups of linked rows, so that what rows share stays on one side.
 
-Groups are ordered by a hash of the seed and a text of theirs, and each is taken that still fits. So a cut depends on no
-library's random stream and not on the order of a file: the `.txt` and `.tsv` form of one data set give one dev. One
-large group (HealthVer: most abstracts are cited by many queries) does not become a dev as large as train.
+Groups are ordered by a hash of the seed and a text of theirs, and each is taken that still fits. So a cut depends
+neither on a library's random stream nor on the order of a file.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from agcli.errors import DataError
 SHARED = {"document": "a document or a text", "text": "a text", "first-text": "the first text", "pair": "both texts"}
 LINKED_QUERIES = "relevant documents and texts"
 _ORDERS = 20
-"""Orders that are tried before a draw of one label counts as a failure: a rare label is in one of ten draws or so."""
+"""Orders that are tried until a draw has two labels."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,10 @@ class Cut:
 
     Attributes:
         fraction: part of all rows of train that was wanted.
-        seed: seed of the order of groups.
-        rows: rows (queries) of the new split.
-        groups: groups of linked rows that it consists of.
+        rows: number of rows (queries) of the new split.
+        groups: number of groups of linked rows in it.
         by: what links rows.
-        why: why it is not what was wanted: a weaker link was taken, or there are too few rows; else empty.
+        why: why a weaker link was taken or there are fewer rows than wanted; else empty.
     """
 
     fraction: float
@@ -54,10 +52,9 @@ def cut_pairs(
 
     Args:
         fraction: part of `whole` that is wanted.
-        group_by: `text`: rows with a text in common, in whichever column and apart from case and spaces; `document`:
-            these, and rows with a document in common; `pair`: rows that hold the same two texts, in either order;
-            `first-text`: these, and rows with the first text in common. None: the first of document (where there are
-            some), text, first-text and pair that allows the cut.
+        group_by: what links rows. `text`: a text in common, in either column, `folded`; `document`: a text or a
+            document; `pair`: both texts, in either order; `first-text`: both texts or the first text. None: the first
+            of document (where there are some), text, first-text and pair that allows the cut.
         whole: number of rows that `fraction` is a part of; 0: those of `train`.
 
     Returns:
@@ -77,7 +74,7 @@ def cut_pairs(
         wanted = fraction * (whole or len(train))
         orders: list[int | str] = [seed, *(f"{seed}.{number}" for number in range(1, _ORDERS))]
         for order in orders:
-            chosen = _fitting_or_smallest(groups, names, ceil(round(wanted, 6)), order)
+            chosen = _fitting(groups, names, ceil(round(wanted, 6)), order, or_smallest=True)
             inside = {row for number in chosen for row in groups[number]}
             taken = [pair for row, pair in enumerate(train) if row in inside]
             rest = [pair for row, pair in enumerate(train) if row not in inside]
@@ -92,11 +89,9 @@ def cut_pairs(
             f"{len(train)} rows"
         )
     weaker = [f"--group-by {other}" for other in GROUP_BY[GROUP_BY.index(group_by or "pair") + 1 :]]
+    hint = f"{' or '.join(weaker)} keeps fewer rows together; what the splits then share is counted"
     raise DataError(
-        f"{split} cannot be cut from train: {why}",
-        hint=f"{' or '.join(weaker)} keeps fewer rows together; what the splits then share is counted"
-        if weaker
-        else f"give a file of its own: --{split} FILE",
+        f"{split} cannot be cut from train: {why}", hint=hint if weaker else f"give a file of its own: --{split} FILE"
     )
 
 
@@ -145,13 +140,10 @@ def _part(train: RankingSplit, chosen: Collection[str], inside: bool) -> Ranking
 
 
 def linked_rows(keys: Iterable[Iterable[Hashable]]) -> list[list[int]]:
-    """The rows as connected components: rows that share a key are in one group, and so on from row to row.
+    """The connected components of rows that share a key, each ascending, ordered by their first row.
 
     Args:
-        keys: for each row, what it shares with others; at least one key.
-
-    Returns:
-        The rows of each group, ascending; the groups by their first row.
+        keys: of each row, at least one.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -170,37 +162,32 @@ def linked_rows(keys: Iterable[Iterable[Hashable]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _fitting(groups: Sequence[Sequence[int]], names: Sequence[str], rows: float, seed: int | str) -> list[int]:
-    """In the order of the seed, each group that still fits into the number of rows.
+def _fitting(
+    groups: Sequence[Sequence[int]], names: Sequence[str], rows: float, seed: int | str, or_smallest: bool = False
+) -> list[int]:
+    """The groups that fit into the number of rows, taken in an order of their `names` that the seed gives.
 
-    `names` holds a text of each group that does not depend on the order of its rows.
+    Where none fits and `or_smallest`, the smallest one, unless it is more than half of all rows.
     """
+
+    def place(number: int) -> bytes:
+        return hashlib.sha256(f"{seed}\0{names[number]}".encode()).digest()
+
     chosen, taken = [], 0
-    for number in sorted(range(len(groups)), key=lambda number: _place(names[number], seed)):
+    order = sorted(range(len(groups)), key=place)
+    for number in order:
         if taken + len(groups[number]) <= rows:
             chosen.append(number)
             taken += len(groups[number])
+    if or_smallest and groups and not chosen:
+        smallest = min(order, key=lambda number: len(groups[number]))
+        if 2 * len(groups[smallest]) <= sum(map(len, groups)):
+            return [smallest]
     return chosen
 
 
-def _fitting_or_smallest(
-    groups: Sequence[Sequence[int]], names: Sequence[str], rows: int, seed: int | str
-) -> list[int]:
-    """The groups that fit; else the smallest one, unless it is more than half of all."""
-    chosen = _fitting(groups, names, rows, seed)
-    if chosen or not groups:
-        return chosen
-    least = min(range(len(groups)), key=lambda number: (len(groups[number]), _place(names[number], seed)))
-    return [least] if 2 * len(groups[least]) <= sum(map(len, groups)) else []
-
-
-def _place(text: str, seed: int | str) -> bytes:
-    """Where a text stands in the order of a seed."""
-    return hashlib.sha256(f"{seed}\0{text}".encode()).digest()
-
-
 def _keys(pair: Pair, by: GroupBy) -> list[Hashable]:
-    """What links a row to others."""
+    """The keys that link a row to others."""
     texts = folded(pair.text_a), folded(pair.text_b)
     if by in ("first-text", "pair"):
         return [frozenset(texts), *(texts[:1] if by == "first-text" else ())]
@@ -208,7 +195,7 @@ def _keys(pair: Pair, by: GroupBy) -> list[Hashable]:
 
 
 def _name(train: Sequence[Pair], group: Sequence[int], by: GroupBy) -> str:
-    """A text that no other group has."""
+    """A text that only this group has, whatever the order of its rows."""
     if by == "pair":
         return min(f"{train[row].text_a}\0{train[row].text_b}" for row in group)
     return min(train[row].text_a for row in group)

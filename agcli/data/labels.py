@@ -1,4 +1,4 @@
-"""What a label column holds: classes, marks for "no gold label", and spellings that the user unites."""
+"""The labels of pairs: their set, missing gold labels, and renaming."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def parse_label_map(texts: Iterable[str]) -> dict[str, str]:
 def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Collection[str]) -> Corpus:
     """The corpus with its labels (its format's set too) renamed, and None where a label means "no gold label".
 
-    `-` means that (SNLI, MultiNLI), and so does -1 (the hub), in any spacing and also as -1.0, unless the user names it
-    in `--labels` or renames it; what `--label-map` renames to `-` has no gold label either. They are classes where they
-    are one of two (-1 and 1, - and +), and -1 is one among other numbers below 0.
+    That is `-` (SNLI, MultiNLI) and -1 (the hub), in any spacing and also as -1.0, unless the user renames it or names
+    it in `--labels`. Both are classes where they are one of two (-1 and 1, - and +), and so is -1 where another label
+    is a number below 0. A label that `--label-map` renames to `-` has no gold label either.
 
     Raises:
         DataError: `label_map` renames a label that no row has.
@@ -43,7 +43,12 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
     present = {pair.label for source in corpus.splits.values() for pair in source.pairs if pair.label is not None}
     for old in label_map:
         if old not in present:
-            raise _no_such_label(old, corpus, present)
+            raise DataError(
+                f"--label-map: no row is labelled {old!r}",
+                file=next((source.file for source in corpus.splits.values()), None),
+                allowed=sorted(present),
+                detail=did_you_mean(old, present),
+            )
     named = {label: label_map.get(label, label) for label in present}
     no_gold = _no_gold(set(named.values())) - set(insisted)
     changed = {label: None if new in no_gold else new for label, new in named.items() if new != label or new in no_gold}
@@ -60,19 +65,10 @@ def with_gold_labels(corpus: Corpus, label_map: Mapping[str, str], insisted: Col
 
 def _no_gold(present: Collection[str]) -> set[str]:
     others = {label.strip() for label in present} - {"-", "-1", "-1.0"}
-    marks = {"-"} if others != {"+"} else set()
+    missing = {"-"} if others != {"+"} else set()
     if len(others) > 1 and not any(label.startswith("-") for label in others):
-        marks |= {"-1", "-1.0"}
-    return {label for label in present if label.strip() in marks}
-
-
-def _no_such_label(old: str, corpus: Corpus, present: Collection[str]) -> DataError:
-    return DataError(
-        f"--label-map: no row is labelled {old!r}",
-        file=next((source.file for source in corpus.splits.values()), None),
-        allowed=sorted(present),
-        detail=did_you_mean(old, present),
-    )
+        missing |= {"-1", "-1.0"}
+    return {label for label in present if label.strip() in missing}
 
 
 def infer_labels(sources: Mapping[str, SourceSplit], secret: bool) -> tuple[str, ...]:
@@ -111,7 +107,7 @@ def infer_labels(sources: Mapping[str, SourceSplit], secret: bool) -> tuple[str,
 
 
 def _refuse_two_spellings(sources: Mapping[str, SourceSplit]) -> None:
-    """Labels that only case or surrounding spaces tell apart are one class, spelt twice."""
+    """Refuse labels that differ only in case or surrounding spaces."""
     first: dict[str, str] = {}
     for source in sources.values():
         for pair in source.pairs:

@@ -1,4 +1,4 @@
-"""What pairs must pass on their way to the prepared form: labels, texts, ids, classes, sizes."""
+"""Checks of pairs: labels, texts, ids, classes, sizes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,19 @@ def accepted(split: str, source: SourceSplit, labels: Sequence[str]) -> tuple[li
         if pair.label is None:
             dropped[NO_GOLD] += 1
         elif pair.label not in known:
-            raise _unknown_label(pair.label, pair.row, source, labels)
+            raise DataError(
+                "label outside the set",
+                file=source.file,
+                row=pair.row,
+                column=source.label_column,
+                value=pair.label,
+                allowed=labels,
+                detail=did_you_mean(pair.label, labels),
+                hint=(
+                    "--label-map OLD=NEW renames labels; --labels fixes set and order; "
+                    "--format tabular --label COLUMN reads another column"
+                ),
+            )
         elif not pair.text_a.strip() or not pair.text_b.strip():
             dropped[EMPTY_TEXT] += 1
         else:
@@ -38,24 +50,8 @@ def accepted(split: str, source: SourceSplit, labels: Sequence[str]) -> tuple[li
     return kept, dropped
 
 
-def _unknown_label(label: str, row: int, source: SourceSplit, labels: Sequence[str]) -> DataError:
-    return DataError(
-        "label outside the set",
-        file=source.file,
-        row=row,
-        column=source.label_column,
-        value=label,
-        allowed=labels,
-        detail=did_you_mean(label, labels),
-        hint=(
-            "--label-map OLD=NEW renames labels; --labels fixes set and order; "
-            "--format tabular --label COLUMN reads another column"
-        ),
-    )
-
-
 def check_pair_ids(splits: Splits, files: Mapping[str, str]) -> None:
-    """Whether every id occurs once in the whole data set.
+    """Check that every id occurs once in the whole data set.
 
     Raises:
         DataError: an id occurs twice; both rows are named.
@@ -71,12 +67,7 @@ def check_pair_ids(splits: Splits, files: Mapping[str, str]) -> None:
 def check_classes(
     splits: Splits, labels: Sequence[str], files: Mapping[str, str], dropped: Mapping[str, Counter[str]]
 ) -> list[str]:
-    """Splits to train and choose on have at least two classes; a missing class is a warning, and so is a test of one.
-
-    Args:
-        splits: the rows that are kept.
-        files: where each split comes from, for messages.
-        dropped: rows of each split that are not kept, by reason.
+    """Check that train and dev have at least two classes; a missing class, and a test of one class, are warnings.
 
     Raises:
         DataError: an empty split, or train or dev with a single class.
@@ -103,19 +94,16 @@ def check_classes(
 
 
 def outsized_texts(splits: Splits, files: Mapping[str, str]) -> list[str]:
-    """Warn of texts over 20 times the 99th percentile: mostly rows that an earlier tool's CSV reading ran together.
-
-    They are kept: whether they are damage is for the user to decide.
-    """
-    messages = []
+    """Warnings of texts over 20 times the 99th percentile: mostly rows that were joined when an earlier tool read CSV."""
+    warnings = []
     for split, pairs in splits.items():
         sizes = [max(len(pair.text_a), len(pair.text_b)) for pair in pairs]
         usual = percentiles(sizes)["p99"]
         rows = [pair.row for pair, size in zip(pairs, sizes, strict=True) if size > OUTSIZED * max(usual, 100)]
         if rows:
-            messages.append(
+            warnings.append(
                 f"{files[split]}: {len(rows)} text(s) over {OUTSIZED} times as long as 99 % of the others "
                 f"({max(sizes):,} characters; rows {', '.join(map(str, rows[:5]))}): rows run together by "
                 "misread quotation marks?"
             )
-    return messages
+    return warnings

@@ -1,7 +1,4 @@
-"""The prepared form that every source becomes: a folder with a manifest, and for pairs a parquet file for each split.
-
-The prepared form of ranking data is in `ranking/prepared.py`.
-"""
+"""The prepared form of every source: a folder with a manifest and, for pairs, a parquet file for each split."""
 
 from __future__ import annotations
 
@@ -33,28 +30,28 @@ _MAY_LIE_BESIDE = frozenset({"pairs.tsv", "README.md", ".keep"})
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A prepared data set of either kind: its folder, and its manifest as written."""
+    """A prepared data set of either kind."""
 
     folder: Path
     manifest: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Its name in reports."""
+        """The name in reports."""
         return str(self.manifest["name"])
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that a result rests on: equal digests mean equal data."""
+        """SHA-256 over all data that can change a result."""
         return str(self.manifest["digest"])
 
     @property
     def credentialed(self) -> bool:
-        """Whether the text must stay out of everything that is written or printed."""
+        """Whether the text must not be written or printed."""
         return bool(self.manifest.get("credentialed", False))
 
     def no_split(self, split: str, splits: Iterable[str]) -> DataError:
-        """The error for a split that is not among these."""
+        """The error for a missing split."""
         return DataError(f"the data set has no {split} split", file=self.folder, allowed=splits)
 
 
@@ -63,15 +60,15 @@ class PreparedPairs(Prepared):
     """Pairs of texts with labels.
 
     Attributes:
-        splits: split name -> frame with the columns `id`, `text_a`, `text_b`, `label` (all str; `label` is one
-            of `labels`) and `document` (str, empty where the source names no document), in source order.
+        splits: for each split, a frame in source order with the columns `id`, `text_a`, `text_b`, `label` (one of
+            `labels`) and `document` (empty where the source names none), all str.
     """
 
     splits: dict[str, pd.DataFrame]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Label names; a label's index in a model is its place here."""
+        """Label names in the order of a model's outputs."""
         return tuple(self.manifest["labels"])
 
     def frame(self, split: str) -> pd.DataFrame:
@@ -123,8 +120,8 @@ def write_pairs(
     """Write prepared pairs whole or not at all.
 
     Args:
-        splits: split name -> frame with `COLUMNS`.
-        manifest: `name`, `labels` and `splits` must be in it; format, task and digest are filled in.
+        splits: for each split, a frame with `COLUMNS`.
+        manifest: with `name`, `labels` and `splits`; the rest is filled in.
 
     Raises:
         DataError: see `check_target`.
@@ -204,7 +201,7 @@ def origin(
     not_used: Mapping[str, str],
     credentialed: bool,
 ) -> dict[str, Any]:
-    """What a manifest says of where the data came from."""
+    """The manifest's entries on the origin of the data."""
     return {
         "name": request.name,
         "source_format": source_format,
@@ -218,15 +215,11 @@ def origin(
 def write_prepared(
     folder: Path, manifest: Mapping[str, Any], write: Callable[[Path], dict[str, Any]], *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Write a prepared data set whole or not at all: a temporary folder beside it, synced, then renamed.
+    """Write a prepared data set whole or not at all, and return its manifest.
 
     Args:
-        manifest: all of it that is known before.
-        write: writes the files into the folder it is given, and returns the rest of the manifest.
-        overwrite: replace a prepared data set that is there.
-
-    Returns:
-        The manifest as written.
+        manifest: the entries that are known before.
+        write: writes the files into the folder it is given, and returns the remaining entries.
 
     Raises:
         DataError: see `check_target`.
@@ -247,15 +240,15 @@ def write_prepared(
 
 
 def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) -> None:
-    """Whether a prepared data set may be written here; checked before a long reading, and again before writing.
+    """Check that a prepared data set may be written here; done before a long reading, and again before writing.
 
     Args:
         overwrite: a prepared data set that is there may be replaced.
         sources: the files and folders that it is made from.
 
     Raises:
-        DataError: something is there already, and it may not, or must not, be replaced.
-        RunError: the system does not let us look.
+        DataError: something is there that may not be replaced.
+        RunError: the folder cannot be read.
     """
     elsewhere = "choose another folder with --output DIR"
     with writing(folder, elsewhere):

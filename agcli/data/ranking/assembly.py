@@ -1,4 +1,4 @@
-"""A collection out of files of queries and files of relevance judgments, as BEIR and TREC lay them out."""
+"""Collections in BEIR's and TREC's layouts: a corpus, files of queries, and files of relevance judgments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agcli.data.splits import split_of
 from agcli.errors import DataError
 
 BySplit = dict[str | None, SourceFile]
-"""Files by the split that their names speak of; None: by none."""
+"""Files by the split in their names; None: no split is named."""
 
 
 def named(files: list[SourceFile], words: Sequence[str], suffixes: Sequence[str]) -> BySplit:

@@ -1,4 +1,4 @@
-"""What a reader of one layout hands over: documents, queries and relevance judgments as they stand in the source."""
+"""Documents, queries and relevance judgments as they stand in a source, and the readers that layouts share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORPUS = "corpus.jsonl"
 
 
 class Query(NamedTuple):
-    """A query: its id, its text, and its 1-based row in its file."""
+    """A query, and its 1-based row in its file."""
 
     id: str
     text: str
@@ -34,7 +34,7 @@ class Query(NamedTuple):
 
 
 class Qrel(NamedTuple):
-    """How relevant a document is to a query: their ids, the relevance (0: not), and the row that says so."""
+    """The relevance (0: not relevant) of a document to a query, by their ids, and its row in its file."""
 
     query: str
     document: str
@@ -44,14 +44,7 @@ class Qrel(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingSplit:
-    """The queries and relevance judgments of one split.
-
-    Attributes:
-        file: the file of queries, for messages.
-        queries: in source order.
-        qrels_file: the file of relevance judgments, for messages.
-        qrels: relevance judgments, in source order.
-    """
+    """The queries and relevance judgments of one split, in source order; the files' names are for messages."""
 
     file: str
     queries: list[Query]
@@ -74,7 +67,7 @@ class Documents:
 
     Attributes:
         file: for messages.
-        table: columns `id` and `text`, one chunk each, so that rows are taken without putting chunks together.
+        table: columns `id` and `text`, of one chunk each, so that rows are taken without concatenation.
         places: id -> row of the table.
         blank: rows whose text is empty.
     """
@@ -90,10 +83,9 @@ class RankingCollection:
     """A whole source.
 
     Attributes:
-        splits: `train`, `dev`, `test` as the source names them.
         runs: run files that hold the first stage's candidates, in place of BM25.
-        not_used: file -> why it was left alone.
-        warnings: what the reader itself has to report.
+        not_used: file -> why it was not used.
+        warnings: of the reader itself.
         disjoint: whether the authors say that no two splits share a relevant document.
     """
 
@@ -156,7 +148,7 @@ def _block(ids: list[str], texts: list[str]) -> pa.Table:
 
 
 def check_cells(file: str, row: int, what: str, identifier: str, text: str) -> None:
-    """Whether an id fits into TREC files and a text into any file.
+    """Check that an id fits into TREC files and a text into any file.
 
     Raises:
         DataError: white space in an id, an empty id, or half of a surrogate pair.
@@ -222,7 +214,7 @@ def key_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, r
 
 
 def wrong_type(value: Any, key: str, wanted: str, source: SourceFile, row: int) -> DataError:
-    """The error for a value of the wrong type."""
+    """The error for a value of another type than `wanted`."""
     problem = f"a value of type {type(value).__name__}"
     return DataError(problem, file=source.name, row=row, column=key, allowed=[wanted])
 
@@ -248,14 +240,11 @@ def json_queries(source: SourceFile) -> list[Query]:
     Raises:
         DataError: a record that lacks one of them, or a value of the wrong type.
     """
-    return [
-        Query(
-            identifier_of(record, ("_id", "id", "query_id", "qid"), source, row),
-            text_of(record, ("text", "claim", "query"), source, row).strip(),
-            row,
-        )
-        for row, record in json_records(source)
-    ]
+    queries = []
+    for row, record in json_records(source):
+        identifier = identifier_of(record, ("_id", "id", "query_id", "qid"), source, row)
+        queries.append(Query(identifier, text_of(record, ("text", "claim", "query"), source, row).strip(), row))
+    return queries
 
 
 def tab_queries(source: SourceFile) -> list[Query]:

@@ -8,7 +8,7 @@ the same over its versions, and promises that of no method of its generators.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -56,9 +56,9 @@ def training_lists(
     """One list for each (query, positive), and how many negatives were drawn from the corpus for want of candidates.
 
     Args:
-        train: queries and relevance judgments; queries without a relevant document get no list.
-        candidates: row -> rows of the first stage's candidates and their scores.
-        pool: the documents; enough of them: see `refuse_small`.
+        train: queries without a relevant document get no list.
+        candidates: of each query: rows of the first stage's candidates, and their scores.
+        pool: enough documents, see `refuse_small`.
 
     Shape:
         The lists: (num_lists, 2 + count): row of the query, row of the positive, rows of its negatives.
@@ -69,10 +69,12 @@ def training_lists(
     for row, query in enumerate(train.queries):
         relevant = train.relevant.get(query.id, [])
         positives = [pool.documents.places[document] for document in relevant]
-        near = _near(candidates[row][0], positives, pool)
+        near = candidates[row][0]
+        near = near[~np.isin(near, positives)]
+        near = near[np.argsort(pool.ranks[near])]
         for positive, document in zip(positives, relevant, strict=True):
             stream = _stream(seed, query.id, document)
-            drawn = _drawn(near, min(from_candidates, len(near)), set(), stream)
+            drawn = _drawn(near, min(from_candidates, len(near)), (), stream)
             filled += from_candidates - len(drawn)
             drawn += _drawn(pool.drawable, count - len(drawn), {*positives, *drawn}, stream)
             lists.append([row, positive, *drawn])
@@ -80,12 +82,12 @@ def training_lists(
 
 
 def num_from_candidates(count: int, source: NegativesFrom) -> int:
-    """How many negatives of a list come from the first stage's candidates; of an odd number the larger half."""
+    """How many negatives of a list come from the first stage's candidates; under `mixed` the larger half."""
     return {"bm25": count, "random": 0, "mixed": (count + 1) // 2}[source]
 
 
 def refuse_small(relevant: Mapping[str, Sequence[str]], pool: Pool, count: int) -> None:
-    """Whether the corpus has enough documents for every list; checked before it is indexed.
+    """Check that the corpus has enough documents for every list, before it is indexed.
 
     Raises:
         DataError: it has not.
@@ -101,26 +103,18 @@ def refuse_small(relevant: Mapping[str, Sequence[str]], pool: Pool, count: int) 
         )
 
 
-def _near(candidates: Rows, positives: Sequence[int], pool: Pool) -> Rows:
-    """The candidates that may be negatives, ordered by id."""
-    kept = candidates[~np.isin(candidates, positives)]
-    return kept[np.argsort(pool.ranks[kept])]
-
-
-def _drawn(rows: Rows, count: int, without: set[int], stream: Iterator[int]) -> list[int]:
+def _drawn(rows: Rows, count: int, without: Collection[int], stream: Iterator[int]) -> list[int]:
     """`count` of the rows, uniformly and without replacement; there must be so many outside `without`."""
-    drawn: list[int] = []
-    gone = set(without)
+    drawn: dict[int, None] = {}
     while len(drawn) < count:
         row = int(rows[next(stream) % len(rows)])  # 2**64 is so large that the remainder's bias is below 1e-12
-        if row not in gone:
-            gone.add(row)
-            drawn.append(row)
-    return drawn
+        if row not in without:
+            drawn[row] = None
+    return list(drawn)
 
 
 def _stream(seed: int, query: str, document: str) -> Iterator[int]:
-    """Whole numbers below 2**64, of this list alone."""
+    """The list's own stream of whole numbers below 2**64."""
     key = hashlib.sha256(f"{seed}\0{query}\0{document}".encode()).digest()
     bits: Any = np.random.PCG64(int.from_bytes(key[:16], "big"))
     while True:
