@@ -102,7 +102,7 @@ def cut_queries(train: RankingSplit, fraction: float, seed: int) -> tuple[Rankin
     dev.
 
     Raises:
-        DataError: all queries are linked, or too few are judged.
+        DataError: all queries are linked, or too few have a relevant document.
     """
     documents = train.relevant
     texts = {folded(query.text) for query in train.queries if query.id in documents}

@@ -94,7 +94,7 @@ def check_classes(
 
 
 def outsized_texts(splits: Splits, files: Mapping[str, str]) -> list[str]:
-    """Warnings of texts over 20 times the 99th percentile: mostly rows that were joined when an earlier tool read CSV."""
+    """Warnings of texts over 20 times the 99th percentile: mostly rows that an earlier CSV reader joined."""
     warnings = []
     for split, pairs in splits.items():
         sizes = [max(len(pair.text_a), len(pair.text_b)) for pair in pairs]

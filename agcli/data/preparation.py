@@ -89,7 +89,7 @@ def _without_bare_splits(corpus: Corpus) -> Corpus:
 
 
 def _checked(corpus: Corpus, request: PrepareRequest) -> tuple[Splits, dict[str, Any]]:
-    """The splits that passed every check, and what the manifest says of them and of the way there."""
+    """The checked splits, and the manifest's entries on them and on the checks."""
     _check_splits(corpus, request)
     one_is_test = "train" in corpus.splits and "dev" not in corpus.named and request.test_fraction is None
     sources, roles = with_roles(corpus.splits, one_is_test)

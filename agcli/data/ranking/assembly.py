@@ -44,7 +44,7 @@ def assembled(
     read_queries: Callable[[SourceFile], list[Query]],
     runs: Mapping[str | None, SourceFile] | None = None,
 ) -> RankingCollection:
-    """One split for each file of relevance judgments; queries of a file that names no split go where they are judged.
+    """One split for each file of relevance judgments, with the queries of its own file or, of a common one, its queries.
 
     Args:
         rows: (row, id, text) of each document, read last.

@@ -80,7 +80,7 @@ def read_runs(
 
 
 def splits_in_runs(splits: Mapping[str, RankingSplit], runs: Mapping[str, Candidates]) -> tuple[list[str], list[str]]:
-    """The splits that run files have results for, and warnings of queries that they say nothing of."""
+    """The splits that run files have results for, and warnings of queries without results."""
     names, warnings = [], []
     for name, split in splits.items():
         without = sum(1 for query in split.queries if query.id not in runs)
@@ -92,11 +92,11 @@ def splits_in_runs(splits: Mapping[str, RankingSplit], runs: Mapping[str, Candid
 
 
 def recall(split: RankingSplit, candidates: Sequence[Candidates], documents: Documents) -> dict[str, Any]:
-    """How much of what is relevant lies among the candidates.
+    """How many relevant documents are among the candidates.
 
     Returns:
-        `retrieved`, the judged queries with a relevant document among their candidates, and `recall`, the mean over
-        judged queries of the part of their relevant documents that is there (None where no query is judged).
+        `retrieved`, the number of queries with a relevant document among their candidates, and `recall`, the mean part
+        of a query's relevant documents that is there (None where no query has any).
     """
     relevant = split.relevant
     parts = [

@@ -19,7 +19,7 @@ from agcli.errors import DataError
 Splits = dict[str, RankingSplit]
 Shared = dict[str, dict[str, Any]]
 """By `earlier/later`: how many of the later split's are `shared`, `of` how many, and an `example` in words."""
-TWICE = "judged twice alike"
+TWICE = "relevance judgment that occurs twice"
 NO_DOCUMENT = "relevance judgment of a document that is not in the corpus"
 EMPTY_DOCUMENT = "relevance judgment of a document without text"
 NO_QUERY = "relevance judgment of a query that is not there"
@@ -71,8 +71,8 @@ def check_grades(split: RankingSplit, negative: NegativeGrades) -> tuple[Ranking
 def check_qrels(name: str, split: RankingSplit, documents: Documents, drop: bool) -> tuple[RankingSplit, Counter[str]]:
     """The split with the relevance judgments that can be kept, and how many were dropped for each reason.
 
-    Dropped in any case: a judgment that says the same twice, one that an absent document is not relevant, and one of an
-    absent query of train. The others are dropped only where `drop`.
+    Dropped in any case: one that occurs twice, one of grade 0 for an absent document, and one of an absent query of
+    train. The others are dropped only where `drop`.
 
     Raises:
         DataError: a relevant document that is absent or empty, a relevant document of an absent query of a held-out
@@ -93,8 +93,8 @@ def check_qrels(name: str, split: RankingSplit, documents: Documents, drop: bool
             kept[qrel.query, qrel.document] = qrel
         elif first.relevance != qrel.relevance:
             raise DataError(
-                f"judged otherwise than in row {first.row}",
-                detail=f"Judged {qrel.relevance} here, {first.relevance} there.",
+                f"contradicts the relevance judgment in row {first.row}",
+                detail=f"Relevance {qrel.relevance} here, {first.relevance} there.",
                 file=split.qrels_file,
                 row=qrel.row,
                 value=f"{qrel.query} {qrel.document}",

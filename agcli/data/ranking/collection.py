@@ -206,11 +206,11 @@ def key_of(record: Mapping[str, Any], keys: Sequence[str], source: SourceFile, r
     Raises:
         DataError: it has none.
     """
-    found = next((key for key in keys if key in record), None)
-    if found is None:
-        near = did_you_mean(keys[0], record)
-        raise DataError("no such column", detail=near, file=source.name, row=row, column=keys[0], allowed=keys)
-    return found
+    for key in keys:
+        if key in record:
+            return key
+    near = did_you_mean(keys[0], record)
+    raise DataError("no such column", detail=near, file=source.name, row=row, column=keys[0], allowed=keys)
 
 
 def wrong_type(value: Any, key: str, wanted: str, source: SourceFile, row: int) -> DataError:

@@ -1,4 +1,4 @@
-"""The preparation of ranking data: its checks in order, first stage and training lists, and what the manifest says."""
+"""The preparation of ranking data: checks, first stage, training lists, manifest."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
 
 
 def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Splits, dict[str, Any], list[str]]:
-    """The splits that passed every check, what the manifest says of the way there, and warnings."""
+    """The checked splits, the manifest's entries on the checks, and warnings."""
     documents, secret = collection.documents, request.credentialed
     checks.check_queries(collection.splits)
     kept: Splits = {}
@@ -99,8 +99,8 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
     dropped = {roles.get(name, name): counts for name, counts in dropped.items()}
     below = {roles.get(name, name): count for name, count in below.items() if count}
     warnings = dropped_warnings(dropped)
-    fate = {"as-zero": "taken for 0", "drop": "dropped"}.get(request.negative_grades)
-    warnings += [f"{split}: {count} grade(s) below 0 {fate}" for split, count in below.items()]
+    outcome = {"as-zero": "taken for 0", "drop": "dropped"}.get(request.negative_grades)
+    warnings += [f"{split}: {count} grade(s) below 0 {outcome}" for split, count in below.items()]
     dev_cut = None
     if "train" in splits and "dev" not in splits:
         train, dev, cut = cut_queries(splits["train"], request.dev_fraction or DEV_FRACTION, request.seed)

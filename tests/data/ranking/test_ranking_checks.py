@@ -227,7 +227,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "contradictory judgements": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td9\t0"),
-        r"qrels/test\.tsv, row 4: judged otherwise than in row 3\. Judged 0 here, 1 there.*'c9 d9'",
+        r"qrels/test\.tsv, row 4: contradicts the relevance judgment in row 3\. Relevance 0 here, 1 there.*'c9 d9'",
     ),
     "columns": (
         lambda x: add(x / "qrels" / "test.tsv", "c9\td9"),
@@ -371,7 +371,7 @@ def test_a_judgement_given_twice_alike_is_counted(tmp_path: Path, prepare_claims
     made.qrels["test"].append(made.qrels["test"][0])
     for write in (write_scifact, write_trec):
         prepared = prepare_claims(write(tmp_path / write.__name__, made))
-        assert prepared.manifest["dropped"] == {"test": {"judged twice alike": 1}}
+        assert prepared.manifest["dropped"] == {"test": {"relevance judgment that occurs twice": 1}}
         assert len(prepared.qrels) == 10
 
 
