@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from safetensors import SafetensorError
@@ -108,20 +107,6 @@ def write_folder(target: Path, write: Callable[[Path], object], hint: str | None
         shutil.rmtree(old, ignore_errors=True)
     with suppress(OSError):
         clear_leftovers(target.parent, f"{glob.escape(target.name)}.*", age=_A_DAY)
-
-
-@contextmanager
-def folder_beside(target: Path) -> Iterator[Path]:
-    """A temporary folder in the file system of `target`, whose parent is made if need be; removed after the block.
-
-    Raises:
-        RunError: the disk refuses.
-    """
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
-    with temporary as folder:
-        yield Path(folder)
 
 
 def _share(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agcli.errors import RunError
-from agcli.runs.atomic import folder_beside, write_folder, write_text
+from agcli.runs.atomic import write_folder, write_text
 
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,16 +76,3 @@ def test_what_a_killed_process_left_yesterday_is_cleared_by_the_next_one(tmp_pat
         os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
     write_folder(target, lambda aside: (aside / "a").write_text("new"))
     assert {path.name for path in tmp_path.iterdir()} == {"x[1]", ".x[1].9.tmp", ".x1.7.old", ".y.7.tmp"}
-
-
-def test_no_temporary_folder_where_nothing_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with folder_beside(tmp_path / "new" / "data") as folder:
-        assert folder.parent == tmp_path / "new"
-    assert not folder.exists()
-
-    def refuse(path: object, *_: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(os, "mkdir", refuse)
-    with pytest.raises(RunError, match=r"cannot write .*data: Permission denied"), folder_beside(tmp_path / "data"):
-        pass

@@ -44,7 +44,7 @@ def assembled(
     read_queries: Callable[[SourceFile], list[Query]],
     runs: Mapping[str | None, SourceFile] | None = None,
 ) -> RankingCollection:
-    """One split for each file of relevance judgments, with the queries of its own file or, of a common one, its queries.
+    """One split for each file of relevance judgments; a file of queries that names no split serves all of them.
 
     Args:
         rows: (row, id, text) of each document, read last.

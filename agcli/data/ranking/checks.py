@@ -144,19 +144,14 @@ def query_warnings(name: str, split: RankingSplit) -> Iterator[str]:
         yield f"{name}: {irrelevant} of {count} queries have relevance judgments, but no relevant document"
 
 
-def shared_documents(splits: Splits, secret: bool) -> Shared:
-    """Relevant documents that two splits share."""
-    holders = {
+def shared_items(splits: Splits, secret: bool) -> tuple[Shared, Shared]:
+    """Relevant documents, and `folded` texts of queries, that two splits share."""
+    documents = {
         name: {document: query for query, documents in split.relevant.items() for document in documents}
         for name, split in splits.items()
     }
-    return _shared(holders, " share document", secret)
-
-
-def shared_texts(splits: Splits, secret: bool) -> Shared:
-    """Texts of queries that two splits share, apart from case and spaces."""
-    holders = {name: {folded(query.text): query.id for query in split.queries} for name, split in splits.items()}
-    return _shared(holders, "", secret)
+    texts = {name: {folded(query.text): query.id for query in split.queries} for name, split in splits.items()}
+    return _shared(documents, " share document", secret), _shared(texts, "", secret)
 
 
 def _shared(holders: Mapping[str, Mapping[str, str]], words: str, secret: bool) -> Shared:

@@ -85,7 +85,7 @@ def _prepared(request: PrepareRequest, progress: Progress) -> PreparedRanking:
 
 def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Splits, dict[str, Any], list[str]]:
     """The checked splits, the manifest's entries on the checks, and warnings."""
-    documents, secret = collection.documents, request.credentialed
+    documents = collection.documents
     checks.check_queries(collection.splits)
     kept: Splits = {}
     dropped: dict[str, Counter[str]] = {}
@@ -110,8 +110,8 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
         dev_cut = {**facts, "groups": cut.groups, "by": cut.by}
     elif request.dev_fraction is not None:
         warnings.append("--dev-fraction was not used: dev is cut only from a train that has none beside it")
-    shared = checks.shared_documents(splits, secret), checks.shared_texts(splits, secret)
-    warnings += checks.shared_warnings(*shared, collection.disjoint, request.strict_splits)
+    shared_documents, shared_texts = checks.shared_items(splits, request.credentialed)
+    warnings += checks.shared_warnings(shared_documents, shared_texts, collection.disjoint, request.strict_splits)
     for name, split in splits.items():
         warnings += checks.query_warnings(name, split)
     blank = len(documents.blank)
@@ -121,8 +121,8 @@ def _checked(collection: RankingCollection, request: PrepareRequest) -> tuple[Sp
         "dropped": {split: dict(reasons) for split, reasons in dropped.items() if reasons},
         "negative_grades": below,
         "dev_cut": dev_cut,
-        "documents_shared": shared[0],
-        "texts_shared": shared[1],
+        "documents_shared": shared_documents,
+        "texts_shared": shared_texts,
     }
     return splits, entries, warnings
 
