@@ -51,11 +51,7 @@ def accepted(split: str, source: SourceSplit, labels: Sequence[str]) -> tuple[li
 
 
 def check_pair_ids(splits: Splits, files: Mapping[str, str]) -> None:
-    """Check that every id occurs once in the whole data set.
-
-    Raises:
-        DataError: an id occurs twice; both rows are named.
-    """
+    """Check that every id occurs once in the whole data set; see `check_ids`."""
     rows = ((split, files[split], pair.row, pair.id) for split, pairs in splits.items() for pair in pairs)
     hint = (
         "ids are unique over all splits; --no-ids makes them of split and row, "

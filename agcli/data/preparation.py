@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -112,8 +112,7 @@ def _checked(corpus: Corpus, request: PrepareRequest) -> tuple[Splits, dict[str,
             both = names.replace("/", " and ")
             warnings.append(f"{counts[leaks.OTHER_LABEL]} of the pairs that {both} share have contradictory labels")
     if "train" not in splits:
-        left_alone = _left_alone(corpus)
-        warnings.append(f"no training data: a model can be evaluated on this set, but not trained{left_alone}")
+        warnings.append(f"no training data: a model can be evaluated on this set, but not trained{_not_used(corpus)}")
     splits, cuts = _cut(splits, request, warnings)
     files |= dict.fromkeys(cuts, f"{files.get('train')} (cut)")
     warnings += pair_checks.check_classes(splits, labels, files, dropped)
@@ -155,7 +154,7 @@ def _check_splits(corpus: Corpus, request: PrepareRequest) -> None:
         raise DataError(problem, file=request.source, hint="name it: --train FILE")
     if set(sources) == {"train"} and not to_cut:
         raise DataError(
-            f"only training data: at least train and a held-out file are needed{_left_alone(corpus)}",
+            f"only training data: at least train and a held-out file are needed{_not_used(corpus)}",
             file=sources["train"].file,
             hint=(
                 "--train FILE --test FILE, or --split-column COLUMN, or --test FILE alone for a set to evaluate on, "
@@ -165,8 +164,8 @@ def _check_splits(corpus: Corpus, request: PrepareRequest) -> None:
         )
 
 
-def _left_alone(corpus: Corpus) -> str:
-    """The files that were not used, and why, as an aside for messages about a split that is missing."""
+def _not_used(corpus: Corpus) -> str:
+    """The files that were not used, and why, for messages on a missing split."""
     files = [f"{file} ({why})" for file, why in corpus.not_used.items()]
     more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
     return f"; not used: {', '.join(files[:_NAMED])}{more}" if files else ""
@@ -205,9 +204,7 @@ def _facts(pairs: list[Pair], labels: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _token_lengths(
-    splits: Mapping[str, list[Pair]], count: TokenCounter | None
-) -> tuple[dict[str, dict[str, float]], str | None]:
+def _token_lengths(splits: Splits, count: TokenCounter | None) -> tuple[dict[str, dict[str, float]], str | None]:
     """Percentiles of whole pairs by split, special tokens included, before any truncation; or none, and the reason."""
     if count is None:
         return {}, "no tokenizer was given"

@@ -69,7 +69,7 @@ def test_a_leak_into_cross_genre_ir_is_found(make: Make, tmp_path: Path) -> None
     dev = folder / "dev_data_claim_pmid_dict.json"
     dev.chmod(0o644)
     dev.write_text(dev.read_text().replace("90000003", "90003497", 1))
-    with pytest.raises(DataError, match="claim train-1 of train and claim dev-1 of dev share document 90003497"):
+    with pytest.raises(DataError, match="query train-1 of train and query dev-1 of dev share document 90003497"):
         make("cross-genre-ir", folder)
 
 
@@ -94,4 +94,4 @@ def test_healthver(make: Make) -> None:
     facts = prepared.manifest["splits"]
     assert [facts[split]["relevant"] for split in ("train", "dev", "test")] == [5_292, 940, 903]
     assert prepared.manifest["documents_shared"]["train/test"]["shared"] == 217
-    assert "train: 1 of 1393 claims have no judgement" in prepared.manifest["warnings"][-1]
+    assert "train: 1 of 1393 queries have no relevance judgment" in prepared.manifest["warnings"][-1]
