@@ -10,9 +10,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from agcli.guides.mdg import MDG as MDG
     from agcli.guides.pdg import PDG as PDG
-    from agcli.training.mixin import GuidedTrainerMixin as GuidedTrainerMixin
+    from agcli.training.trainer_mixin import GuidedTrainerMixin as GuidedTrainerMixin
 
-_HOMES = {"MDG": "agcli.guides.mdg", "PDG": "agcli.guides.pdg", "GuidedTrainerMixin": "agcli.training.mixin"}
+_HOMES = {"MDG": "agcli.guides.mdg", "PDG": "agcli.guides.pdg", "GuidedTrainerMixin": "agcli.training.trainer_mixin"}
 
 __all__ = ["MDG", "PDG", "GuidedTrainerMixin", "__version__"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
 from agcli.models.zoo import find_entry
@@ -24,9 +25,8 @@ from agcli.options import (
     OutputOptions,
     RankingOptions,
     TrainingOptions,
-    flag,
 )
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 
 @dataclass(frozen=True)

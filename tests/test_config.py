@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agcli.config import RunConfig, make_config, parse_indices, read_config_file
+from agcli.declare import flag
 from agcli.errors import UsageError
-from agcli.options import OPTIONS, flag
+from agcli.options import OPTIONS
 
 
 def problems(**values: Any) -> list[str]:

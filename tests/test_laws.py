@@ -18,8 +18,8 @@ FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for 
 
 STOREYS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "guides", "tables"}),
-    frozenset({"attention", "measures", "options", "runs"}),
-    frozenset({"data", "models"}),
+    frozenset({"attention", "declare", "measures", "runs"}),
+    frozenset({"data", "models", "options"}),
     frozenset({"config", "tasks"}),
     frozenset({"ranking", "training"}),
     frozenset({"evaluate", "sweep", "timing"}),
@@ -41,7 +41,7 @@ ENGINE_KNOWS_NOTHING_OF = {"guides", "models", "measures", "tasks", "config", "r
 """The loop trains whatever it is handed."""
 
 SEES_THE_WHOLE_CONFIG = {"sweep", "training", "cli"}
-LONGEST_FILE, LONGEST_FUNCTION = 330, 65
+LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 
 
 def room_of(file: str) -> str:

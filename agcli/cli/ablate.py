@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.cli import display
-from agcli.cli.ablation_grids import AXES, GRID_OF, MOST_SEEDS, grid_of, recipe_grids, recipe_of
-from agcli.cli.declared import JsonOption, PlanOptions, refuse, with_options
+from agcli.cli.ablate_grids import AXES, GRID_OF, MOST_SEEDS, grid_of, recipe_grids, recipe_of
+from agcli.cli.parameters import JsonOption, PlanOptions, refuse, with_options
+from agcli.declare import Declared, Option, declared_options, option, out_of_range
 from agcli.errors import RunError, UsageError
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS
 from agcli.guides.registry import variants as all_variants
-from agcli.options import OPTIONS, Declared, Option, declared_options, option, out_of_range
-from agcli.runs.home import expanded
+from agcli.options import OPTIONS
+from agcli.runs.paths import expanded
 
 if TYPE_CHECKING:
     from agcli.sweep.grid import Grid
@@ -96,10 +97,11 @@ def _ablate(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 
     Killed, it goes on where it stopped when the same command is given again. Finished cells are never run again.
     """
-    refuse(out_of_range(given | run_options, {**OPTIONS, **OWN}), "ablate")
+    if problems := out_of_range(given, OWN):  # those of a run alone are reported with those of the config file
+        refuse([*problems, *out_of_range(run_options, OPTIONS)], "ablate")
     options = AblateOptions(**{name: value for name, value in given.items() if name not in _WEIGHT_GRIDS})
     if options.report is not None:
-        from agcli.cli.ablation_display import show_report
+        from agcli.cli.ablate_display import show_report
 
         if run_options or options.output is not None:
             raise UsageError("--report reads a sweep that is there: leave out the options of a new one.")
@@ -128,7 +130,7 @@ def _ablate(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 
 def _sweep(grids: tuple[Grid, ...], description: dict[str, Any] | None, folder: Path, options: AblateOptions) -> None:
     """Run what is not finished of a sweep, and report it; or show its plan."""
-    from agcli.cli.ablation_display import SweepProgress, show_plan, show_report
+    from agcli.cli.ablate_display import SweepProgress, show_plan, show_report
     from agcli.sweep.sweep import Sweep, read_plan, run_sweep
 
     before = read_plan(folder)

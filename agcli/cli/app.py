@@ -53,7 +53,7 @@ class _Verbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             return None
-        from agcli.cli.declared import PlainHelp
+        from agcli.cli.parameters import PlainHelp
 
         verb = typer.Typer(add_completion=False, rich_markup_mode=None)
         verb.command(cls=PlainHelp)(getattr(import_module(f"agcli.cli.{cmd_name}"), cmd_name))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agcli.cli.tables import print_paragraphs, print_table
 from agcli.runs.launcher import process_rank
-from agcli.tables.records import json_text
+from agcli.tables.csv_json import json_text
 from agcli.tables.table import Table, clean
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from agcli.cli import display
-from agcli.cli.declared import BootstrapOptions, JsonOption, refuse, with_options
+from agcli.cli.parameters import BootstrapOptions, JsonOption, refuse, with_options
+from agcli.declare import declared_options, flag, option, out_of_range
 from agcli.errors import UsageError, counted
 from agcli.options import OPTIONS as RUN_OPTIONS
-from agcli.options import declared_options, flag, option, out_of_range
 from agcli.tables.markdown import markdown
 from agcli.tables.table import Table
 
@@ -150,7 +150,7 @@ def _check_target(option: str, file: Path, runs: Sequence[Path]) -> None:
 def _are_rankings(runs: Sequence[Path]) -> bool:
     """Whether all folders are rankings, or runs whose task is to rank; one kind at a time can be compared."""
     from agcli.evaluate.inputs import open_all
-    from agcli.ranking.saved import is_ranking
+    from agcli.ranking.saved_rankings import is_ranking
     from agcli.runs.folder import open_run
 
     kinds = [is_ranking(run) for run in runs]

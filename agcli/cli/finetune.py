@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
-from agcli.cli.declared import JsonOption, OverwriteOption, PlanOptions, options_of_file, with_options
+from agcli.cli.parameters import JsonOption, OverwriteOption, PlanOptions, options_of_file, with_options
 from agcli.config import RunConfig, make_config, recipe_values
-from agcli.options import OPTIONS, declared_options, option
+from agcli.declare import declared_options, option
+from agcli.options import OPTIONS
 from agcli.runs.launcher import has_launcher, process_rank
 from agcli.tables.table import Table
 
 if TYPE_CHECKING:
     from agcli.runs.folder import RunFolder
-    from agcli.training.placement import Placement
+    from agcli.training.output_folder import Placement
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def _finetune(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 
     With no option at all: model minilm on the shipped sample, both guides at their defaults.
     """
-    from agcli.training.placement import config_of_unfinished
+    from agcli.training.output_folder import config_of_unfinished
 
     options = FinetuneOptions(**given)
     config = _resolve(run_options, options.config or config_of_unfinished(run_options, options.resume))
@@ -61,7 +62,7 @@ def _resolve(given: dict[str, Any], config_file: Path | None) -> RunConfig:
 
 def _place(config: RunConfig, options: FinetuneOptions) -> Placement:
     """The run's folder; of several processes the first one chooses it."""
-    from agcli.training.placement import choose
+    from agcli.training.output_folder import choose
 
     if not has_launcher():
         return choose(config, resume=options.resume, overwrite=options.overwrite)

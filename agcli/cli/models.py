@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agcli.cli import display
-from agcli.cli.declared import JsonOption, with_options
-from agcli.options import declared_options
+from agcli.cli.parameters import JsonOption, with_options
+from agcli.declare import declared_options
 from agcli.tables.table import Table
 
 _HUB_NOTE = "Also: any hub id (owner/name) or folder. Fetch one for offline use with: hf download HUB_ID"
@@ -26,7 +26,7 @@ _COLUMNS = {
 
 def _models(*, given: dict[str, Any]) -> None:
     """List the known encoders and what is on this machine: bundled, cached or no. Asks no network."""
-    from agcli.models.find import locate
+    from agcli.models.locate import locate
     from agcli.models.zoo import ZOO
 
     listed: list[dict[str, Any]] = []

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from agcli.cli.declared import JsonOption, refuse, with_options
+from agcli.cli.parameters import JsonOption, refuse, with_options
 from agcli.data.request import PREPARE_OPTIONS, PrepareRequest
+from agcli.declare import declared_options, flag, option, out_of_range
 from agcli.errors import UsageError
-from agcli.options import declared_options, flag, option, out_of_range
 
 if TYPE_CHECKING:
     from agcli.data.preparation import TokenCounter

@@ -76,7 +76,7 @@ def _pairs_table(manifest: dict[str, Any]) -> tuple[list[str], list[list[object]
 
 
 def _pairs_lines(manifest: dict[str, Any]) -> list[str]:
-    from agcli.data.cuts import SHARED
+    from agcli.data.cut_splits import SHARED
 
     lines = [f"the label {old!r} became {new!r}" for old, new in manifest["label_map"].items()]
     for split in ("dev", "test"):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agcli.cli import display
-from agcli.cli.declared import BootstrapOptions, JsonOption, OverwriteOption, refuse, with_options
+from agcli.cli.parameters import BootstrapOptions, JsonOption, OverwriteOption, refuse, with_options
 from agcli.data.request import PREPARE_OPTIONS, NegativeGrades
+from agcli.declare import declared_options, flag, option, out_of_range
 from agcli.options import OPTIONS as RUN_OPTIONS
-from agcli.options import declared_options, flag, option, out_of_range
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 if TYPE_CHECKING:
     from agcli.data.bm25 import Analysis
@@ -127,7 +127,7 @@ def _rank(
     data = None if options.corpus is not None else _prepared(folder, options.dataset)
     options = replace(options, credentialed=options.credentialed or folder.credentialed)
     from agcli.cli.rank_display import RankProgress, show_ranking
-    from agcli.ranking.job import RankJob, rank, usual_depth
+    from agcli.ranking.rank_split import RankJob, rank, usual_depth
     from agcli.ranking.ranker import open_ranker
 
     ranker = open_ranker(
@@ -201,7 +201,7 @@ def _prepared(folder: RunFolder, dataset: str | None) -> PreparedRanking:
 def _collected(options: RankOptions, place: Path) -> PreparedRanking:
     """The user's files as a collection, kept beside the results so that a ranking can be resumed."""
     from agcli.data.formats.query_files import QueryFiles, collect
-    from agcli.ranking.job import DEPTH, check_place
+    from agcli.ranking.rank_split import DEPTH, check_place
 
     check_place(place, {}, options.overwrite)
     assert options.queries is not None
@@ -217,8 +217,8 @@ def _answer(ranker: Ranker, text: str, data: PreparedRanking | None, options: Ra
     from agcli.cli.rank_display import show_answers
     from agcli.data.text_pairs import cut_note
     from agcli.errors import cells_hidden
-    from agcli.ranking.job import DEPTH
-    from agcli.ranking.single import answer_from_corpus, answer_from_dataset
+    from agcli.ranking.rank_split import DEPTH
+    from agcli.ranking.single_query import answer_from_corpus, answer_from_dataset
 
     hidden = options.credentialed if data is None else data.credentialed
     depth = options.depth or DEPTH

@@ -13,12 +13,12 @@ from agcli.cli.evaluate_tables import interval_caption, with_interval
 from agcli.errors import counted
 from agcli.measures.bootstrap import Estimate
 from agcli.measures.ranking import MEASURES, below_first_stage
-from agcli.ranking.job import RankingCallback
+from agcli.ranking.rank_split import RankingCallback
 from agcli.runs.folder import RunFolder
 from agcli.tables.table import Table
 
 if TYPE_CHECKING:
-    from agcli.ranking.single import Answer
+    from agcli.ranking.single_query import Answer
 
 _SHOWN_CHARACTERS = 200
 _TITLES = {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
-from agcli.cli.declared import JsonOption, refuse, with_options
+from agcli.cli.parameters import JsonOption, refuse, with_options
 from agcli.config import RunConfig, make_config
+from agcli.declare import declared_options, option
 from agcli.errors import UsageError
-from agcli.options import declared_options, option
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 from agcli.timing.request import TIMING_OPTIONS, TimingOptions, TimingRequest, request_problems
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from agcli.data.pairs import Corpus
 from agcli.data.prepared import MANIFEST
 from agcli.data.ranking.collection import RankingCollection
 from agcli.data.request import CLASSIFICATION, HUB_PREFIX, RANKING, PrepareRequest, Task
-from agcli.data.splits import all_files, choose_files
+from agcli.data.split_files import all_files, choose_files
 from agcli.errors import DataError, UsageError, cells_hidden, did_you_mean
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 
 def task_of(request: PrepareRequest) -> Task:

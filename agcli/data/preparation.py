@@ -12,7 +12,7 @@ import pandas as pd
 from agcli.data import leaks, pair_checks
 from agcli.data.catalogue import read_corpus, task_of
 from agcli.data.checks import dropped_warnings, ordered, percentiles, with_roles
-from agcli.data.cuts import Cut, cut_pairs
+from agcli.data.cut_splits import Cut, cut_pairs
 from agcli.data.formats.registry import DATASETS
 from agcli.data.labels import infer_labels, with_gold_labels
 from agcli.data.pair_checks import Splits

@@ -9,10 +9,9 @@ from typing import Final, Literal, get_args
 
 from agcli.data.files.delimited import Quoting
 from agcli.data.formats.registry import DATASETS, formats_of
+from agcli.declare import OFFLINE_HELP, Option, declared_options, flag, option, out_of_range
 from agcli.errors import UsageError
-from agcli.options import OPTIONS as RUN_OPTIONS
-from agcli.options import Option, declared_options, flag, option, out_of_range
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 CLASSIFICATION: Final = "classification"
 RANKING: Final = "ranking"
@@ -55,7 +54,7 @@ class SourceOptions:
         default_text="by name, format or content",
     )
     hub_config: str | None = option(None, "Configuration of a hub data set.", task=CLASSIFICATION)
-    offline: bool = option(False, RUN_OPTIONS["offline"].spec.help, task=CLASSIFICATION)
+    offline: bool = option(False, OFFLINE_HELP, task=CLASSIFICATION)
 
 
 @dataclass(frozen=True, kw_only=True)

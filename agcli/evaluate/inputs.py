@@ -11,7 +11,7 @@ import numpy as np
 
 from agcli.errors import DataError, RunError, UsageError, counted
 from agcli.measures.classification import Predictions
-from agcli.ranking.saved import SavedRanking
+from agcli.ranking.saved_rankings import SavedRanking
 from agcli.runs.folder import RunFolder
 
 T = TypeVar("T")

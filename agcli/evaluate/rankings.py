@@ -21,8 +21,8 @@ from agcli.measures.ranking import (
     below_first_stage,
     measure_estimates,
 )
-from agcli.ranking.saved import SavedRanking, aligned_ranking, open_ranking
-from agcli.tasks.trained_on import overlap_warning
+from agcli.ranking.saved_rankings import SavedRanking, aligned_ranking, open_ranking
+from agcli.tasks.training_overlap import overlap_warning
 
 FIRST_STAGE = "first stage"
 

@@ -17,7 +17,7 @@ from agcli.measures.classification import LABEL_METRICS
 from agcli.measures.paired_tests import PERMUTATIONS, MeasureComparison, PredictionComparison
 from agcli.measures.ranking import PROTOCOLS, STAGES
 from agcli.runs.atomic import write_text
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 RUN_COLUMNS = ("run", "dataset", "split", "kind", "label", "metric", "value", "low", "high", "n")
 RANKING_COLUMNS = ("run", "against", "dataset", "split", "protocol", "kind", "metric", "value", "low", "high", "n")

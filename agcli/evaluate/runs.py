@@ -18,7 +18,7 @@ from agcli.measures.classification import Ints, Predictions, confusion, majority
 from agcli.measures.paired_tests import PredictionComparison, compare_predictions
 from agcli.runs.folder import RunFolder, open_run
 from agcli.tasks.classification import load_predictions
-from agcli.tasks.trained_on import Overlap, overlap_warning, training_overlaps
+from agcli.tasks.training_overlap import Overlap, overlap_warning, training_overlaps
 
 SPLITS = ("test", "dev")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agcli.errors import DataError, RunError, did_you_mean, unreadable
-from agcli.measures.order import descending
+from agcli.measures.tie_rule import descending
 
 RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 QRELS_COLUMNS = ("query", "iteration", "document", "relevance")

@@ -13,8 +13,8 @@ from typing import Any
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from agcli.errors import ModelError
-from agcli.models.config import position_limit, tells_segments_apart
-from agcli.models.find import TOKENIZER_FILES, Source
+from agcli.models.architecture import position_limit, tells_segments_apart
+from agcli.models.locate import TOKENIZER_FILES, Source
 
 _PROBE = "Aspirin"
 _SPECIAL = re.compile(r"\[.*\]|<.*>")

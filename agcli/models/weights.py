@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from agcli.errors import ModelError, RunError, UsageError
 from agcli.runs.atomic import sha256, write_folder
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 _LFS_POINTER = b"version https://git-lfs"
 _FOREIGN = ("tf_model.h5", "flax_model.msgpack", "bert_model.ckpt.index")

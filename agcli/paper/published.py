@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import variant_title, variants
 from agcli.models.zoo import find_entry
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES
-from agcli.options import OPTIONS, flag
+from agcli.options import OPTIONS
 from agcli.paper.published import published_table, shipped, short_name
 
 _DATA: dict[str, Any] = json.loads(Path(__file__).with_name("recipes.json").read_text(encoding="utf-8"))

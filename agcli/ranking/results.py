@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from agcli.data.ranking.prepared import PreparedRanking
 from agcli.measures.classification import Floats
-from agcli.measures.order import descending, strictly_decreasing
 from agcli.measures.ranking import PER_QUERY_COLUMNS, PROTOCOLS, QueryMeasures, joined, measure, measure_estimates
+from agcli.measures.tie_rule import descending, strictly_decreasing
 from agcli.measures.trec import qrels_lines, run_lines
 from agcli.ranking.ranker import Query
 from agcli.runs.atomic import open_whole, write_text
 from agcli.runs.folder import RunFolder
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 Scores = NDArray[np.float32]
 FILES = ("metrics.json", "run.trec", "first_stage.trec", "qrels.trec", "ranking.csv", "per_query.csv")

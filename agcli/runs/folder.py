@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from agcli.errors import AgError, DataError, InterruptedRunError, RunError, UsageError, unreadable
 from agcli.runs.atomic import clear_leftovers, write_text, writing
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)

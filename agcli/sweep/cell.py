@@ -24,7 +24,7 @@ from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES
-from agcli.models.find import resolve
+from agcli.models.locate import resolve
 from agcli.models.weights import find_weights
 from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256
@@ -206,7 +206,7 @@ def read_record(folder: RunFolder) -> dict[str, Any] | None:
 def _rank_test(folder: RunFolder) -> None:
     from agcli.data.ranking.prepared import load_ranking
     from agcli.measures.bootstrap import RESAMPLES
-    from agcli.ranking.job import RankJob, rank, usual_depth
+    from agcli.ranking.rank_split import RankJob, rank, usual_depth
     from agcli.ranking.ranker import open_ranker
 
     dataset = load_ranking(Path(folder.environment["data"]["folder"]))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agcli.config import default_learning_rate, recipe_values
+from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS, variants
-from agcli.options import OPTIONS, flag
+from agcli.options import OPTIONS
 
 Role = Literal["single", "select", "report"]
 _SIZES = ("train_limit", "train_fraction")

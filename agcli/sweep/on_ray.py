@@ -19,7 +19,7 @@ from typing import Any
 from agcli.data.catalogue import find_dataset
 from agcli.errors import MissingExtraError, RunError, UsageError
 from agcli.runs.atomic import write_folder
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 from agcli.runs.signals import StopRequest
 from agcli.sweep.cell import POLL_SECONDS, CellJob, OnStart, Outcome, check_stop, run_cell
 

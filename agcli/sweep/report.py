@@ -17,10 +17,10 @@ import pandas as pd
 from agcli.errors import DataError
 from agcli.measures.bootstrap import Estimate
 from agcli.measures.classification import Floats
-from agcli.measures.crossed import crossed_bootstrap, power, power_line
+from agcli.measures.crossed_bootstrap import crossed_bootstrap, power, power_line
 from agcli.measures.ranking import MEASURES
 from agcli.measures.seeds import FEWEST_SEEDS, SeedComparison
-from agcli.ranking.saved import open_ranking
+from agcli.ranking.saved_rankings import open_ranking
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder
 from agcli.sweep.cautions import against_baseline, mixed_arithmetic
@@ -29,9 +29,9 @@ from agcli.sweep.report_tables import mean_rows, report_tables
 from agcli.sweep.results import read_results
 from agcli.sweep.sweep import read_plan
 from agcli.sweep.winners import winners
+from agcli.tables.csv_json import json_text, records_csv
 from agcli.tables.markdown import markdown
-from agcli.tables.recorded import RecordedTable
-from agcli.tables.records import json_text, records_csv
+from agcli.tables.recorded_table import RecordedTable
 from agcli.tables.table import Table
 from agcli.tasks.classification import load_predictions
 

@@ -23,7 +23,7 @@ from agcli.sweep.cell import CellJob, Outcome, columns, config_of, fingerprint, 
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
 from agcli.sweep.results import CHOICE, results_of
 from agcli.sweep.winners import winner
-from agcli.tables.records import csv_text, json_text
+from agcli.tables.csv_json import csv_text, json_text
 
 PLAN = "sweep.json"
 FAILURES = "failures.json"

@@ -19,7 +19,8 @@ from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.launcher import without_outer_settings
 from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, kept_maps
 from agcli.timing.workload import Work, Workload
-from agcli.training.assemble import checkpoint_activations, make_terms
+from agcli.training.assemble import checkpoint_activations
+from agcli.training.loss_terms import make_terms
 
 
 def hugging_face_trainer(spec: MethodSpec) -> Method:

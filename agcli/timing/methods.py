@@ -12,7 +12,7 @@ import torch
 from accelerate.utils import set_seed
 
 from agcli.attention import EncoderAttention, Implementation, attach
-from agcli.attention.selection import choose
+from agcli.attention.dispatch import choose
 from agcli.guides.registry import variant_weights
 from agcli.models import load_model, random_model
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
@@ -20,8 +20,9 @@ from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks.classification import Classification
 from agcli.timing.stopwatch import DTYPES
 from agcli.timing.workload import Work, Workload
-from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations, make_terms
+from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations
 from agcli.training.engine import Engine, Position
+from agcli.training.loss_terms import make_terms
 
 KEPT_MAPS = "guided on the maps that transformers keeps, which come after attention dropout"
 

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 
 from agcli.attention import Implementation
-from agcli.attention.selection import check
+from agcli.attention.dispatch import check
 from agcli.errors import UsageError
 from agcli.guides.registry import variants
 from agcli.runs.launcher import check_launcher

@@ -10,7 +10,7 @@ from typing import Any
 from agcli.errors import UsageError
 from agcli.runs import environment
 from agcli.runs.atomic import write_folder
-from agcli.tables.records import csv_text, json_text
+from agcli.tables.csv_json import csv_text, json_text
 from agcli.timing.measure import GroupTimes
 from agcli.timing.request import TimingRequest
 from agcli.timing.rows import TimingRow

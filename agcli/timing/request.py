@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agcli.declare import declared_options, flag, option, out_of_range
 from agcli.guides.registry import variants
-from agcli.options import OPTIONS, ModelOptions, TrainingOptions, declared_options, flag, option, out_of_range
+from agcli.options import OPTIONS, ModelOptions, TrainingOptions
 
 BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
 """What else the batches can be given to: three other recipes, and our engine on transformers' own attention."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,21 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from agcli.attention import EncoderAttention, attach, why_maps_are_kept
-from agcli.attention.selection import check
-from agcli.config import RunConfig, parse_indices
+from agcli.attention.dispatch import check
+from agcli.config import RunConfig
 from agcli.data.batching import Examples
 from agcli.data.catalogue import find_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
-from agcli.guides.base import Guide
-from agcli.guides.registry import GUIDES, weights_text
+from agcli.guides.registry import weights_text
 from agcli.models import LoadedModel, load_model
-from agcli.options import GuideOptions, ModelOptions, OutputOptions, flag
+from agcli.options import ModelOptions, OutputOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
 from agcli.tasks.base import Task, load_dataset, make_task
 from agcli.training.engine import Engine
+from agcli.training.loss_terms import make_terms
 from agcli.training.report import Plan
-from agcli.training.terms import LossTerms
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
 PROCESS_BYTES = 600 * 2**20
@@ -186,35 +184,6 @@ def checkpoint_activations(model: Any, options: ModelOptions) -> None:
 def _windowed_layers(config: Any) -> int:
     """Layers that attend in a sliding window."""
     return sum(kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or ())
-
-
-def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
-    """Guides and monitors from their options. A guide of weight 0 is absent.
-
-    Raises:
-        UsageError: a layer or head that the encoder does not have.
-    """
-    released = options.guide_mode == "released"
-    shared: dict[str, Any] = {"reduction": options.reduction}
-    for field, count in (("layers", encoder.num_layers), ("heads", encoder.num_heads)):
-        name = f"guide_{field}"
-        indices = parse_indices(getattr(options, name))
-        if indices is not None and indices[-1] >= count:
-            raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
-        shared[field] = indices
-
-    def make(name: str, weight: float) -> Guide:
-        kind = GUIDES[name].load()
-        values = {**shared, **options.of_guide(name), **(getattr(kind, "released", {}) if released else {})}
-        accepted = {item.name for item in fields(kind)}
-        guide: Guide = kind(weight=weight, **{key: value for key, value in values.items() if key in accepted})
-        return guide
-
-    return LossTerms(
-        terms=tuple(make(name, weight) for name, weight in options.weights.items() if weight > 0),
-        monitors=tuple(make(name, 0.0) for name in options.monitored if not options.weights[name]),
-        released=released,
-    )
 
 
 def _tracker(options: OutputOptions, folder: Path) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import get_scheduler
 
 from agcli.attention import EncoderAttention
 from agcli.attention.dropout import use_cpu_dropout
@@ -27,9 +26,10 @@ from agcli.errors import DivergedError, UsageError, shortened_list
 from agcli.options import TrainingOptions
 from agcli.runs.device import keep_freed_memory, make_accelerator
 from agcli.training.distributed import Distributed
+from agcli.training.loss_terms import RESERVED, LossTerms
+from agcli.training.optimizer import make_optimizer, make_scheduler
 from agcli.training.predict import predict_logits
 from agcli.training.report import Measured, StepReport
-from agcli.training.terms import RESERVED, LossTerms
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """(logits, labels) -> the task loss of each example, shape (batch,)."""
@@ -100,12 +100,7 @@ class Engine:
             dynamo.recompile_limit = max(dynamo.recompile_limit, shapes + 2)  # beyond it nothing more is compiled
             self.model.compile(dynamic=False)
         self.optimizer: Any = self.accelerator.prepare_optimizer(make_optimizer(self.model, options))
-        self.scheduler: Any = get_scheduler(
-            options.schedule if options.schedule == "linear" else "constant_with_warmup",
-            self.optimizer.optimizer,
-            num_warmup_steps=math.ceil(options.warmup_ratio * self.total_steps),
-            num_training_steps=self.total_steps,
-        )
+        self.scheduler: Any = make_scheduler(self.optimizer.optimizer, options, self.total_steps)
 
     @property
     def device(self) -> torch.device:
@@ -236,15 +231,3 @@ class Engine:
         own = examples.take(self.distributed.shard(len(examples))) if split else examples
         logits = predict_logits(self.bare_model, own, self.options.eval_batch_size, self.device, on_batch=on_batch)
         return self.distributed.gather_rows(logits, len(examples)) if split else logits
-
-
-def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Fused Adam or AdamW; biases and normalisation weights (one-dimensional) are not decayed."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    if options.optimizer == "adam":
-        return torch.optim.Adam(weights, lr=options.learning_rate, fused=True)
-    groups = [
-        {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": options.weight_decay},
-        {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)

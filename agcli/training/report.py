@@ -14,8 +14,8 @@ from torch import Tensor
 
 from agcli.runs.atomic import write_text, writing
 from agcli.runs.folder import RunFolder
-from agcli.tables.records import csv_text
-from agcli.training.terms import LossTerms
+from agcli.tables.csv_json import csv_text
+from agcli.training.loss_terms import LossTerms
 
 
 @dataclass(frozen=True)

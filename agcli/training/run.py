@@ -21,10 +21,10 @@ from agcli.runs.atomic import write_folder
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import process_rank
 from agcli.runs.signals import StopRequest, stop_on_signals
-from agcli.tasks.trained_on import write_trained_on
+from agcli.tasks.training_overlap import write_trained_on
 from agcli.training import checkpoint, model_card
 from agcli.training.assemble import Assembly, tracker_settings
-from agcli.training.placement import check_resumable
+from agcli.training.output_folder import check_resumable
 from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
 
 SIGNAL_STEPS = 8

@@ -4,7 +4,8 @@ import pytest
 import torch
 from captures import NOTHING, RECEIVED
 
-from agcli.attention import AttentionMask, Capture, attach, reference, selection
+from agcli.attention import AttentionMask, Capture, attach, reference
+from agcli.attention import dispatch as selection
 from agcli.errors import ModelError, UsageError
 
 SECOND = Capture(received=(1,))

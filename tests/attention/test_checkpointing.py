@@ -4,7 +4,8 @@ import pytest
 import torch
 from captures import RECEIVED, stacked
 
-from agcli.attention import attach, selection
+from agcli.attention import attach
+from agcli.attention import dispatch as selection
 
 
 def gradients(model, batch, implementation):

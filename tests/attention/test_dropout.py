@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agcli.attention import selection
+from agcli.attention import dispatch as selection
 
 LENGTH = 6
 

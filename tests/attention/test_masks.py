@@ -6,7 +6,8 @@ import pytest
 import torch
 from captures import NOTHING, attention_maps
 
-from agcli.attention import AttentionMask, Capture, attach, guided_attention, selection
+from agcli.attention import AttentionMask, Capture, attach, guided_attention
+from agcli.attention import dispatch as selection
 from agcli.attention.masks import HIGHEST_EXPONENT
 from agcli.errors import ModelError, UsageError
 

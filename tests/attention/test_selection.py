@@ -7,7 +7,8 @@ import torch
 from captures import NOTHING, RECEIVED, reference, stacked
 from torch.autograd.graph import saved_tensors_hooks
 
-from agcli.attention import IMPLEMENTATIONS, attach, guided_attention, selection
+from agcli.attention import IMPLEMENTATIONS, attach, guided_attention
+from agcli.attention import dispatch as selection
 from agcli.errors import ModelError, UsageError
 from agcli.models import ZOO, random_model
 

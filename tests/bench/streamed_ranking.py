@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from agcli.data.ranking.prepared import RankingContents, load_ranking, write_ranking
 from agcli.models import load_tokenizer
-from agcli.ranking.job import RankJob, rank
+from agcli.ranking.rank_split import RankJob, rank
 from agcli.ranking.ranker import Query, Ranker
 from agcli.runs.folder import RunFolder
 

@@ -36,7 +36,7 @@ def test_an_error_is_told_on_stderr_and_gives_the_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("agcli.training.placement.choose", fail)
+    monkeypatch.setattr("agcli.training.output_folder.choose", fail)
     result = ag("finetune", code=code)
     assert result.stdout == ""
     assert result.stderr.splitlines() == [f"error: {error}", "next: try [this]"]
@@ -52,7 +52,7 @@ def test_an_error_that_is_not_ours_is_not_hidden(ag: Ag, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("agcli.training.placement.choose", fail)
+    monkeypatch.setattr("agcli.training.output_folder.choose", fail)
     assert isinstance(ag("finetune", code=1).exception, ZeroDivisionError)
 
 
@@ -61,7 +61,7 @@ def test_whatever_the_system_refuses_is_named(ag: Ag, monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "some/file")
 
-    monkeypatch.setattr("agcli.training.placement.choose", fail)
+    monkeypatch.setattr("agcli.training.output_folder.choose", fail)
     shown = ag("finetune", code=1).stderr
     assert f"some/file: {os.strerror(number)}." in shown
     assert "next: " in shown
@@ -73,7 +73,7 @@ def test_an_error_message_wraps_no_path(ag: Ag, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object, **__: object) -> None:
         raise UsageError(f"--output {path} exists.")
 
-    monkeypatch.setattr("agcli.training.placement.choose", fail)
+    monkeypatch.setattr("agcli.training.output_folder.choose", fail)
     assert path in ag("finetune", code=2).stderr
 
 

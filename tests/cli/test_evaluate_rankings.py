@@ -20,7 +20,7 @@ from agcli.measures.bootstrap import mean_estimates
 from agcli.measures.ranking import MEASURES, QueryMeasures, measure
 from agcli.measures.trec import qrels_lines
 from agcli.runs.folder import RunFolder
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 DEPTH = 30
 QUERIES = 40

@@ -20,7 +20,8 @@ from typer.testing import Result
 from agcli.cli import finetune as command
 from agcli.cli.app import app
 from agcli.config import make_config
-from agcli.options import OPTIONS, flag
+from agcli.declare import flag
+from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder
 
 Ag = Callable[..., Result]

@@ -85,7 +85,7 @@ def test_a_full_disk_under_a_file_is_not_blamed_on_stdout(monkeypatch: pytest.Mo
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/a/steps.csv")
 
-    monkeypatch.setattr("agcli.training.placement.choose", fail)
+    monkeypatch.setattr("agcli.training.output_folder.choose", fail)
     result = CliRunner().invoke(app, ["finetune"])
     assert result.exit_code == 1
     assert "cannot write runs/a/steps.csv: No space left on device" in result.stderr

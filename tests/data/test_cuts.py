@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agcli.data.cuts import _keys, cut_pairs, linked_rows
+from agcli.data.cut_splits import _keys, cut_pairs, linked_rows
 from agcli.data.pairs import Pair, folded
 from agcli.data.prepared import PreparedPairs
 from agcli.data.request import GROUP_BY, GroupBy, PrepareRequest

@@ -20,7 +20,7 @@ PAIRS = '''
 from agcli.data.files.text import text_lines
 from agcli.data.pairs import Corpus, Pair, SourceSplit, source_records
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import choose_files
+from agcli.data.split_files import choose_files
 
 
 def read(request: PrepareRequest) -> Corpus:

@@ -21,7 +21,7 @@ from agcli.data.preparation import prepare
 from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.data.ranking.prepared import INDEX, load_ranking
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import split_of
+from agcli.data.split_files import split_of
 from agcli.errors import DataError, ModelError, RunError
 from agcli.tasks.base import load_dataset
 

@@ -10,7 +10,7 @@ import pytest
 
 from agcli.errors import DataError
 from agcli.measures.bootstrap import mean_estimates
-from agcli.measures.crossed import crossed_bootstrap, power, power_line
+from agcli.measures.crossed_bootstrap import crossed_bootstrap, power, power_line
 
 TABLE = np.array([[0.10, 0.05, -0.02, 0.30], [0.12, 0.00, 0.01, 0.21], [0.02, 0.07, -0.10, 0.33]])
 

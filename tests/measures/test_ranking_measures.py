@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import AP, RR, R, nDCG
 
-from agcli.measures.order import descending, strictly_decreasing
 from agcli.measures.ranking import MEASURES, joined, measure
+from agcli.measures.tie_rule import descending, strictly_decreasing
 from agcli.measures.trec import qrels_lines, run_lines
 
 THEIRS = (RR, R @ 1, R @ 3, R @ 5, R @ 20, nDCG @ 10, AP)

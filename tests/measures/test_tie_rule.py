@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agcli.measures.order import descending, strictly_decreasing
+from agcli.measures.tie_rule import descending, strictly_decreasing
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**100), max_value=2.0**100)
 LEAST, NEXT_TO_ONE = (float(np.nextafter(np.float32(low), np.float32(2))) for low in (0, 1))

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers
 
 from agcli.errors import ModelError
 from agcli.models import ZOO, load_model, random_model
-from agcli.models.config import entry_config, position_limit
+from agcli.models.architecture import entry_config, position_limit
 
 
 def roberta_vocabulary(folder: Path) -> None:

@@ -22,7 +22,7 @@ from agcli.paper.published import published_table, shipped, short_name
 from agcli.paper.recipes import RECIPES, recipe
 from agcli.tables.latex import document, escaped, latex
 from agcli.tables.markdown import markdown
-from agcli.tables.recorded import RecordedTable
+from agcli.tables.recorded_table import RecordedTable
 from agcli.tables.table import Number, Table, cell_text
 
 FILES = ("csv", "json", "md", "tex")

@@ -19,8 +19,8 @@ from agcli.data.ranking.prepared import PreparedRanking, write_ranking
 from agcli.errors import DataError, InterruptedRunError, RunError, UsageError
 from agcli.measures.ranking import MEASURES
 from agcli.measures.trec import read_run
-from agcli.ranking import job as job_module
-from agcli.ranking.job import RankingCallback, RankJob, rank
+from agcli.ranking import rank_split as job_module
+from agcli.ranking.rank_split import RankingCallback, RankJob, rank
 from agcli.ranking.ranker import Ranker, open_ranker
 from agcli.runs.folder import RunFolder
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tiny_runs import as_flags
 
 from agcli.errors import UsageError
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from agcli.errors import AgError, DataError, InterruptedRunError, RunError
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder, open_run
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 from agcli.tasks.classification import load_predictions
 from agcli.training.report import StepTable
 

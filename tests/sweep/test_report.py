@@ -14,7 +14,7 @@ from made_up_results import Row, failed, row
 from matplotlib.figure import Figure
 from pictures import all_text
 
-from agcli.cli.ablation_display import draw_figures
+from agcli.cli.ablate_display import draw_figures
 from agcli.measures.classification import Predictions, prediction_rows
 from agcli.measures.ranking import MEASURES, PER_QUERY_COLUMNS
 from agcli.paper.paper_table import recipe_table
@@ -22,7 +22,7 @@ from agcli.paper.recipes import recipe, weights_tried
 from agcli.runs.folder import RunFolder
 from agcli.sweep import report as reports
 from agcli.sweep.report import Report, _scores
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 write_report = partial(reports.write_report, draw=draw_figures, lay_out=recipe_table)
 BERT = "google-bert/bert-base-uncased"

@@ -12,7 +12,7 @@ from made_up_results import MDG, UNGUIDED, arm, failed, row
 from agcli.errors import DataError
 from agcli.sweep.results import differing, first_name, read_results, results_of, spelled, split_of, weights_of
 from agcli.sweep.seed_groups import over_seeds, setting_of
-from agcli.tables.records import csv_text
+from agcli.tables.csv_json import csv_text
 
 ROWS = [*arm("none", UNGUIDED), *arm("mdg", MDG), failed("mdg", 6)]
 

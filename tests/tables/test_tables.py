@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from agcli.tables.csv_json import csv_text, json_text, records_csv
 from agcli.tables.latex import latex
 from agcli.tables.markdown import escaped, markdown
-from agcli.tables.records import csv_text, json_text, records_csv
 from agcli.tables.table import Number, Table, cell_text
 
 GROUPED = Table(

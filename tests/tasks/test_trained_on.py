@@ -21,7 +21,7 @@ from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError
 from agcli.runs.folder import RunFolder
 from agcli.tasks.base import make_task
-from agcli.tasks.trained_on import FILE, Overlap, overlap_warning, training_overlaps, write_trained_on
+from agcli.tasks.training_overlap import FILE, Overlap, overlap_warning, training_overlaps, write_trained_on
 from agcli.training.run import finetune
 
 Ag = Callable[..., Result]

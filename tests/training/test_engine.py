@@ -23,8 +23,8 @@ from agcli.runs.device import make_accelerator
 from agcli.runs.folder import RunFolder
 from agcli.training.assemble import Assembly
 from agcli.training.engine import Engine
+from agcli.training.loss_terms import LossTerms
 from agcli.training.report import Measured, StepReport
-from agcli.training.terms import LossTerms
 
 Make = Callable[..., RunConfig]
 OFF = {"mdg": 0.0, "pdg": 0.0}

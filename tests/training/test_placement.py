@@ -10,7 +10,7 @@ import pytest
 from agcli.config import RunConfig, make_config
 from agcli.errors import DataError, UsageError
 from agcli.runs.folder import RunFolder, State
-from agcli.training.placement import Placement, choose, config_of_unfinished
+from agcli.training.output_folder import Placement, choose, config_of_unfinished
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,8 @@ from agcli.runs.folder import RunFolder
 from agcli.training import assemble
 from agcli.training.assemble import Assembly
 from agcli.training.engine import Engine
+from agcli.training.loss_terms import RESERVED, LossTerms
 from agcli.training.run import finetune
-from agcli.training.terms import RESERVED, LossTerms
 
 Make = Callable[..., RunConfig]
 OFF: dict[str, Any] = {"mdg": 0.0, "pdg": 0.0}

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 from agcli.data.files.opening import SourceFile
 from agcli.data.ranking.assembly import assembled, named
-from agcli.data.ranking.collection import (
-    RankingCollection,
-    corpus_file,
-    json_documents,
-    json_queries,
-)
+from agcli.data.ranking.collection import RankingCollection, corpus_file, json_documents, json_queries
 from agcli.errors import DataError
 
 

@@ -15,15 +15,8 @@ from typing import Any
 from agcli.data.files.json_values import json_members
 from agcli.data.files.opening import SourceFile
 from agcli.data.pairs import SPLITS, source_records
-from agcli.data.ranking.collection import (
-    Qrel,
-    Query,
-    RankingCollection,
-    RankingSplit,
-    collect_documents,
-    wrong_type,
-)
-from agcli.data.splits import one_each, split_of
+from agcli.data.ranking.collection import Qrel, Query, RankingCollection, RankingSplit, collect_documents, wrong_type
+from agcli.data.split_files import one_each, split_of
 from agcli.errors import DataError
 
 _CLAIMS = "data_claim_pmid_dict"

@@ -14,7 +14,7 @@ from agcli.data.formats.columns import label_column, read_pairs
 from agcli.data.formats.tabular import columns_for
 from agcli.data.pairs import Corpus, SourceRecord, SourceSplit
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import split_of
+from agcli.data.split_files import split_of
 from agcli.errors import DataError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from agcli.data.formats import multinli
 from agcli.data.pairs import Corpus
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import choose_files
+from agcli.data.split_files import choose_files
 from agcli.errors import DataError
 
 FILES = ("mli_train_v1.jsonl", "mli_dev_v1.jsonl", "mli_test_v1.jsonl")

@@ -16,7 +16,7 @@ from agcli.data.files.tables import JSON_SUFFIXES, SUFFIXES, open_table
 from agcli.data.formats.columns import Columns, read_pairs, read_tables
 from agcli.data.pairs import NLI_LABELS, Corpus
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import ChosenFiles, choose_files
+from agcli.data.split_files import ChosenFiles, choose_files
 from agcli.errors import DataError
 
 COLUMNS = Columns(

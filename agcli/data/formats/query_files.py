@@ -20,12 +20,7 @@ from agcli.data.ranking.collection import (
     tab_queries,
     tab_rows,
 )
-from agcli.data.ranking.prepared import (
-    PreparedRanking,
-    load_ranking,
-    ranking_contents,
-    write_ranking,
-)
+from agcli.data.ranking.prepared import PreparedRanking, load_ranking, ranking_contents, write_ranking
 from agcli.data.request import NegativeGrades
 from agcli.errors import DataError, cells_hidden
 

@@ -31,7 +31,7 @@ from agcli.data.ranking.collection import (
     wrong_type,
 )
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import all_files, choose_files, split_files
+from agcli.data.split_files import all_files, choose_files, split_files
 from agcli.errors import DataError
 
 _CITED = ("cited_doc_ids", "doc_ids")

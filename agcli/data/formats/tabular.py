@@ -10,7 +10,7 @@ from agcli.data.files.tables import SUFFIXES, open_table
 from agcli.data.formats.columns import NAME_COLUMNS, Columns, read_tables
 from agcli.data.pairs import UNLABELLED, Corpus, Pair, SourceRecord, SourceSplit
 from agcli.data.request import PrepareRequest
-from agcli.data.splits import choose_files, split_of
+from agcli.data.split_files import choose_files, split_of
 from agcli.errors import DataError, UsageError
 
 CUSTOMARY_TEXTS = (

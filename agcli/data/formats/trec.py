@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from agcli.data.files.opening import SourceFile
 from agcli.data.ranking.assembly import assembled, named
-from agcli.data.ranking.collection import (
-    RankingCollection,
-    corpus_file,
-    json_documents,
-    tab_queries,
-    tab_rows,
-)
+from agcli.data.ranking.collection import RankingCollection, corpus_file, json_documents, tab_queries, tab_rows
 from agcli.errors import DataError
 
 

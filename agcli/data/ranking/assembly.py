@@ -10,7 +10,7 @@ from agcli.data.checks import check_ids
 from agcli.data.files.opening import SourceFile
 from agcli.data.pairs import SPLITS, source_records
 from agcli.data.ranking.collection import Query, RankingCollection, RankingSplit, collect_documents, read_qrels
-from agcli.data.splits import split_of
+from agcli.data.split_files import split_of
 from agcli.errors import DataError
 
 BySplit = dict[str | None, SourceFile]

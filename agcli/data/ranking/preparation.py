@@ -11,7 +11,7 @@ import pyarrow.compute as compute
 from agcli.data.bm25 import PARAMETERS, Analysis
 from agcli.data.catalogue import read_ranking
 from agcli.data.checks import dropped_warnings, ordered, percentiles, with_roles
-from agcli.data.cuts import cut_queries
+from agcli.data.cut_splits import cut_queries
 from agcli.data.prepared import origin
 from agcli.data.ranking import checks
 from agcli.data.ranking.candidates import (

@@ -10,7 +10,7 @@ from claim_files import small, write_beir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agcli.data.cuts import cut_queries
+from agcli.data.cut_splits import cut_queries
 from agcli.data.ranking.collection import Qrel, Query, RankingSplit
 from agcli.data.ranking.prepared import PreparedRanking
 from agcli.errors import DataError

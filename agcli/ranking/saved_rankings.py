@@ -18,7 +18,7 @@ from agcli.measures.classification import without_apostrophe
 from agcli.measures.ranking import PER_QUERY_COLUMNS, RELEVANT, STAGES, QueryMeasures
 from agcli.measures.trec import read_qrels
 from agcli.runs.folder import RunFolder, open_run
-from agcli.tasks.trained_on import Overlap
+from agcli.tasks.training_overlap import Overlap
 
 TASK = "ranking"
 FOLDER = "rankings"

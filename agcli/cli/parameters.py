@@ -13,8 +13,9 @@ import typer
 from typer.core import TyperCommand
 
 from agcli.config import read_config_file
+from agcli.declare import Declared, flag, option
 from agcli.errors import UsageError
-from agcli.options import OPTIONS, Declared, flag, option
+from agcli.options import OPTIONS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.config import RunConfig, make_config
+from agcli.declare import flag
 from agcli.errors import DataError, UsageError
 from agcli.guides.registry import weights_text
-from agcli.options import OPTIONS, flag
+from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 if TYPE_CHECKING:
     from agcli.tasks.base import Dataset

@@ -21,7 +21,7 @@ from agcli.ranking.results import FILES, Chunk, write_results
 from agcli.runs import signals as interruption
 from agcli.runs.atomic import write_bytes, writing
 from agcli.runs.folder import RunFolder
-from agcli.tasks.trained_on import Overlap, overlap_warning, training_overlaps
+from agcli.tasks.training_overlap import Overlap, overlap_warning, training_overlaps
 
 CHUNK_PAIRS = 2048
 """Pairs scored, sorted by length and saved together; a kill loses at most these."""

@@ -17,7 +17,7 @@ from agcli.data.files.text import text_lines
 from agcli.data.pairs import SPLITS
 from agcli.data.request import RANKING, PrepareRequest
 from agcli.errors import DataError, UsageError
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 _SPLIT_WORDS = {
     "train": "train",

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agcli.cli.declared import options_of_file
+from agcli.cli.parameters import options_of_file
 from agcli.config import COMMAND_LINE, make_config
+from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import GUIDES, PAPER_VARIANTS
-from agcli.options import OPTIONS, flag
+from agcli.options import OPTIONS
 from agcli.sweep.grid import Grid
 
 if TYPE_CHECKING:

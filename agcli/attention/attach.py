@@ -18,9 +18,9 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from agcli.attention.capture import Capture, Quantity
+from agcli.attention.dispatch import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.attention.masks import AttentionMask
 from agcli.attention.reference import received_attention
-from agcli.attention.selection import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.errors import ModelError
 
 Captured = dict[Quantity, dict[int, Tensor]]

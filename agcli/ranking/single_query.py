@@ -13,7 +13,7 @@ from agcli.data.formats.query_files import read_documents
 from agcli.data.ranking.candidates import build_index
 from agcli.data.ranking.prepared import INDEX, PreparedRanking
 from agcli.errors import DataError
-from agcli.measures.order import descending
+from agcli.measures.tie_rule import descending
 from agcli.ranking.ranker import Query, Ranker
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from agcli.attention import EncoderAttention, attach
 from agcli.errors import ModelError, UsageError
 from agcli.guides.base import CapturedAttention, Guide, TermValues, term_values
-from agcli.training.terms import LossTerms
+from agcli.training.loss_terms import LossTerms
 
 if TYPE_CHECKING:
     from transformers import Trainer

