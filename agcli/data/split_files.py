@@ -155,12 +155,12 @@ def _in_other_forms(
         for split, file in family.items()
         if files.keys().isdisjoint(family) and key.folder == chosen.folder
     ]
-    found = one_each((split, file) for split, file, alike in beside if alike)
-    doubtful = [file.name for split, file, alike in beside if split == "test" and split not in found and not alike]
+    same_name = one_each((split, file) for split, file, alike in beside if alike)
+    doubtful = [file.name for split, file, alike in beside if split == "test" and split not in same_name and not alike]
     if doubtful and "train" in files:
         names = ", ".join(file.name for file in files.values())
         raise DataError(f"is {' or '.join(sorted(doubtful)[:_NAMED])} the test set of {names}?", hint=_NAME_THEM)
-    return found
+    return same_name
 
 
 def one_each(named: Iterable[tuple[str, SourceFile]]) -> dict[str, SourceFile]:
@@ -169,13 +169,13 @@ def one_each(named: Iterable[tuple[str, SourceFile]]) -> dict[str, SourceFile]:
     Raises:
         DataError: there are several for one split.
     """
-    found: dict[str, list[SourceFile]] = defaultdict(list)
+    by_split: dict[str, list[SourceFile]] = defaultdict(list)
     for split, file in named:
-        found[split].append(file)
-    for split, files in found.items():
+        by_split[split].append(file)
+    for split, files in by_split.items():
         if len(files) > 1:
             raise _twice(split, files)
-    return {split: files[0] for split, files in found.items()}
+    return {split: files[0] for split, files in by_split.items()}
 
 
 def _twice(split: str, files: Sequence[SourceFile]) -> DataError:
@@ -231,6 +231,6 @@ def choose_files(request: PrepareRequest, suffixes: Sequence[str]) -> ChosenFile
             "no file here names a split",
             file=request.source,
             allowed=[f"a name with train, dev (val, validation) or test, ending in {', '.join(suffixes)}"],
-            hint="name the files: --train FILE --dev FILE --test FILE",
+            hint=_NAME_THEM,
         )
     return ChosenFiles(by_split, not_used)
