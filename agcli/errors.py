@@ -63,7 +63,6 @@ class DataError(AgError):
         detail: a sentence after it that quotes the data, such as `did_you_mean`'s.
         row: 1-based line of a text file (the header is line 1) or 1-based record of a parquet file.
         value: the wrong value; leave it out for credentialed text.
-        allowed: the right values.
     """
 
     exit_code = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,31 @@ def test_files_and_functions_stay_small(file: str) -> None:
     for node in ast.walk(FILES[file]):
         if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:  # from the body on: options are many
             assert node.end_lineno - node.body[0].lineno < LONGEST_FUNCTION, node.name
+
+
+RIDDLES = {"told", "asked", "said", "found", "judge", "judgement", "judgements", "arms", "seam"}
+"""Words that say nothing of a thing, or that the field has another word for: evaluate, qrels, variants, ..."""
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_names_are_the_fields_words(file: str) -> None:
+    names = {
+        node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else node.name
+        for node in ast.walk(FILES[file])
+        if isinstance(node, ast.Name | ast.arg | ast.FunctionDef | ast.ClassDef)
+    }
+    assert {name for name in names if RIDDLES & set(name.lower().split("_"))} == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_docstrings_do_not_repeat_names(file: str) -> None:
+    """An entry of three words or fewer under `Attributes:` or `Args:` says what the name and the type say."""
+    short = re.compile(r"^    \w+: (?:\S+ ?){1,3}$", re.MULTILINE)
+    for node in ast.walk(FILES[file]):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            sections = re.split(r"^(\w+):$", ast.get_docstring(node) or "", flags=re.MULTILINE)
+            for title, entries in zip(sections[1::2], sections[2::2], strict=True):
+                assert title not in ("Attributes", "Args") or short.findall(entries) == []
 
 
 def test_the_top_level_is_the_plan() -> None:

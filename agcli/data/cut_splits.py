@@ -33,7 +33,6 @@ class Cut:
         fraction: part of all rows of train that was wanted.
         rows: number of rows (queries) of the new split.
         groups: number of groups of linked rows in it.
-        by: what links rows.
         why: why a weaker link was taken or there are fewer rows than wanted; else empty.
     """
 

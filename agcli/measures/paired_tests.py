@@ -49,8 +49,6 @@ class MeasureComparison:
     """Second ranking minus first on one measure, over the same queries.
 
     Attributes:
-        t_p: of `paired_t`.
-        randomisation_p: of `sign_flip_test`.
         exact: whether all sign flips were counted; else `PERMUTATIONS` of them were drawn.
         better: number of queries on which the second ranking is better; `equal` and `worse` likewise.
     """

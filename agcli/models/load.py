@@ -47,7 +47,6 @@ class LoadedModel:
     """An encoder ready for fine-tuning, and where it came from.
 
     Attributes:
-        model: in evaluation mode.
         tokenizer: limited to the model's positions.
         source: hub id, or the folder as given.
         revision: commit on the hub, where known.
@@ -122,7 +121,6 @@ def random_model(
 
     Args:
         attention: name of a registered attention implementation.
-        dropout: as for `load_model`.
         overrides: configuration fields by transformers' names (`hidden_size=32`) that replace the entry's.
 
     Raises:

@@ -26,7 +26,6 @@ def paper_table(
     """Lay results out as a table of the paper.
 
     Args:
-        name: of the recipe.
         results: a sweep's rows, of which cells that choose weights do not count; of Table 4 the rows of `ag timing`.
         comparisons: as `comparisons.flat` gives them; their stars are shown.
         notes: lines to show below the table, such as a recipe's notes.

@@ -64,7 +64,6 @@ class PublishedTable:
     """A table of the paper, or a figure as far as its numbers are known.
 
     Attributes:
-        unit: percent or seconds.
         group_by: columns of the results in which groups of columns differ.
         row_by: columns of the results in which rows differ.
         column_by: the one in which the columns of a group differ: `metric` or `variant`.
@@ -209,7 +208,6 @@ def figure_points(
     """Numbers that the paper prints of a figure, for drawing beside ours.
 
     Args:
-        name: of the recipe.
         results: those of a sweep.
 
     Returns:

@@ -123,7 +123,6 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
     """The sweep behind a table or figure of the paper.
 
     Args:
-        name: one of `RECIPES`.
         scale: `full`: the paper's encoders, data and settings. `small`: a small encoder on the data at hand.
         at_hand: for `small`, the prepared data to use -> its training examples (of Table 4: any number).
 

@@ -29,7 +29,6 @@ class NumberPair:
 
     Attributes:
         where: model, data and settings, chosen weights and learning rate included.
-        paper: the printed number.
         mean: ours, over n seeds.
         best: whether it is the best mean of this model on this data.
     """

@@ -39,7 +39,6 @@ class Ranker:
 
     Attributes:
         max_length: longest pair in tokens; the document is cut, and a query only where it leaves it no room.
-        precision: `fp32` or `bf16`.
         batch_tokens: tokens in a batch, padding included.
         cut_queries: whether a query that leaves no room for a document is cut; else it is an error.
     """

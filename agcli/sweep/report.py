@@ -49,7 +49,6 @@ class Report:
         lines: cautions about the numbers, power, and the recipe's notes.
         contrasts: one plain row for each comparison, raw and corrected p-values included.
         means: one plain row for each setting and variant.
-        pictures: names of files.
         paper_table: of a recipe the table laid out as the paper's, our numbers beside the paper's.
     """
 
@@ -73,7 +72,6 @@ def write_report(folder: Path, draw: Draw | None = None, lay_out: LayOut | None 
     """Read a sweep's results, compare, draw, and write it all to `report/`; nothing is trained.
 
     Args:
-        folder: of the sweep.
         draw: draws the pictures; None: there are none.
         lay_out: lays a recipe's results out as the paper's table; None: there is none.
 

@@ -54,7 +54,6 @@ class Method:
     """A method, ready to train.
 
     Attributes:
-        model: without any wrapper.
         epoch: number of an epoch -> an iterator that trains one step at a time.
         notes: caveats about its figures.
         least_warmup: steps that it needs to warm up: a compiled model is compiled for every shape of batch.

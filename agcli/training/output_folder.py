@@ -27,7 +27,6 @@ class Placement:
 
     Attributes:
         finished: whether it holds this run already, finished, so that nothing is left to do.
-        messages: for the user.
     """
 
     path: Path

@@ -100,7 +100,6 @@ class StepReport:
     Attributes:
         step: optimiser steps so far, this one included.
         epoch: passes over the data, 0-based.
-        tokens: without padding.
         seconds: wall time since the step before.
         measured: `task`, `gradient_norm` and the terms' values.
         shares: first step of a guided run only: `task` and each term -> norm of its own gradient on the first batch.

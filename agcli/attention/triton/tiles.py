@@ -54,7 +54,6 @@ def tiles_for(length: int, width: int, itemsize: int, capability: tuple[int, int
     Lengths fall into classes (up to 32, 64, 128, 256, longer), so that a new length seldom means a compilation.
 
     Args:
-        length: padded length.
         width: the head's size padded to a power of two, at least 16.
         itemsize: bytes of an element: 2 for bfloat16 and float16, 4 for float32.
         capability: the device's, such as (9, 0); INTERPRETER for the interpreter.

@@ -33,7 +33,6 @@ def open_table(source: SourceFile, quoting: Quoting = "auto", head: int | None =
     """Open a table by its suffix; rows are read one by one.
 
     Args:
-        source: the file.
         quoting: how quotation marks are read.
         head: JSON records whose keys make the header; None takes those of all, in a reading of its own.
 

@@ -1,4 +1,4 @@
-"""Pairs out of tables: columns found by name, cells checked by type."""
+"""Pairs out of tables: columns column by name, cells checked by type."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def _places(table: Table, columns: Columns) -> dict[str, int]:
     places: dict[str, int] = {}
     for role in (*_REQUIRED, *_OPTIONAL):
         wanted: tuple[str, ...] = getattr(columns, role)
-        found = next((name for name in wanted if name in table.header), None)
-        if found is not None:
-            if table.header.count(found) > 1:
-                raise DataError("two columns have this name", file=table.file, row=1, column=found)
-            places[role] = table.header.index(found)
+        column = next((name for name in wanted if name in table.header), None)
+        if column is not None:
+            if table.header.count(column) > 1:
+                raise DataError("two columns have this name", file=table.file, row=1, column=column)
+            places[role] = table.header.index(column)
         elif role in _REQUIRED or role in columns.named:
             raise _missing_column(table, role, columns)
     if places["text_a"] == places["text_b"]:

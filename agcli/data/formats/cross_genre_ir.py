@@ -30,13 +30,13 @@ def read(files: list[SourceFile]) -> RankingCollection:
     """
     corpus = _abstracts_file(files)
     named = [(split_of(file.stem)[0], file) for file in files if file.stem.endswith(_CLAIMS)]
-    claims = one_each((split, file) for split, file in named if split)
-    if not claims:
+    by_split = one_each((split, file) for split, file in named if split)
+    if not by_split:
         raise DataError("no claims here", allowed=[f"{{train,dev,test}}_{_CLAIMS}.json"])
-    splits = {split: _split(split, claims[split]) for split in SPLITS if split in claims}
+    splits = {split: _split(split, by_split[split]) for split in SPLITS if split in by_split}
     sources = list(source_records("corpus", corpus))
     for split in splits:
-        sources += source_records(split, claims[split])
+        sources += source_records(split, by_split[split])
     warnings: tuple[str, ...] = ()
     unions = (file for file in files if file.stem.startswith("data_claim") and file.stem.endswith("_dict_all"))
     if union := next(unions, None):
@@ -47,12 +47,12 @@ def read(files: list[SourceFile]) -> RankingCollection:
 
 
 def _abstracts_file(files: list[SourceFile]) -> SourceFile:
-    found = [file for file in files if file.stem.startswith("data_abst") and file.suffix == ".json"]
-    if len(found) != 1:
-        names = [PurePosixPath(file.name).name for file in found]
+    files = [file for file in files if file.stem.startswith("data_abst") and file.suffix == ".json"]
+    if len(files) != 1:
+        names = [PurePosixPath(file.name).name for file in files]
         allowed = ["one: data_abst_200k_pure.json"]
-        raise DataError(f"{len(found)} files of abstracts here", value=names or None, allowed=allowed)
-    return found[0]
+        raise DataError(f"{len(files)} files of abstracts here", value=names or None, allowed=allowed)
+    return files[0]
 
 
 def _abstracts(source: SourceFile) -> Iterator[tuple[int, str, str]]:
@@ -63,18 +63,18 @@ def _abstracts(source: SourceFile) -> Iterator[tuple[int, str, str]]:
 
 
 def _split(split: str, source: SourceFile) -> RankingSplit:
-    claims: list[Query] = []
-    judgements: list[Qrel] = []
+    queries: list[Query] = []
+    qrels: list[Qrel] = []
     rows: dict[str, int] = {}
     for place, (row, key, value) in enumerate(json_members(source), 1):
         if key in rows:
             problem = f"this claim occurs already in row {rows[key]}"
             raise DataError(problem, file=source.name, row=row, value=key)
         rows[key] = row
-        claim = Query(f"{split}-{place}", key.strip(), row)
-        claims.append(claim)
-        judgements += [Qrel(claim.id, document, 1, row) for document in _cited(value, source, row)]
-    return RankingSplit(source.name, claims, source.name, judgements)
+        query = Query(f"{split}-{place}", key.strip(), row)
+        queries.append(query)
+        qrels += [Qrel(query.id, document, 1, row) for document in _cited(value, source, row)]
+    return RankingSplit(source.name, queries, source.name, qrels)
 
 
 def _cited(value: Any, source: SourceFile, row: int) -> list[str]:
@@ -88,10 +88,10 @@ def _differences(splits: Mapping[str, RankingSplit], union: SourceFile) -> Itera
     whole = {key.strip(): sorted(_cited(value, union, row)) for row, key, value in json_members(union)}
     apart: dict[str, list[str]] = {}
     for split in splits.values():
-        texts = {claim.id: claim.text for claim in split.queries}
+        texts = {query.id: query.text for query in split.queries}
         apart |= {text: [] for text in texts.values()}
-        for judgement in split.qrels:
-            apart[texts[judgement.query]].append(judgement.document)
+        for qrel in split.qrels:
+            apart[texts[qrel.query]].append(qrel.document)
     absent = sum(1 for text in whole if text not in apart)
     other = sum(1 for text, documents in apart.items() if whole.get(text) != sorted(documents))
     if absent:

@@ -30,8 +30,8 @@ def read(request: PrepareRequest) -> Corpus:
     except DataError as error:
         raise missing(str(error)) from None
     if set(files.by_split) != {"train", "dev", "test"}:
-        found = [file.name for file in files.by_split.values()]
-        raise missing(f"{request.source}: not all of {', '.join(FILES)} are here. Found {', '.join(found)}.")
+        names = [file.name for file in files.by_split.values()]
+        raise missing(f"{request.source}: not all of {', '.join(FILES)} are here. Found {', '.join(names)}.")
     return multinli.read_files(files, request)
 
 

@@ -138,12 +138,12 @@ def read_collection(files: list[SourceFile]) -> RankingCollection:
 
 
 def _ranking_split(source: SourceFile) -> RankingSplit:
-    claims: list[Query] = []
-    judgements: list[Qrel] = []
+    queries: list[Query] = []
+    qrels: list[Qrel] = []
     for row, record in json_records(source):
         identifier = identifier_of(record, ("id",), source, row)
-        claims.append(Query(identifier, text_of(record, ("claim",), source, row).strip(), row))
+        queries.append(Query(identifier, text_of(record, ("claim",), source, row).strip(), row))
         if not record.keys().isdisjoint(_CITED):
             cited = _cited(record, source, row)[1]
-            judgements += [Qrel(identifier, document, 1, row) for document in cited]
-    return RankingSplit(source.name, claims, source.name, judgements)
+            qrels += [Qrel(identifier, document, 1, row) for document in cited]
+    return RankingSplit(source.name, queries, source.name, qrels)

@@ -66,7 +66,6 @@ class Documents:
     """The corpus.
 
     Attributes:
-        file: for messages.
         table: columns `id` and `text`, of one chunk each, so that rows are taken without concatenation.
         places: id -> row of the table.
         blank: rows whose text is empty.

@@ -45,7 +45,6 @@ class PreparedRanking(Prepared):
         queries: columns `split`, `id`, `text` and `candidates` (their number).
         qrels: columns `query`, `document` and `relevance`.
         candidate_rows: rows of `documents`, query by query, best first.
-        lists: as in `RankingContents`.
     """
 
     documents: pa.Table
@@ -203,7 +202,7 @@ def ranking_contents(
         documents.table,
         pd.DataFrame(queries, columns=["split", "id", "text"], dtype="str"),
         pd.DataFrame(qrels, columns=list(kinds)).astype(kinds),
-        [found for name in splits for found in candidates[name]],
+        [ranked for name in splits for ranked in candidates[name]],
         lists,
         index,
     )
