@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from agcli.guides.registry import GUIDES
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -12,13 +14,14 @@ if TYPE_CHECKING:
     from agcli.guides.pdg import PDG as PDG
     from agcli.training.trainer_mixin import GuidedTrainerMixin as GuidedTrainerMixin
 
-_HOMES = {"MDG": "agcli.guides.mdg", "PDG": "agcli.guides.pdg", "GuidedTrainerMixin": "agcli.training.trainer_mixin"}
+_TARGETS = [*(entry.target for entry in GUIDES.values()), "agcli.training.trainer_mixin:GuidedTrainerMixin"]
+_MODULES = {name: module for module, _, name in (target.partition(":") for target in _TARGETS)}
 
-__all__ = ["MDG", "PDG", "GuidedTrainerMixin", "__version__"]
+__all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that `import agcli` pulls in no torch (PEP 562)."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'agcli' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -22,6 +22,7 @@ from agcli.attention.dispatch import IMPLEMENTATIONS, Implementation, attend, ch
 from agcli.attention.masks import AttentionMask
 from agcli.attention.reference import received_attention
 from agcli.errors import ModelError
+from agcli.guides.registry import GUIDES
 
 Captured = dict[Quantity, dict[int, Tensor]]
 """Quantity -> layer of the encoder -> tensor of the captured heads."""
@@ -193,7 +194,7 @@ def attach(
     raise ModelError(
         f"{name} gives no attention back through transformers' attention interface{as_maps}, so it cannot be guided.",
         hint=f"choose another encoder (`ag models` lists those that work){allow_maps}, or turn the guides off: "
-        "--mdg 0 --pdg 0",
+        + " ".join(f"--{guide} 0" for guide in GUIDES),
     )
 
 
