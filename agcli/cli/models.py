@@ -26,7 +26,7 @@ _COLUMNS = {
 
 def _models(*, given: dict[str, Any]) -> None:
     """List the known encoders and what is on this machine: bundled, cached or no. Asks no network."""
-    from agcli.models.locate import locate
+    from agcli.models.model_files import locate
     from agcli.models.zoo import ZOO
 
     listed: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agcli.models.locate import Source, locate
+from agcli.models.model_files import Source, locate
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 if TYPE_CHECKING:

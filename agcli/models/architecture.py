@@ -15,7 +15,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig
 
 from agcli.errors import ModelError
-from agcli.models.locate import Source
+from agcli.models.model_files import Source
 from agcli.models.zoo import ZOO, ModelEntry
 
 _CLASS_NAMES = {

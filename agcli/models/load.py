@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from agcli.errors import ModelError, did_you_mean
 from agcli.models.architecture import build_config, entry_config, read_config
-from agcli.models.locate import Source, resolve
+from agcli.models.model_files import Source, resolve
 from agcli.models.tokenizer import tokenizer_of
 from agcli.models.weights import WeightFiles, find_weights, read_state_dict
 from agcli.models.zoo import ZOO, find_entry

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBas
 
 from agcli.errors import ModelError
 from agcli.models.architecture import position_limit, tells_segments_apart
-from agcli.models.locate import TOKENIZER_FILES, Source
+from agcli.models.model_files import TOKENIZER_FILES, Source
 
 _PROBE = "Aspirin"
 _SPECIAL = re.compile(r"\[.*\]|<.*>")

@@ -24,7 +24,7 @@ from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES
-from agcli.models.locate import resolve
+from agcli.models.model_files import resolve
 from agcli.models.weights import find_weights
 from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agcli.attention.attach import Captured, EncoderAttention
 from agcli.attention.capture import Capture, Indices
+from agcli.attention.encoder_attention import Captured, EncoderAttention
 from agcli.config import parse_indices
 from agcli.declare import flag
 from agcli.errors import UsageError

@@ -33,8 +33,8 @@ def test_the_cases(where: str) -> None:
 
 
 def test_without_triton_the_path_refuses_and_all_else_goes_on() -> None:
-    program = "import sys; sys.modules['triton'] = None; from agcli.attention import selection; import torch\n"
-    program += "print(selection.why_not_triton(torch.zeros(1, 1, 2, 64)))"
+    program = "import sys; sys.modules['triton'] = None; from agcli.attention import dispatch; import torch\n"
+    program += "print(dispatch.why_not_triton(torch.zeros(1, 1, 2, 64)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert found.stdout.strip() == "the package triton is not installed", found.stderr
 

@@ -15,7 +15,7 @@ from tiny_folders import CASED, LABELS, encoder_state, old_folder, same_encoder,
 
 from agcli.errors import ModelError
 from agcli.models import ZOO, find_entry, load_model, load_tokenizer, locate
-from agcli.models import locate as sources
+from agcli.models import model_files as sources
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -154,7 +154,7 @@ import os, signal
 from pathlib import Path
 import torch
 from agcli.data.ranking.prepared import load_ranking
-from agcli.ranking import job
+from agcli.ranking import rank_split as job
 from agcli.ranking.ranker import open_ranker
 torch.set_num_threads(1)
 job.CHUNK_PAIRS = 20

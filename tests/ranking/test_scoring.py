@@ -25,7 +25,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from agcli.attention.attach import attach
+from agcli.attention.encoder_attention import attach
 from agcli.data.batching import Examples
 from agcli.ranking.scoring import score_logits, token_batches
 
