@@ -172,8 +172,8 @@ def encoder_titles() -> dict[str, str]:
 
 
 def size_text(size: str) -> str:
-    """`0.2` -> `20 %`, `2000` -> `2000 examples`."""
-    return f"{float(size):.4g} examples" if float(size) > 1 else f"{100 * float(size):.4g} %"
+    """`0.2` -> `20 %`, `20000` -> `20000 examples`."""
+    return f"{float(size):.0f} examples" if float(size) > 1 else f"{100 * float(size):.4g} %"
 
 
 def _group(group: Mapping[str, str], group_by: list[str], column_by: str) -> Group:

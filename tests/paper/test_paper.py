@@ -7,7 +7,7 @@ from statistics import mean
 import pytest
 
 from agcli.models.zoo import ZOO
-from agcli.paper.published import TABLE4_HARDWARE, published_table, shipped, table4_number
+from agcli.paper.published import TABLE4_HARDWARE, published_table, shipped, size_text, table4_number
 
 ENCODERS = ("bert", "albert", "roberta", "biobert", "clinicalbert", "bluebert", "scibert")
 DATASETS = ("multinli", "mednli", "cross-genre-ir")
@@ -143,3 +143,12 @@ def test_a_reader_cannot_spoil_the_tables() -> None:
 def test_the_hardware_says_what_is_not_known() -> None:
     assert "RTX 3090" in TABLE4_HARDWARE
     assert "does not say" in TABLE4_HARDWARE
+
+
+def test_sizes_are_written_without_powers_of_ten() -> None:
+    assert [size_text(size) for size in ("0.2", "1", "2000", "20000")] == [
+        "20 %",
+        "100 %",
+        "2000 examples",
+        "20000 examples",
+    ]
