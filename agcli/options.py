@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.declare import OFFLINE_HELP, Declared, declared_options, option
-from agcli.guides.registry import GUIDES
+from agcli.guides.registry import GUIDES, Reduction
 
 AttentionChoice = Literal["auto", "reference", "cpu", "triton"]
 Metric = Literal[
@@ -17,7 +17,6 @@ Metric = Literal[
 """Of all tasks in `agcli.tasks.registry`."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 RankingLoss = Literal["bce", "softmax", "listwise"]
-Reduction = Literal["mean", "sum"]
 Schedule = Literal["linear", "constant"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 

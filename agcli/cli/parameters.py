@@ -1,4 +1,4 @@
-"""Options on the command line, made from their one declaration (see `agcli.options.option`), and their help page."""
+"""Options on the command line, made from their one declaration (see `agcli.declare.option`), and their help page."""
 
 from __future__ import annotations
 

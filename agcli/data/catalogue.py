@@ -26,7 +26,7 @@ from agcli.runs.paths import expanded
 def task_of(request: PrepareRequest) -> Task:
     """`classification` or `ranking`: as requested, else as the format or the name says, else as the files look.
 
-    SciFact's files serve both; unless ranking is asked for, they are pairs with labels.
+    SciFact's files serve both; without `--task ranking` they are pairs with labels.
 
     Raises:
         UsageError: a format of the other task.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch.nn.functional import normalize
 
 from agcli.guides.registry import Needs
 
-Reduction = Literal["mean", "sum"]
 Subset = tuple[int, ...] | None
 """Layers or heads of the encoder, 0-based; None for all."""
 

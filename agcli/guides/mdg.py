@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Reduction, Subset, check, shared
-from agcli.guides.registry import Needs
+from agcli.guides.base import CapturedAttention, Subset, check, shared
+from agcli.guides.registry import Needs, Reduction
 
 
 @dataclass(frozen=True)

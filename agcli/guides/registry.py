@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+Reduction = Literal["mean", "sum"]
 Needs = Literal["received", "maps", "tokens", "knowledge"]
 """What a guide is computed from: received attention (Eq. 8), whole attention maps, token ids, or outside knowledge."""
 
@@ -71,13 +72,17 @@ GUIDES: dict[str, GuideEntry] = {}
 """Name -> guide, in the order in which they are shown and added up."""
 
 
+_COMBINED: dict[str, tuple[str, ...]] = {"none": (), "both": ("mdg", "pdg")}
+"""The variants that are not one guide alone; `both` is the paper's AG."""
+
+
 def register(entry: GuideEntry) -> None:
     """Add a guide; must happen before `agcli.options` is imported.
 
     Raises:
         ValueError: the name is taken, by a guide or by a word for a variant.
     """
-    if entry.name in GUIDES or entry.name in ("none", "both"):
+    if entry.name in GUIDES or entry.name in _COMBINED:
         raise ValueError(f"there is a guide or variant {entry.name!r} already")
     GUIDES[entry.name] = entry
 
@@ -113,17 +118,15 @@ register(
 )
 
 _LOOKS = {"none": ("#777777", "o"), "both": ("#0072B2", "D")}
-"""Colour and marker of the variants that are no guide's."""
+"""Colours and markers of the combined variants."""
 
 PAPER_VARIANTS = ("none", "mdg", "pdg", "both")
 """What Wang et al. 2022 compare: without guides, with one, with both."""
 
 
 def variants() -> dict[str, tuple[str, ...]]:
-    """Variant -> its guides: `none`, each guide alone, `both` (MDG and PDG, the paper's AG)."""
-    alone = {name: (name,) for name in GUIDES}
-    first = {"none": (), "mdg": ("mdg",), "pdg": ("pdg",), "both": ("mdg", "pdg")}
-    return {**first, **alone}
+    """Variant -> its guides: the paper's variants, then every further guide alone."""
+    return {name: _COMBINED.get(name, (name,)) for name in dict.fromkeys((*PAPER_VARIANTS, *GUIDES))}
 
 
 def variant_weights(variant: str) -> dict[str, float]:

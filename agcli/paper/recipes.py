@@ -14,7 +14,7 @@ from typing import Any
 
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import GUIDES
+from agcli.guides.registry import GUIDES, variants
 from agcli.options import OPTIONS
 from agcli.paper.published import published_table, shipped, short_name
 
@@ -24,8 +24,8 @@ SCALES = ("full", "small")
 SMALL: dict[str, Any] = _DATA["small"]
 SEEDS = 10
 """Twice as many as a claim needs, so that a seed may be lost."""
-_PAPER_GUIDES = ("mdg", "pdg")
-_OF_THE_GRID = ("model", "dataset", "mdg", "pdg", "seed", "guide_layers", "train_fraction")
+_PAPER_GUIDES = variants()["both"]
+_OF_THE_GRID = ("model", "dataset", *_PAPER_GUIDES, "seed", "guide_layers", "train_fraction")
 """Options that a recipe's grid sets, whatever else is given."""
 
 
@@ -164,7 +164,7 @@ def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> I
     """A line on the run options that the user gave beside a recipe, which win over its own.
 
     Args:
-        grids: the saved plan's, each with `models`, `mdg`, `pdg` and `options`.
+        grids: the saved plan's, each with `models`, the weights of each guide, and `options`.
     """
     given: dict[str, Any] = {}
     for grid in grids:
@@ -188,7 +188,8 @@ def legend(unit: str, *, each_size: bool) -> list[str]:
 
 def _note(key: str) -> str:
     text: str = _DATA["notes"][key]
-    return text.format(**SMALL, alpha=GUIDES["mdg"].weight, beta=GUIDES["pdg"].weight)
+    alpha, beta = (GUIDES[guide].weight for guide in _PAPER_GUIDES)
+    return text.format(**SMALL, alpha=alpha, beta=beta)
 
 
 def _full_parts(entry: Mapping[str, Any]) -> Iterator[Part]:

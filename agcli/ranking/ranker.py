@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from agcli.data.text_pairs import PairTemplate, TextPairs, Tokens, pair_template, text_tokens, with_room
-from agcli.errors import DivergedError
 from agcli.models import load_model
 from agcli.ranking.scoring import BATCH_TOKENS, score_logits
 from agcli.runs.device import keep_freed_memory, precision_here
 from agcli.runs.folder import RunFolder, open_ranker_run
-from agcli.tasks.ranking import relevance_scores
+from agcli.tasks.ranking import finite_scores
 
 KEPT_DOCUMENTS = 200_000
 """Documents whose tokens are kept for later queries: 200 MB at 256 tokens. Beyond it they are tokenised again."""
@@ -91,14 +90,7 @@ class Ranker:
             batch_tokens=self.batch_tokens,
             on_batch=on_batch,
         )
-        scores = relevance_scores(logits)
-        not_finite = int((~np.isfinite(scores)).sum())
-        if not_finite:
-            raise DivergedError(
-                f"{not_finite} of {len(scores)} scores are not a number.",
-                hint="--precision fp32 may help; else the run's weights are broken",
-            )
-        return scores
+        return finite_scores(logits, "scores", "--precision fp32 may help; else the run's weights are broken")
 
     def with_room(self, queries: Sequence[Query]) -> tuple[list[Tokens], int]:
         """Tokens of the queries, each of which leaves room for a document, and how many were cut for that.

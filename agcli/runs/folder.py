@@ -7,8 +7,8 @@ model/            loads in vanilla transformers           timing.csv        the 
 trained_on.npy    hashes of the training rows
 
 Folders of older versions stay readable. What they lack is derived in one place: the task in `RunFolder.task`, the
-apostrophes before some cells in `RunFolder.cells_are_marked`, the training rows in `tasks.trained_on`; options that an
-older config.json lacks have their defaults.
+apostrophes before some cells in `RunFolder.cells_are_escaped`, the training rows in
+`tasks.training_overlap`. Options that an older config.json lacks have their defaults.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class RunFolder:
         self._write_text("predictions.csv", csv_text([["split", *header], *rows]))
 
     @property
-    def cells_are_marked(self) -> bool:
+    def cells_are_escaped(self) -> bool:
         """Whether an older version wrote an apostrophe before cells that a spreadsheet takes for a formula."""
         config = self._find_json("config.json")
         return config is not None and _CELLS_UNMARKED_SINCE not in config

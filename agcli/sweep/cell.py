@@ -1,7 +1,7 @@
 """One cell of a sweep: what it is known by, how it runs, and the line that it adds to the results.
 
-A cell is an ordinary run folder, trained by `runs.finetune` and, where documents are ranked, followed by a ranking of
-the test queries. `cell.json` is written last: a cell that has it is never run again.
+A cell is an ordinary run folder, trained by `training.run.finetune` and, where documents are ranked, followed by a
+ranking of the test queries. `cell.json` is written last: a cell that has it is never run again.
 """
 
 from __future__ import annotations

@@ -130,4 +130,4 @@ def load_predictions(folder: RunFolder, split: str) -> Predictions:
     Raises:
         DataError: `predictions.csv` is missing or damaged, or has no such split.
     """
-    return read_predictions(folder.path / "predictions.csv", split, escaped=folder.cells_are_marked)
+    return read_predictions(folder.path / "predictions.csv", split, escaped=folder.cells_are_escaped)

@@ -64,6 +64,23 @@ def relevance_scores(logits: Tensor) -> NDArray[np.float32]:
     return np.asarray(scores.numpy(), dtype=np.float32)
 
 
+def finite_scores(logits: Tensor, what: str, hint: str) -> NDArray[np.float32]:
+    """`relevance_scores`, all of them numbers.
+
+    Args:
+        what: the scores in words, for the error.
+        hint: what to do about weights that give others.
+
+    Raises:
+        DivergedError: a score is not a number.
+    """
+    scores = relevance_scores(logits)
+    not_finite = int((~np.isfinite(scores)).sum())
+    if not_finite:
+        raise DivergedError(f"{not_finite} of {len(scores)} {what} are not a number.", hint=hint)
+    return scores
+
+
 class Ranking(Task):
     """Trained on lists of a relevant document and its negatives; evaluated on first candidates of some dev queries."""
 
@@ -180,13 +197,8 @@ class Ranking(Task):
         Raises:
             DivergedError: a score is not a number.
         """
-        scores = relevance_scores(logits)
-        broken = int((~np.isfinite(scores)).sum())
-        if broken:
-            raise DivergedError(
-                f"{broken} of {len(scores)} scores of dev are not a number.",
-                hint="the weights are broken: a lower learning rate, or --precision fp32",
-            )
+        hint = "the weights are broken: a lower learning rate, or --precision fp32"
+        scores = finite_scores(logits, "scores of dev", hint)
         run: dict[str, dict[str, float]] = {}
         for identifier, score in zip(examples.ids, scores, strict=True):
             query, document = identifier.split(" ")

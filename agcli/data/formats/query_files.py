@@ -68,7 +68,7 @@ def collect(
         folder: where the prepared form is kept.
         depth: candidates of each query.
         analysis: how the first stage reads words.
-        progress: told what is being done.
+        progress: called with a line on each piece of work as it begins.
 
     Raises:
         DataError: files that cannot be read; relevance judgments of queries or documents that are not there.

@@ -28,7 +28,7 @@ class Format:
         patterns: a source in which each of these matches a file is of this format; `a|b` matches either, `x/y` a file
             in a folder of that name. Without patterns the format must be named, or recognised by what it holds.
         columns_by_name: whether options such as `--text-a` name the columns.
-        credentialed: whether a file that matches makes a source credentialed, whatever format is asked for.
+        credentialed: whether a file that matches makes a source credentialed, whatever `--format` says.
     """
 
     name: str
