@@ -106,7 +106,7 @@ def _filled_in(values: Mapping[str, Any]) -> RunConfig:
 def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults of the guides' own options; some have another one in the released arithmetic."""
     mode = str(chosen.get("guide_mode"))
-    options = [option for entry in GUIDES.values() for option in entry.options]
+    options = [option for entry in GUIDES.values() if entry.has_flag for option in entry.options]
     return {option.name: option.default_in(mode) for option in options if chosen.get(option.name) is None}
 
 
@@ -150,7 +150,7 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
         if name not in GUIDES:
             yield f"--monitor: {name!r} is no guide; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}"
     if guides.guide_mode == "released":
-        released = {own.name: own.released for entry in GUIDES.values() for own in entry.options}
+        released = {own.name: own.released for entry in GUIDES.values() if entry.has_flag for own in entry.options}
         fixed = {name: value for name, value in released.items() if value is not None} | {"reduction": "mean"}
         if any(getattr(guides, name) != value for name, value in fixed.items()):
             values = " and ".join(f"{flag(name)} {value}" for name, value in fixed.items())

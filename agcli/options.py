@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.declare import OFFLINE_HELP, Declared, declared_options, option
-from agcli.guides.registry import GUIDES, Reduction
+from agcli.guides.entry import Reduction
+from agcli.guides.registry import GUIDES
 
 AttentionChoice = Literal["auto", "reference", "cpu", "triton"]
 Metric = Literal[
@@ -59,7 +60,7 @@ class _GuideProperties:
     @property
     def weights(self) -> dict[str, float]:
         """Guide -> its weight in the loss; 0: absent."""
-        return {name: getattr(self, name) for name in GUIDES}
+        return {name: getattr(self, name, 0.0) for name in GUIDES}
 
     @property
     def monitored(self) -> tuple[str, ...]:
@@ -93,9 +94,10 @@ class _SharedGuideOptions(_GuideProperties):
 
 def _guide_fields() -> Iterator[tuple[str, Any, Any]]:
     """Fields: each guide's weight, the guides' own options, and the shared options."""
-    for name, entry in GUIDES.items():
+    flags = {name: entry for name, entry in GUIDES.items() if entry.has_flag}
+    for name, entry in flags.items():
         yield name, float, option(entry.weight if entry.by_default else 0.0, entry.help, minimum=0.0)
-    for entry in GUIDES.values():
+    for entry in flags.values():
         for own in entry.options:
             yield own.name, type(own.default) | None, option(None, own.help, **(own.limits or {}))
     for item in dataclasses.fields(_SharedGuideOptions):

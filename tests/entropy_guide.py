@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
 from agcli.guides import registry
 from agcli.guides.base import CapturedAttention, Subset, shared
+from agcli.guides.entry import GuideEntry, GuideOption
 
 
 @dataclass(frozen=True)
 class Entropy:
     """Mean entropy of the received attention of a sample's maps."""
 
-    name: ClassVar[str] = "entropy"
-    needs: ClassVar[Literal["received", "maps"]] = "received"
+    name: ClassVar[str] = "received_entropy"
+    needs: ClassVar[tuple[str, ...]] = ("received",)
 
     weight: float = 1.0
     layers: Subset = None
@@ -28,10 +29,10 @@ class Entropy:
         return -(rows * (rows + 1e-9).log()).sum((-2, -1)) / rows.shape[1]
 
 
-if "entropy" not in registry.GUIDES:  # this file is a program, and a module that the guide is loaded from
+if "received_entropy" not in registry.GUIDES:  # this file is a program, and a module that the guide is loaded from
     registry.register(
-        registry.GuideEntry(
-            name="entropy",
+        GuideEntry(
+            name="received_entropy",
             title="Entropy",
             symbol="γ",
             help="Weight of entropy guiding (γ); 0 turns it off.",
@@ -39,7 +40,7 @@ if "entropy" not in registry.GUIDES:  # this file is a program, and a module tha
             colour="#009E73",
             marker="v",
             target="entropy_guide:Entropy",
-            options=(registry.GuideOption("entropy_power", 1.0, "Nothing; an option of its own."),),
+            options=(GuideOption("entropy_power", 1.0, "Nothing; an option of its own."),),
         )
     )
 

@@ -18,9 +18,9 @@ PACKAGE = CHECKOUT / "agcli"
 FILES = {str(file.relative_to(PACKAGE)): ast.parse(file.read_text("utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
 
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "guides", "tables"}),
-    frozenset({"attention", "declare", "measures", "runs"}),
-    frozenset({"data", "models", "options"}),
+    frozenset({"errors", "tables"}),
+    frozenset({"declare", "guides", "measures", "runs"}),
+    frozenset({"attention", "data", "models", "options"}),
     frozenset({"config", "tasks"}),
     frozenset({"ranking", "training"}),
     frozenset({"evaluate", "sweep", "timing"}),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from agcli.attention.capture import Quantities, Quantity
 from agcli.attention.cpu import blockwise_attention
 from agcli.attention.masks import AttentionMask, as_mask
 from agcli.attention.reference import reference_attention
 from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.errors import UsageError
+from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity, of_heads
+from agcli.guides.targets import NO_TARGETS, Target
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
 """`reference` keeps the maps; `cpu` and `triton` make them anew, block by block; `auto` takes what is fastest."""
@@ -31,6 +33,36 @@ Up to 96 that is one and the same within the noise, while the peak of memory par
 """
 
 
+@overload
+def guided_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | AttentionMask | None,
+    *,
+    scaling: float,
+    dropout: float = ...,
+    capture: None = ...,
+    targets: Mapping[str, Target] = ...,
+    implementation: Implementation = ...,
+) -> tuple[Tensor, Tensor]: ...
+
+
+@overload
+def guided_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | AttentionMask | None,
+    *,
+    scaling: float,
+    dropout: float = ...,
+    capture: LayerCapture,
+    targets: Mapping[str, Target] = ...,
+    implementation: Implementation = ...,
+) -> tuple[Tensor, dict[Quantity, Tensor]]: ...
+
+
 def guided_attention(
     query: Tensor,
     key: Tensor,
@@ -39,32 +71,38 @@ def guided_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
+    capture: LayerCapture | None = None,
+    targets: Mapping[str, Target] = NO_TARGETS,
     implementation: Implementation = "auto",
-) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention and the attention that each token received.
+) -> tuple[Tensor, Tensor | dict[Quantity, Tensor]]:
+    """Scaled dot-product attention, and the attention that each token received or what else is captured.
 
-    Source: Wang et al. 2022, Eq. 8, summed over real queries, of the map before dropout. Both outputs are
+    Source: Wang et al. 2022, Eq. 8, summed over real queries, of the map before dropout. All outputs are
     differentiable in query, key and value, and in a mask's bias and gate.
 
     Shape:
         query, key, value: (batch, heads, length, head_dim).
         mask: (batch, length), True for real tokens, or an `AttentionMask`; None where all are real.
         returns: output (batch, heads, length, head_dim); received (batch, heads, length), in float32 at least, 0 for
-            padded tokens. What padded rows of the output hold depends on the implementation.
+            padded tokens. With `capture`, a dictionary of the quantities of the captured heads, shaped as
+            `agcli.guides.capture.Quantity` says. What padded rows of the output hold depends on the implementation.
 
     Args:
         scaling: positive factor on the dot products, such as head_dim ** -0.5.
         dropout: attention dropout rate; acts on the output only.
+        capture: quantity -> heads: `{"entropy": "all", "mass:next": (0, 1)}`.
+        targets: name -> target of each captured mass: `{"next": Diagonal(1)}`.
         implementation: `auto`, or one that is forced.
 
     Raises:
         UsageError: the forced implementation cannot do this; the message names the cause.
-        ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
+        ValueError: shapes that do not belong together, an impossible dropout rate or implementation, or a mass
+            without its target.
     """
-    output, captured = attend(
-        query, key, value, mask, scaling=scaling, dropout=dropout, capture=("received",), implementation=implementation
-    )
-    return output, captured["received"]
+    wanted = RECEIVED if capture is None else capture
+    settings: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "implementation": implementation}
+    output, captured = attend(query, key, value, mask, capture=wanted, targets=targets, **settings)
+    return output, captured["received"] if capture is None else captured
 
 
 def attend(
@@ -76,30 +114,41 @@ def attend(
     scaling: float,
     dropout: float = 0.0,
     window: int | None = None,
-    capture: Quantities = (),
+    capture: LayerCapture = NOTHING,
+    targets: Mapping[str, Target] = NO_TARGETS,
     implementation: Implementation = "auto",
 ) -> tuple[Tensor, dict[Quantity, Tensor]]:
     """`guided_attention` for any quantities and windows.
 
     Raises:
         UsageError: the forced implementation cannot do this.
-        ValueError: shapes that do not belong together, or an impossible dropout rate or implementation.
+        ValueError: as `guided_attention`.
     """
     mask = as_mask(mask)
     _check(query, key, value, mask, dropout, implementation)
+    _check_capture(capture, targets, query)
     chosen = choose(query, mask, dropout=dropout, window=window, capture=capture, implementation=implementation)
     if chosen == "reference":
-        return reference_attention(
-            query, key, value, mask, scaling=scaling, dropout=dropout, window=window, capture=capture
-        )
+        settings: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "window": window}
+        return reference_attention(query, key, value, mask, capture=capture, targets=targets, **settings)
     if chosen == "sdpa":
         return _sdpa(query, key, value, mask.padding, scaling, dropout), {}
-    settings: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "capture": "received" in capture}
+    settings = {"scaling": scaling, "dropout": dropout, "capture": "received" in capture}
     if chosen == "triton":
         output, received = triton_attention(query, key, value, mask.padding, **settings)
     else:
         output, received = blockwise_attention(query, key, value, _lengths(query, mask.padding), **settings)
-    return output, {} if received is None else {"received": received}
+    return output, {} if received is None else {"received": of_heads(received, capture["received"])}
+
+
+def _check_capture(capture: LayerCapture, targets: Mapping[str, Target], query: Tensor) -> None:
+    """Refuse a quantity without its target, and heads that are not there."""
+    for quantity, heads in capture.items():
+        name = quantity.removeprefix(MASS)
+        if quantity.startswith(MASS) and name not in targets:
+            raise ValueError(f"{quantity} needs a target named {name!r}; there are: {', '.join(targets) or 'none'}")
+        if heads != "all" and not (heads and min(heads) >= 0 and max(heads) < query.shape[1]):
+            raise ValueError(f"{quantity}: heads {heads} are not allowed; allowed: 0 to {query.shape[1] - 1}")
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, dropout: float, implementation: str) -> None:
@@ -124,7 +173,7 @@ def choose(
     *,
     dropout: float,
     window: int | None,
-    capture: Quantities,
+    capture: Collection[Quantity],
     implementation: Implementation,
 ) -> Literal["reference", "cpu", "triton", "sdpa"]:
     """What runs for these tensors; `sdpa` is torch's own attention, for forwards that capture nothing.
@@ -148,7 +197,7 @@ def choose(
     return "cpu" if on_cpu else "triton"
 
 
-def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Quantities) -> str | None:
+def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Collection[Quantity]) -> str | None:
     """Why a training forward with such queries keeps whole maps for its backward pass, or None if it does not."""
     if implementation == "reference":
         return "--attention reference does"
@@ -157,7 +206,7 @@ def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Qu
     return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None)
 
 
-def check(implementation: Implementation, device: torch.device, capture: Quantities = ()) -> None:
+def check(implementation: Implementation, device: torch.device, capture: Collection[Quantity] = ()) -> None:
     """Whether a forced implementation can run on a device at all, and capture these quantities.
 
     Raises:
@@ -174,15 +223,17 @@ def _refuse(implementation: Implementation, cause: str | None) -> None:
         raise UsageError(f"--attention {implementation}: {cause}.", hint="--attention auto takes what can do it")
 
 
-def _why_only_reference(mask: AttentionMask, window: int | None, capture: Quantities) -> str | None:
+def _why_only_reference(mask: AttentionMask, window: int | None, capture: Collection[Quantity]) -> str | None:
     if window is not None:
         return "a sliding window (ModernBERT's local layers) runs on the reference only"
     if not mask.is_plain:
         return "an additive bias or a gate on attention runs on the reference only"
     if "released" in capture:
         return "the released arithmetic needs the maps, which the reference alone keeps"
-    if "maps" in capture or "scores" in capture:
+    if any(quantity in MAP_QUANTITIES for quantity in capture):
         return "attention maps and scores are given by the reference only"
+    if any(quantity != "received" for quantity in capture):
+        return "numbers of the maps' rows are given by the reference only"
     return None
 
 

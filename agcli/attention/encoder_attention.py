@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from agcli.attention.capture import Capture, Quantity
 from agcli.attention.dispatch import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.attention.masks import AttentionMask
-from agcli.attention.reference import received_attention
 from agcli.errors import ModelError
-from agcli.guides.registry import GUIDES
+from agcli.guides.capture import MAP_QUANTITIES, Capture, Indices, Quantity, Request, choose_heads, of_heads
+from agcli.guides.quantities import quantity_of_maps
+from agcli.guides.targets import NO_TARGETS, Target
 
 Captured = dict[Quantity, dict[int, Tensor]]
 """Quantity -> layer of the encoder -> tensor of the captured heads."""
@@ -41,6 +41,7 @@ def _attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     ag_capture: Capture = Capture(),
+    ag_targets: Mapping[str, Target] = NO_TARGETS,
     ag_mask: AttentionMask | Mapping[int, AttentionMask] | None = None,
     ag_modules: list[nn.Module] | None = None,
     implementation: Implementation,
@@ -64,9 +65,9 @@ def _attention(
             dropout=dropout,
             window=sliding_window,
             capture=ag_capture.of_layer(layer),
+            targets=ag_targets,
             implementation=implementation,
         )
-    captured = {name: ag_capture.of_heads(tensor) for name, tensor in captured.items()}
     return output.transpose(1, 2).contiguous(), captured or None
 
 
@@ -101,12 +102,16 @@ class EncoderAttention:
     shared: bool = False
 
     def forward_kwargs(
-        self, capture: Capture, mask: AttentionMask | Mapping[int, AttentionMask] | None = None
+        self,
+        capture: Capture,
+        mask: AttentionMask | Mapping[int, AttentionMask] | None = None,
+        targets: Mapping[str, Target] = NO_TARGETS,
     ) -> dict[str, Any]:
         """Keyword arguments of the model's forward that make it capture `capture` and attend by `mask`.
 
         Args:
             mask: bias and gate, of all layers or by layer; padding is the model's own `attention_mask`.
+            targets: name -> target of the captured masses.
 
         Raises:
             ModelError: the encoder takes no such mask, or gives no such quantity back.
@@ -121,10 +126,14 @@ class EncoderAttention:
         kwargs["output_attentions"] = True
         if self.kind == "interface":
             kwargs["ag_capture"] = capture.in_all_layers() if self.shared else capture
+            if targets:
+                kwargs["ag_targets"] = targets
         return kwargs
 
-    def collect(self, outputs: Any, padding: Tensor, capture: Capture) -> Captured:
-        """The quantities in the outputs of a forward with `forward_kwargs(capture)`.
+    def collect(
+        self, outputs: Any, padding: Tensor, capture: Capture, targets: Mapping[str, Target] = NO_TARGETS
+    ) -> Captured:
+        """The quantities in the outputs of a forward with `forward_kwargs(capture)`, of the heads in `capture`.
 
         Shape: padding (batch, length), True for real tokens.
 
@@ -139,19 +148,24 @@ class EncoderAttention:
         if len(reported) != len(numbers):
             raise ModelError(f"{self.encoder}: {len(reported)} of {len(numbers)} attention layers gave attention back.")
         captured: Captured = {name: {} for name in capture.quantities}
+        in_all = capture.in_all_layers().of_layer(0)
         for number, layer in zip(numbers, reported, strict=True):
-            for name in capture.of_layer(number):
-                ours = self.kind == "interface"
-                captured[name][number] = layer[name] if ours else _reduce(layer, name, padding, capture)
+            for name, heads in capture.of_layer(number).items():
+                if self.kind == "maps":
+                    captured[name][number] = _reduce(layer, name, heads, padding, targets)
+                elif self.shared:
+                    captured[name][number] = choose_heads(layer[name], heads, of=in_all[name])
+                else:
+                    captured[name][number] = layer[name]
         return captured
 
 
-def _reduce(maps: Tensor, quantity: Quantity, padding: Tensor, capture: Capture) -> Tensor:
-    """A quantity from eager maps."""
-    maps = capture.of_heads(maps)
-    if quantity == "released":
-        return maps.mean(-1)
-    return received_attention(maps, padding) if quantity == "received" else maps
+def _reduce(maps: Tensor, quantity: Quantity, heads: Indices, padding: Tensor, targets: Mapping[str, Target]) -> Tensor:
+    """A quantity from eager maps, which come after attention dropout."""
+    maps = of_heads(maps, heads)
+    if quantity in MAP_QUANTITIES and quantity != "released":
+        return maps
+    return quantity_of_maps(quantity, maps, padding, targets)
 
 
 def attach(
@@ -194,7 +208,7 @@ def attach(
     raise ModelError(
         f"{name} gives no attention back through transformers' attention interface{as_maps}, so it cannot be guided.",
         hint=f"choose another encoder (`ag models` lists those that work){allow_maps}, or turn the guides off: "
-        + " ".join(f"--{guide} 0" for guide in GUIDES),
+        "--mdg 0 --pdg 0",
     )
 
 
@@ -203,7 +217,7 @@ def _probe(model: nn.Module, kind: Kind) -> EncoderAttention | None:
     device = next(model.parameters()).device
     ids = torch.ones((2, 5), dtype=torch.long, device=device)
     called: list[nn.Module] = []
-    ours = {"ag_capture": Capture(received="all"), "ag_modules": called} if kind == "interface" else {}
+    ours = {"ag_capture": Capture((Request("received"),)), "ag_modules": called} if kind == "interface" else {}
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from agcli.attention.capture import Quantities, Quantity
 from agcli.attention.dropout import dropout as apply_dropout
 from agcli.attention.masks import AttentionMask, as_mask, masked_softmax
+from agcli.guides.capture import RECEIVED, LayerCapture, Quantity, of_heads
+from agcli.guides.quantities import quantity_of_maps
+from agcli.guides.targets import NO_TARGETS, Target
 
 
 def reference_attention(
@@ -23,12 +27,10 @@ def reference_attention(
     scaling: float,
     dropout: float = 0.0,
     window: int | None = None,
-    capture: Quantities = ("received",),
+    capture: LayerCapture = RECEIVED,
+    targets: Mapping[str, Target] = NO_TARGETS,
 ) -> tuple[Tensor, dict[Quantity, Tensor]]:
     """Scaled dot-product attention and the quantities in `capture`.
-
-    Source: Wang et al. 2022, Eq. 8. `released` is the mean over the key axis of the dropped-out map, padded
-    rows kept, as in the authors' code.
 
     Shape:
         query, key, value: (batch, heads, length, head_dim).
@@ -36,8 +38,10 @@ def reference_attention(
         returns: output (batch, heads, length, head_dim), and quantities as `Quantity` says, in float32 at least.
 
     Args:
-        dropout: attention dropout rate; acts on the output and on `released`.
+        dropout: attention dropout rate; acts on the output, `released` and `dropped_maps`.
         window: tokens attend where |i - j| < window; None for everywhere.
+        capture: quantities of the maps, each with its heads.
+        targets: name -> target of the masses in `capture`.
     """
     mask = as_mask(mask)
     scores = query @ (key * scaling).mT
@@ -46,29 +50,16 @@ def reference_attention(
     maps = masked_softmax(scores, _allowed(mask.padding, window, scores), mask)
     dropped = apply_dropout(maps, dropout) if dropout else maps
     output = dropped.to(value.dtype) @ value
-    captured: dict[Quantity, Tensor] = {}
-    if "received" in capture:
-        captured["received"] = received_attention(maps, mask.padding)
-    if "released" in capture:
-        captured["released"] = dropped.mean(-1)
-    if "maps" in capture:
-        captured["maps"] = maps
-    if "scores" in capture:
-        captured["scores"] = scores
+    given = {"maps": maps, "dropped_maps": dropped, "scores": scores}
+    captured = {
+        quantity: of_heads(given[quantity], heads)
+        if quantity in given
+        else quantity_of_maps(
+            quantity, of_heads(dropped if quantity == "released" else maps, heads), mask.padding, targets
+        )
+        for quantity, heads in capture.items()
+    }
     return output, captured
-
-
-def received_attention(maps: Tensor, mask: Tensor | None) -> Tensor:
-    """Column sums over real rows (Eq. 8), in float32 at least.
-
-    Shape: maps (batch, heads, length, length), mask (batch, length) -> (batch, heads, length).
-    """
-    maps = maps if maps.dtype == torch.float64 else maps.float()
-    if mask is None:
-        return maps.sum(-2)
-    rows = mask.to(maps.dtype)[:, None, None, :]
-    with torch.autocast(maps.device.type, enabled=False):
-        return (rows @ maps).squeeze(-2)
 
 
 def _allowed(padding: Tensor | None, window: int | None, scores: Tensor) -> Tensor | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 MOST_SEEDS = 1000
 """More than anybody can train; a slip must not fill the memory with cells."""
-GRID_OF = {f"{name}_grid": name for name in GUIDES}
+GRID_OF = {f"{name}_grid": name for name, entry in GUIDES.items() if entry.has_flag}
 """Option with the weights to try -> guide."""
 AXES = ("variants", *GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
 """Options of the grid, which a config file may name as well."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from agcli.guides.tokens import Tokens, Vocabulary
 
 Rows = NDArray[np.int64]
 
@@ -66,11 +68,13 @@ class Batch:
             shape (batch, length).
         labels: label indices, shape (batch,).
         rows: the rows of `Examples` it was made from.
+        knowledge: name -> what is known of each pair of tokens, (batch, length, length).
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
     rows: Rows
+    knowledge: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,13 +84,21 @@ class Batch:
         """True for real tokens, shape (batch, length)."""
         return self.inputs["attention_mask"].bool()
 
+    def tokens(self, vocabulary: Vocabulary) -> Tokens:
+        """What guides may know of it."""
+        inputs = self.inputs
+        return Tokens(inputs["input_ids"], self.mask, inputs.get("token_type_ids"), vocabulary, self.knowledge)
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; copied to a GPU from pinned memory, asynchronously."""
 
         def move(tensor: Tensor) -> Tensor:
             return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
-        return Batch({name: move(tensor) for name, tensor in self.inputs.items()}, move(self.labels), self.rows)
+        inputs, knowledge = (
+            {name: move(tensor) for name, tensor in tensors.items()} for tensors in (self.inputs, self.knowledge)
+        )
+        return Batch(inputs, move(self.labels), self.rows, knowledge)
 
 
 def tokenise(

@@ -8,20 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from agcli.guides.registry import Needs
+from agcli.guides.capture import Capture, Indices, Request, choose_heads
+from agcli.guides.targets import NO_TARGETS, Target, row_sums
+from agcli.guides.tokens import Tokens
 
 Subset = tuple[int, ...] | None
 """Layers or heads of the encoder, 0-based; None for all."""
 
+Captured = Mapping[str, Mapping[int, Tensor]]
+"""Quantity -> layer of the encoder -> tensor of the captured heads."""
 
-class CapturedAttention:
-    """Attention of one forward, with everything that guides derive from it computed at most once.
+Needs = tuple[str, ...]
+"""Quantities of `agcli.guides.capture.Quantity`; `mass` stands for the mass on the guide's own target."""
+
+
+class ReceivedAttention:
+    """Received attention of some maps, with everything that guides derive from it computed at most once.
 
     Guides work in float32 at least: the off-diagonals of the Gram matrix lie close to each other, and half
     precision would round their differences away.
@@ -29,72 +37,16 @@ class CapturedAttention:
     Args:
         received: column sums of the attention maps over real query rows, shape (batch, layers, heads, length).
         mask: True for real tokens, shape (batch, length).
-        maps: layer -> attention maps before dropout, shape (batch, heads, length, length).
-        scores: layer -> attention scores before the softmax, same shape.
-        layers: the encoder's numbers of the layers in `received`; None for all.
-        heads: the encoder's numbers of the heads in all of these; None for all.
     """
 
-    def __init__(
-        self,
-        received: Tensor | None,
-        mask: Tensor,
-        *,
-        maps: Mapping[int, Tensor] | None = None,
-        scores: Mapping[int, Tensor] | None = None,
-        layers: Subset = None,
-        heads: Subset = None,
-    ) -> None:
-        if received is not None and (received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3])):
+    def __init__(self, received: Tensor, mask: Tensor) -> None:
+        if received.dim() != 4 or mask.shape != (received.shape[0], received.shape[3]):
             raise ValueError(
                 "received must be (batch, layers, heads, length) and mask (batch, length), "
                 f"got {tuple(received.shape)} and {tuple(mask.shape)}"
             )
-        self._received = received if received is None or received.dtype == torch.float64 else received.float()
+        self.received = received if received.dtype == torch.float64 else received.float()
         self.mask = mask.bool()
-        self._maps, self._scores, self._layers, self._heads = maps or {}, scores or {}, layers, heads
-        self._subsets: dict[tuple[Subset, Subset], CapturedAttention] = {}
-
-    @property
-    def received(self) -> Tensor:
-        """Column sums in float32 at least, shape (batch, layers, heads, length).
-
-        Raises:
-            ValueError: they were not captured.
-        """
-        if self._received is None:
-            raise ValueError("received attention was not captured")
-        return self._received
-
-    def subset(self, layers: Subset, heads: Subset) -> CapturedAttention:
-        """Received attention restricted to some layers and heads; guides of one subset share its Gram."""
-        layers = None if layers == self._layers else layers
-        heads = None if heads == self._heads else heads
-        if layers is None and heads is None:
-            return self
-        if (layers, heads) not in self._subsets:
-            chosen = self.received
-            if layers is not None:
-                chosen = chosen[:, _positions(layers, self._layers, "layer")]
-            if heads is not None:
-                chosen = chosen[:, :, _positions(heads, self._heads, "head")]
-            self._subsets[layers, heads] = CapturedAttention(chosen, self.mask)
-        return self._subsets[layers, heads]
-
-    def maps(self, layers: Subset = None, heads: Subset = None) -> Iterator[Tensor]:
-        """Maps of each of these layers in turn, shape (batch, heads, length, length)."""
-        return self._of_layers(self._maps, layers, heads)
-
-    def scores(self, layers: Subset = None, heads: Subset = None) -> Iterator[Tensor]:
-        """Scores of each of these layers in turn, shape (batch, heads, length, length)."""
-        return self._of_layers(self._scores, layers, heads)
-
-    def _of_layers(self, captured: Mapping[int, Tensor], layers: Subset, heads: Subset) -> Iterator[Tensor]:
-        for layer in captured if layers is None else layers:
-            if layer not in captured:
-                raise ValueError(f"layer {layer} was not captured, only {list(captured)}")
-            tensor = captured[layer]
-            yield tensor if heads in (None, self._heads) else tensor[:, _positions(heads, self._heads, "head")]
 
     @cached_property
     def num_tokens(self) -> Tensor:
@@ -121,19 +73,78 @@ class CapturedAttention:
         return _product(self.unit_rows.mT, self.unit_rows).square().sum((-2, -1))
 
 
+class CapturedAttention:
+    """What one forward captured for the guides; what several of them derive from it is computed once.
+
+    Args:
+        mask: True for real tokens, shape (batch, length).
+        captured: quantity -> layer -> tensor of the captured heads.
+        capture: which heads those are.
+        targets: name -> target of the captured masses.
+        tokens: the batch's tokens, for guides that look at them.
+    """
+
+    def __init__(
+        self,
+        mask: Tensor,
+        captured: Captured,
+        capture: Capture,
+        targets: Mapping[str, Target] = NO_TARGETS,
+        tokens: Tokens | None = None,
+    ) -> None:
+        self.mask, self.targets, self.tokens = mask.bool(), targets, tokens
+        self._captured, self._capture = captured, capture
+        self._received: dict[tuple[str, Subset, Subset], ReceivedAttention] = {}
+        self._row_sums: dict[tuple[str, int], Tensor] = {}
+
+    @classmethod
+    def of_received(cls, received: Tensor, mask: Tensor) -> CapturedAttention:
+        """From received attention of all layers and heads, (batch, layers, heads, length)."""
+        return cls(mask, {"received": dict(enumerate(received.unbind(1)))}, Capture((Request("received"),)))
+
+    def received(self, layers: Subset = None, heads: Subset = None) -> ReceivedAttention:
+        """Received attention of some layers and heads; guides of one subset share it.
+
+        Raises:
+            ValueError: it was not captured.
+        """
+        quantity = "released" if "released" in self._captured else "received"
+        if (quantity, layers, heads) not in self._received:
+            # The released arithmetic keeps padded rows.
+            mask = torch.ones_like(self.mask) if quantity == "released" else self.mask
+            self._received[quantity, layers, heads] = ReceivedAttention(self.stacked(quantity, layers, heads), mask)
+        return self._received[quantity, layers, heads]
+
+    def each_layer(self, quantity: str, layers: Subset = None, heads: Subset = None) -> Iterator[Tensor]:
+        """A quantity of each of these layers in turn, shape (batch, heads, ...), with the heads in this order.
+
+        Raises:
+            ValueError: it was not captured.
+        """
+        captured = self._captured.get(quantity, {})
+        if not captured:
+            raise ValueError(f"{quantity} was not captured")
+        for layer in captured if layers is None else layers:
+            if layer not in captured:
+                raise ValueError(f"layer {layer} was not captured, only {list(captured)}")
+            wanted: Indices = "all" if heads is None else heads
+            yield choose_heads(captured[layer], wanted, of=self._capture.of_layer(layer)[quantity])
+
+    def stacked(self, quantity: str, layers: Subset = None, heads: Subset = None) -> Tensor:
+        """`each_layer` as one tensor, (batch, layers, heads, ...)."""
+        return torch.stack(list(self.each_layer(quantity, layers, heads)), dim=1)
+
+    def row_sums(self, target: str, power: int = 1) -> Tensor:
+        """`Σ_j T_ij^power` of a target's rows, 0 where a row has none; shape (batch, length)."""
+        if (target, power) not in self._row_sums:
+            self._row_sums[target, power] = row_sums(self.targets[target], self.mask, power)
+        return self._row_sums[target, power]
+
+
 def _product(left: Tensor, right: Tensor) -> Tensor:
     """A matrix product that autocast does not lower to half precision."""
     with torch.autocast(left.device.type, enabled=False):
         return left @ right
-
-
-def _positions(wanted: tuple[int, ...], captured: Subset, what: str) -> list[int]:
-    if captured is None:
-        return list(wanted)
-    missing = sorted(set(wanted) - set(captured))
-    if missing:
-        raise ValueError(f"{what} {missing[0]} was not captured, only {list(captured)}")
-    return [captured.index(number) for number in wanted]
 
 
 class Term(Protocol):
@@ -155,8 +166,9 @@ class Term(Protocol):
 class Guide(Term, Protocol):
     """A regulariser on attention: a term with one value for each sample, shape (batch,)."""
 
-    needs: ClassVar[Needs]
-    """The quantity it needs of its layers and heads."""
+    @property
+    def needs(self) -> Needs:
+        """The quantities that it is computed from, of its layers and heads."""
 
     @property
     def layers(self) -> Subset:
@@ -180,15 +192,29 @@ def check(reduction: str, layers: Subset, heads: Subset) -> None:
             raise ValueError(f"{name} must be None or a tuple of 0-based indices, got {indices!r}")
 
 
+@runtime_checkable
+class TargetGuide(Guide, Protocol):
+    """A guide that needs `mass`: on a target that it makes of the batch's tokens."""
+
+    def target(self, tokens: Tokens) -> Target:
+        """The target of every row, made once a batch."""
+
+
 def shared(
     received: Tensor | CapturedAttention, mask: Tensor | None, layers: Subset, heads: Subset
-) -> CapturedAttention:
-    """The attention that a guide computes from, in either of the two forms of its call."""
+) -> ReceivedAttention:
+    """Received attention that a guide computes from, in either of the two forms of its call.
+
+    A tensor holds all layers and heads.
+    """
     if isinstance(received, CapturedAttention):
-        return received.subset(layers, heads)
+        return received.received(layers, heads)
     if mask is None:
         raise ValueError("a guide called with a received tensor also needs the mask (batch, length)")
-    return CapturedAttention(received, mask).subset(layers, heads)
+    for number, chosen in ((1, layers), (2, heads)):
+        if chosen is not None:
+            received = received.index_select(number, torch.tensor(chosen, device=received.device))
+    return ReceivedAttention(received, mask)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Subset, check, shared
-from agcli.guides.registry import Needs, Reduction
+from agcli.guides.base import CapturedAttention, Needs, Subset, check, shared
+from agcli.guides.entry import Reduction
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MDG:
     """
 
     name: ClassVar[str] = "mdg"
-    needs: ClassVar[Needs] = "received"
+    needs: ClassVar[Needs] = ("received",)
     released: ClassVar[Mapping[str, Any]] = {"temperature": 2.0}
 
     weight: float = 1.0

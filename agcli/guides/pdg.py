@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Subset, check, shared
-from agcli.guides.registry import Needs, Reduction
+from agcli.guides.base import CapturedAttention, Needs, Subset, check, shared
+from agcli.guides.entry import Reduction
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PDG:
     """
 
     name: ClassVar[str] = "pdg"
-    needs: ClassVar[Needs] = "received"
+    needs: ClassVar[Needs] = ("received",)
     released: ClassVar[Mapping[str, Any]] = {"columns": None}
 
     weight: float = 1.0

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from agcli.attention import EncoderAttention
 from agcli.data.batching import Rows
+from agcli.guides.tokens import Tokens
 from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
 from agcli.runs.device import make_accelerator, precision_of
@@ -20,7 +21,7 @@ from agcli.runs.launcher import without_outer_settings
 from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, kept_maps
 from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import checkpoint_activations
-from agcli.training.loss_terms import make_terms
+from agcli.training.loss_terms import GuidedForward, make_terms
 
 
 def hugging_face_trainer(spec: MethodSpec) -> Method:
@@ -80,10 +81,13 @@ def _loss_on_kept_maps(
     attention: EncoderAttention, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object
 ) -> Tensor:
     """`Trainer.compute_loss`: the task's loss and both guides, on the maps in `outputs.attentions`."""
-    outputs = model(**inputs, output_attentions=True)
-    mask = inputs["attention_mask"].bool()
     terms = make_terms(options, attention)
-    loss: Tensor = outputs.loss + terms.values(attention.collect(outputs, mask, terms.capture), mask).loss
+    mask = inputs["attention_mask"].bool()
+    forward = GuidedForward(
+        terms, attention, Tokens(inputs["input_ids"], mask, inputs.get("token_type_ids"), terms.vocabulary)
+    )
+    outputs = model(**inputs, **forward.kwargs)
+    loss: Tensor = outputs.loss + terms.values(forward.attention(outputs)).loss
     return loss
 
 
@@ -102,8 +106,9 @@ def authors_recipe(spec: MethodSpec) -> Method:
 
     def step(rows: Rows) -> None:
         batch = spec.workload.batch(rows).to(device)
-        outputs = model(**batch.inputs, output_attentions=True, output_hidden_states=True)
-        guided = terms.values(attention.collect(outputs, batch.mask, terms.capture), batch.mask)
+        forward = GuidedForward(terms, attention, batch.tokens(terms.vocabulary))
+        outputs = model(**batch.inputs, **forward.kwargs, output_hidden_states=True)
+        guided = terms.values(forward.attention(outputs))
         optimizer.zero_grad()
         loss: Any = cross_entropy(outputs.logits, batch.labels) + guided.loss
         loss.backward()

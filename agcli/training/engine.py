@@ -26,7 +26,7 @@ from agcli.errors import DivergedError, UsageError, shortened_list
 from agcli.options import TrainingOptions
 from agcli.runs.device import keep_freed_memory, make_accelerator
 from agcli.training.distributed import Distributed
-from agcli.training.loss_terms import RESERVED, LossTerms
+from agcli.training.loss_terms import RESERVED, GuidedForward, LossTerms
 from agcli.training.optimizer import make_optimizer, make_scheduler
 from agcli.training.predict import predict_logits
 from agcli.training.report import Measured, StepReport
@@ -176,12 +176,12 @@ class Engine:
 
     def _loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The task loss and the weighted terms that add up to the loss, and the raw value of every term and monitor."""
-        capture = self.terms.capture
-        outputs = self.model(**batch.inputs, **self.encoder_attention.forward_kwargs(capture))
+        forward = GuidedForward(self.terms, self.encoder_attention, batch.tokens(self.terms.vocabulary))
+        outputs = self.model(**batch.inputs, **forward.kwargs)
         losses = {"task": self.losses(outputs.logits, batch.labels).mean()}
         if not self.terms:
             return losses, {}
-        values = self.terms.values(self.encoder_attention.collect(outputs, batch.mask, capture), batch.mask)
+        values = self.terms.values(forward.attention(outputs))
         return losses | values.weighted, values.raw
 
     def _gradient_norms(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:

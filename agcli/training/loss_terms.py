@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from agcli.attention.capture import Capture, Indices
-from agcli.attention.encoder_attention import Captured, EncoderAttention
+from agcli.attention.encoder_attention import EncoderAttention
 from agcli.config import parse_indices
 from agcli.declare import flag
 from agcli.errors import UsageError
-from agcli.guides.base import CapturedAttention, Guide, Term, TermValues, term_values
+from agcli.guides.base import CapturedAttention, Guide, TargetGuide, Term, TermValues, term_values
+from agcli.guides.capture import MASS, Capture, Indices, Request
 from agcli.guides.registry import GUIDES
+from agcli.guides.targets import Target
+from agcli.guides.tokens import Tokens, Vocabulary
 from agcli.options import GuideOptions
 
 RESERVED = ("loss", "task", "gradient_norm")
@@ -30,11 +31,13 @@ class LossTerms:
 
     Attributes:
         released: the authors' released arithmetic takes the place of Eq. 8.
+        vocabulary: ids of the tokenizer, for guides that look at tokens.
     """
 
     terms: Sequence[Term] = ()
     monitors: Sequence[Term] = ()
     released: bool = False
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def __post_init__(self) -> None:
         for term in (*self.terms, *self.monitors):
@@ -47,41 +50,55 @@ class LossTerms:
     @cached_property
     def capture(self) -> Capture:
         """What a training forward has to return for the guides, of their layers and heads only."""
-        captures = (self._capture(term) for term in (*self.terms, *self.monitors) if isinstance(term, Guide))
-        return reduce(or_, captures, Capture())
+        requests: list[Request] = []
+        for guide in self._guides:
+            layers: Indices = guide.layers or "all"
+            heads: Indices = guide.heads or "all"
+            requests += [Request(self._quantity(guide, need), layers, heads) for need in guide.needs]
+        return reduce(or_, (Capture((request,)) for request in requests), Capture())
 
-    def _capture(self, guide: Guide) -> Capture:
-        layers: Indices = guide.layers or "all"
-        heads: Indices = guide.heads or "all"
-        if guide.needs == "maps":
-            return Capture(maps=layers, heads=heads)
-        if guide.needs == "received":
-            return Capture(released=layers, heads=heads) if self.released else Capture(received=layers, heads=heads)
-        return Capture()
+    @property
+    def _guides(self) -> list[Guide]:
+        return [term for term in (*self.terms, *self.monitors) if isinstance(term, Guide)]
 
-    def attention(self, captured: Captured, mask: Tensor) -> CapturedAttention:
-        """A forward's captured attention for the terms. The released arithmetic keeps padded rows."""
-        received = captured.get("released" if self.released else "received", {})
-        heads = self.capture.heads
-        return CapturedAttention(
-            torch.stack(list(received.values()), dim=1) if received else None,
-            torch.ones_like(mask) if self.released else mask,
-            maps=captured.get("maps"),
-            scores=captured.get("scores"),
-            layers=tuple(received),
-            heads=None if heads == "all" else heads,
-        )
+    def _quantity(self, guide: Guide, need: str) -> str:
+        if need == "mass":
+            return f"{MASS}{guide.name}"
+        return "released" if need == "received" and self.released else need
 
-    def values(self, captured: Captured, mask: Tensor) -> TermValues:
-        """Raw values of terms and monitors, and the weighted terms of the loss.
+    def targets(self, tokens: Tokens) -> dict[str, Target]:
+        """The targets of this batch's rows, by the name of the guide that makes them."""
+        return {guide.name: guide.target(tokens) for guide in self._guides if isinstance(guide, TargetGuide)}
 
-        Shape: mask (batch, length), True for real tokens.
-        """
-        attention = self.attention(captured, mask)
+    def values(self, attention: CapturedAttention) -> TermValues:
+        """Raw values of terms and monitors, and the weighted terms of the loss."""
         values = term_values(self.terms, attention)
         with torch.no_grad():  # after the terms, which leave what they share with their graph
             monitored = term_values(self.monitors, attention)
         return TermValues(values.raw | monitored.raw, values.weighted)
+
+
+class GuidedForward:
+    """One forward of an encoder: the keyword arguments that make it capture what the terms need, and what it captured.
+
+    Args:
+        tokens: the batch that the forward is about to run on.
+    """
+
+    def __init__(self, terms: LossTerms, encoder: EncoderAttention, tokens: Tokens) -> None:
+        self._terms, self._encoder, self._tokens = terms, encoder, tokens
+        self._targets = terms.targets(tokens)
+        self.kwargs = encoder.forward_kwargs(terms.capture, targets=self._targets)
+
+    def attention(self, outputs: Any) -> CapturedAttention:
+        """Attention of the forward with these outputs.
+
+        Raises:
+            ModelError: some layer returned nothing.
+        """
+        capture, mask = self._terms.capture, self._tokens.mask
+        captured = self._encoder.collect(outputs, mask, capture, self._targets)
+        return CapturedAttention(mask, captured, capture, self._targets, self._tokens)
 
 
 def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
@@ -92,12 +109,12 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
     """
     released = options.guide_mode == "released"
     shared: dict[str, Any] = {"reduction": options.reduction}
-    for field, count in (("layers", encoder.num_layers), ("heads", encoder.num_heads)):
-        name = f"guide_{field}"
+    for subset, count in (("layers", encoder.num_layers), ("heads", encoder.num_heads)):
+        name = f"guide_{subset}"
         indices = parse_indices(getattr(options, name))
         if indices is not None and indices[-1] >= count:
             raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
-        shared[field] = indices
+        shared[subset] = indices
 
     def make(name: str, weight: float) -> Guide:
         kind = GUIDES[name].load()

@@ -22,7 +22,8 @@ from transformers import PreTrainedModel
 from agcli.attention import EncoderAttention, attach
 from agcli.errors import ModelError, UsageError
 from agcli.guides.base import CapturedAttention, Guide, TermValues, term_values
-from agcli.training.loss_terms import LossTerms
+from agcli.guides.tokens import Tokens, Vocabulary
+from agcli.training.loss_terms import GuidedForward, LossTerms
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -133,20 +134,20 @@ def _capture(
 ) -> Iterator[list[CapturedAttention]]:
     """Collect attention of every forward with gradient; outputs leave the encoder without attentions."""
     forwards: list[CapturedAttention] = []
+    running: list[GuidedForward] = []
     signature = inspect.signature(encoder.forward)
 
     def request(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        if torch.is_grad_enabled():
-            return args, {**kwargs, **attention.forward_kwargs(terms.capture)}
-        return None
+        if not torch.is_grad_enabled():
+            return None
+        tokens = _tokens(signature.bind_partial(*args, **kwargs).arguments, terms.vocabulary)
+        running.append(GuidedForward(terms, attention, tokens))
+        return args, {**kwargs, **running[-1].kwargs}
 
     def collect(_: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
         if not torch.is_grad_enabled():
             return None
-        mask = signature.bind_partial(*args, **kwargs).arguments.get("attention_mask")
-        if mask is None:  # no padding: every position is real
-            mask = torch.ones(outputs[0].shape[:2], dtype=torch.bool, device=outputs[0].device)
-        forwards.append(terms.attention(attention.collect(outputs, mask, terms.capture), mask))
+        forwards.append(running.pop().attention(outputs))
         return type(outputs)(**{key: value for key, value in outputs.items() if key != "attentions"})
 
     handles = [
@@ -158,6 +159,13 @@ def _capture(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _tokens(arguments: Mapping[str, Any], vocabulary: Vocabulary) -> Tokens:
+    """The tokens among the arguments of an encoder's forward; without a mask every position is real."""
+    input_ids, mask = arguments["input_ids"], arguments.get("attention_mask")
+    mask = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask.bool()
+    return Tokens(input_ids, mask, arguments.get("token_type_ids"), vocabulary)
 
 
 def _mean_values(guides: Sequence[Guide], forwards: Sequence[CapturedAttention]) -> TermValues:

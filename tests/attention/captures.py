@@ -2,10 +2,10 @@
 
 import torch
 
-from agcli.attention import Capture, reference_attention
+from agcli.attention import Capture, Request, reference_attention
 
-RECEIVED = Capture(received="all")
-RELEASED = Capture(released="all")
+RECEIVED = Capture((Request("received"),))
+RELEASED = Capture((Request("released"),))
 NOTHING = Capture()
 
 
@@ -23,4 +23,4 @@ def reference(query, key, value, mask, **settings):
 
 def attention_maps(query, key, mask, **settings):
     """Clean maps by the reference."""
-    return reference_attention(query, key, query, mask, capture=("maps",), **settings)[1]["maps"]
+    return reference_attention(query, key, query, mask, capture={"maps": "all"}, **settings)[1]["maps"]

@@ -4,29 +4,36 @@ import pytest
 import torch
 from captures import NOTHING, RECEIVED
 
-from agcli.attention import AttentionMask, Capture, attach, reference
+from agcli.attention import AttentionMask, Capture, Request, attach
 from agcli.attention import dispatch as selection
 from agcli.errors import ModelError, UsageError
+from agcli.guides import quantities
 
-SECOND = Capture(received=(1,))
+SECOND = Capture((Request("received", (1,)),))
 
 
 def test_captures_add_up():
     assert not NOTHING
     assert NOTHING | SECOND == SECOND | NOTHING == SECOND
-    assert SECOND | Capture(received=(0, 1), heads=(2,)) == Capture(received=(0, 1))
-    assert SECOND | RECEIVED == RECEIVED
-    both = Capture(received=(3,), heads=(1,)) | Capture(maps=(0,), heads=(0, 2))
-    assert both == Capture(received=(3,), maps=(0,), heads=(0, 1, 2))
+    assert (SECOND | RECEIVED).of_layer(1) == {"received": "all"}
+    assert (SECOND | Capture((Request("received", (0, 1), (2,)),))).of_layer(0) == {"received": (2,)}
+    both = Capture((Request("received", (3,), (1,)),)) | Capture((Request("maps", (0, 3), (0, 2)),))
+    both |= Capture((Request("maps", (0,), (1,)),))
     assert both.quantities == ("received", "maps")
-    assert [both.of_layer(layer) for layer in range(4)] == [("maps",), (), (), ("received",)]
+    of_layers = [{"maps": (0, 1, 2)}, {}, {}, {"received": (1,), "maps": (0, 2)}]
+    assert [both.of_layer(layer) for layer in range(4)] == of_layers
+
+
+def test_an_unknown_quantity_is_refused():
+    with pytest.raises(ValueError, match="no quantity 'recieved'; allowed: received, squared_norm"):
+        Request("recieved")
 
 
 @pytest.fixture
 def summed(monkeypatch):
     """What column sums were taken of in training, by the reference and by the CPU path."""
     shapes = []
-    by_reference, by_blocks = reference.received_attention, selection.blockwise_attention
+    by_reference, by_blocks = quantities.received_attention, selection.blockwise_attention
 
     def received_attention(maps, mask):
         shapes.extend([maps.shape] if torch.is_grad_enabled() else [])
@@ -36,7 +43,7 @@ def summed(monkeypatch):
         shapes.extend([query.shape] if capture and torch.is_grad_enabled() else [])
         return by_blocks(query, *rest, capture=capture, **settings)
 
-    monkeypatch.setattr(reference, "received_attention", received_attention)
+    monkeypatch.setattr(quantities, "received_attention", received_attention)
     monkeypatch.setattr(selection, "blockwise_attention", blockwise_attention)
     return shapes
 
@@ -94,7 +101,7 @@ def test_layers_of_an_encoder_beside_the_interface(tiny, batch):
 def test_heads_alone_give_what_they_give_among_all(tiny, batch, family):
     model = tiny(family, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     expected, _ = outcome(model, batch, "auto", RECEIVED, [0, 1], [1, 3])
-    found, _ = outcome(model, batch, "auto", Capture(received="all", heads=(1, 3)), [0, 1])
+    found, _ = outcome(model, batch, "auto", Capture((Request("received", "all", (1, 3)),)), [0, 1])
     assert found["received"].shape == (3, 2, 2, 12)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
@@ -127,7 +134,7 @@ def test_maps_are_eagers_and_clean(tiny, batch, training):
     model = tiny("bert", attention_probs_dropout_prob=0.5 * training, hidden_dropout_prob=0.0)
     with torch.no_grad():
         eager = model(**batch, output_attentions=True).attentions
-    attention, capture = attach(model), Capture(maps=(0, 1), scores=(1,), heads=(0, 2))
+    attention, capture = attach(model), Capture((Request("maps", (0, 1), (0, 2)), Request("scores", (1,), (0, 2))))
     outputs = model.train(training)(**batch, **attention.forward_kwargs(capture))
     captured = attention.collect(outputs, batch["attention_mask"].bool(), capture)
     assert {name: set(layers) for name, layers in captured.items()} == {"maps": {0, 1}, "scores": {1}}
@@ -142,16 +149,18 @@ def test_maps_and_scores_come_from_the_reference_only(monkeypatch, implementatio
     query = torch.randn(2, 2, 100, 4)
     monkeypatch.setattr(selection, "why_not_triton", lambda query: None)
     with pytest.raises(UsageError, match=f"^--attention {implementation}: attention maps and scores .*reference only"):
-        selection.attend(query, query, query, None, scaling=1.0, capture=(quantity,), implementation=implementation)
-    _, captured = selection.attend(query, query, query, None, scaling=1.0, capture=(quantity,))
+        selection.attend(
+            query, query, query, None, scaling=1.0, capture={quantity: "all"}, implementation=implementation
+        )
+    _, captured = selection.attend(query, query, query, None, scaling=1.0, capture={quantity: "all"})
     assert captured[quantity].shape == (2, 2, 100, 100)
 
 
 def test_an_encoder_beside_the_interface_gives_maps_but_no_scores(tiny, batch):
     model = tiny("mpnet")
-    attention, capture = attach(model), Capture(maps=(1,), heads=(3,))
+    attention, capture = attach(model), Capture((Request("maps", (1,), (3,)),))
     outputs = model(**batch, **attention.forward_kwargs(capture))
     maps = attention.collect(outputs, batch["attention_mask"].bool(), capture)["maps"]
     assert torch.equal(maps[1], outputs.attentions[1][:, 3:])
     with pytest.raises(ModelError, match=r"MPNet.* gives no attention scores back"):
-        attention.forward_kwargs(Capture(scores="all"))
+        attention.forward_kwargs(Capture((Request("scores"),)))

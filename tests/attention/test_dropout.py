@@ -21,7 +21,7 @@ def arguments():
 def attend(arguments, implementation="reference", **settings):
     """Output, and the one quantity that is captured."""
     torch.manual_seed(3)
-    settings = {"capture": ("received",)} | settings
+    settings = {"capture": {"received": "all"}} | settings
     output, captured = selection.attend(*arguments, scaling=1.0, implementation=implementation, **settings)
     return output, next(iter(captured.values()), None)
 
@@ -42,16 +42,18 @@ def test_dropout_hits_the_output_and_leaves_received_clean(arguments, implementa
     [("reference", [(), ("received",), ("released",), ("maps", "scores")]), ("cpu", [(), ("received",)])],
 )
 def test_dropout_is_the_same_whatever_is_captured(arguments, implementation, captures):
-    first, *others = (attend(arguments, implementation, dropout=0.5, capture=capture)[0] for capture in captures)
+    first, *others = (
+        attend(arguments, implementation, dropout=0.5, capture=dict.fromkeys(capture, "all"))[0] for capture in captures
+    )
     assert all(torch.equal(first, other) for other in others)
 
 
 def test_released_is_the_mean_over_keys_of_the_dropped_map(arguments):
-    dropped, released = attend(arguments, dropout=0.5, capture=("released",))
+    dropped, released = attend(arguments, dropout=0.5, capture={"released": "all"})
     torch.testing.assert_close(released, dropped.mean(-1))
     assert released[1, :, 4:].any()  # padded rows are kept
 
 
 def test_released_without_dropout_is_constant(arguments):
-    _, released = attend(arguments, capture=("released",))
+    _, released = attend(arguments, capture={"released": "all"})
     torch.testing.assert_close(released, torch.full_like(released, 1 / LENGTH))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from captures import NOTHING, attention_maps
 
-from agcli.attention import AttentionMask, Capture, attach, guided_attention
+from agcli.attention import AttentionMask, Capture, Request, attach, guided_attention
 from agcli.attention import dispatch as selection
 from agcli.attention.masks import HIGHEST_EXPONENT
 from agcli.errors import ModelError, UsageError
@@ -204,7 +204,7 @@ DIAGONAL = AttentionMask(gate=(1 - torch.eye(12))[None, None])
 @pytest.mark.parametrize("family", ["bert", "albert", "modernbert"])
 def test_a_mask_goes_through_an_encoder(tiny, batch, family):
     model = tiny(family)
-    attention, capture = attach(model), Capture(maps="all")
+    attention, capture = attach(model), Capture((Request("maps"),))
     outputs = model(**batch, **attention.forward_kwargs(capture, DIAGONAL))
     real = batch["attention_mask"].bool()
     maps = torch.stack(list(attention.collect(outputs, real, capture)["maps"].values()), 1)
@@ -221,7 +221,7 @@ def test_a_mask_goes_through_an_encoder(tiny, batch, family):
 
 def test_a_mask_may_differ_by_layer(tiny, batch):
     model = tiny("bert")
-    attention, capture = attach(model), Capture(maps="all")
+    attention, capture = attach(model), Capture((Request("maps"),))
     outputs = model(**batch, **attention.forward_kwargs(capture, {1: DIAGONAL}))
     maps = attention.collect(outputs, batch["attention_mask"].bool(), capture)["maps"]
     assert (maps[0][0].diagonal(dim1=-2, dim2=-1) > 0).all()

@@ -109,7 +109,7 @@ def test_gradients_through_a_window(qkv, mask):
 
 
 def test_capture_none_returns_the_same_output_and_nothing_else(qkv, mask):
-    output, received = reference(*qkv, mask, scaling=SCALING, capture=())
+    output, received = reference(*qkv, mask, scaling=SCALING, capture={})
     assert received is None
     assert torch.equal(output, reference(*qkv, mask, scaling=SCALING)[0])
 

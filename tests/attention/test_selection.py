@@ -44,7 +44,7 @@ def kernel(monkeypatch):
 
     def triton_attention(*tensors, capture, **settings):
         calls.append({"capture": capture, **settings})
-        return reference(*tensors, **settings, capture=("received",) if capture else ())
+        return reference(*tensors, **settings, capture={"received": "all"} if capture else {})
 
     monkeypatch.setattr(selection, "why_not_triton", lambda query: None)
     monkeypatch.setattr(selection, "triton_attention", triton_attention)
@@ -178,7 +178,7 @@ def test_shapes_that_do_not_belong_together_are_refused(implementation, changed)
 def test_torchs_own_attention_is_the_same(chosen, mask):
     """What nothing but evaluation sees; a sample without tokens is finite there too."""
     query, key, value = torch.randn(3, 2, 2, SHORT, 4)
-    output, captured = selection.attend(query, key, value, mask, scaling=0.7, capture=())
+    output, captured = selection.attend(query, key, value, mask, scaling=0.7, capture={})
     assert chosen == ["sdpa"]
     assert captured == {}
     torch.testing.assert_close(output, reference(query, key, value, mask, scaling=0.7)[0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agcli import PDG
-from agcli.guides.base import CapturedAttention
+from agcli.guides.base import ReceivedAttention
 
 
 def naive_pdg(received, mask):
@@ -45,7 +45,7 @@ def test_the_weight_is_not_applied(received, mask):
 
 def test_both_gram_matrices_give_the_same_norm(received, mask):
     """6 maps, 5 columns: alone PDG takes the 5 x 5 matrix, after MDG the 6 x 6 one that is already there."""
-    columns, rows = CapturedAttention(received, mask), CapturedAttention(received, mask)
+    columns, rows = ReceivedAttention(received, mask), ReceivedAttention(received, mask)
     rows.gram  # noqa: B018
     expected = columns.squared_gram_norm
     assert "gram" not in columns.__dict__

@@ -9,7 +9,7 @@ from agcli.guides.registry import weights_text
 
 
 def test_both_call_forms_agree(received, mask):
-    attention = CapturedAttention(received, mask)
+    attention = CapturedAttention.of_received(received, mask)
     assert torch.equal(MDG()(attention), MDG()(received, mask))
     assert torch.equal(PDG()(attention), PDG()(received, mask))
 
@@ -18,12 +18,12 @@ def test_mdg_and_pdg_cost_one_gram_matrix(received, mask, monkeypatch):
     products = []
     matmul = torch.Tensor.__matmul__
     monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: products.append(1) or matmul(a, b))
-    term_values([MDG(), PDG()], CapturedAttention(received, mask))
+    term_values([MDG(), PDG()], CapturedAttention.of_received(received, mask))
     assert len(products) == 1
 
 
 def test_the_loss_is_the_weighted_sum_of_the_batch_means(received, mask):
-    values = term_values([MDG(weight=0.3), PDG(weight=5.0)], CapturedAttention(received, mask))
+    values = term_values([MDG(weight=0.3), PDG(weight=5.0)], CapturedAttention.of_received(received, mask))
     mdg, pdg = MDG()(received, mask).mean(), PDG()(received, mask).mean()
     assert torch.equal(values.raw["mdg"], mdg)
     assert torch.equal(values.raw["pdg"], pdg)
@@ -31,8 +31,10 @@ def test_the_loss_is_the_weighted_sum_of_the_batch_means(received, mask):
 
 
 def test_micro_batches_average_to_the_whole_batch(received, mask):
-    both, guides = CapturedAttention(received[:2], mask[:2]), [MDG(), PDG()]
-    parts = [term_values(guides, CapturedAttention(received[i : i + 1], mask[i : i + 1])).loss for i in range(2)]
+    both, guides = CapturedAttention.of_received(received[:2], mask[:2]), [MDG(), PDG()]
+    parts = [
+        term_values(guides, CapturedAttention.of_received(received[i : i + 1], mask[i : i + 1])).loss for i in range(2)
+    ]
     torch.testing.assert_close(torch.stack(parts).mean(), term_values(guides, both).loss)
 
 
@@ -46,7 +48,7 @@ def test_half_precision_is_raised_to_float32(received, mask, dtype):
 def test_autocast_does_not_reach_the_guides(received, mask):
     expected = MDG()(received.float(), mask).mean() + PDG()(received.float(), mask).mean()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        values = term_values([MDG(), PDG()], CapturedAttention(received.float(), mask))
+        values = term_values([MDG(), PDG()], CapturedAttention.of_received(received.float(), mask))
     torch.testing.assert_close(values.loss, expected, rtol=1e-6, atol=0)
 
 
@@ -57,7 +59,7 @@ def test_a_mask_may_hold_integers(received, mask):
 def test_two_guides_of_one_name_are_refused(received, mask):
     """Their values are told apart by name only."""
     with pytest.raises(ValueError, match="each guide may occur once"):
-        term_values([MDG(layers=(0,)), MDG(layers=(1,))], CapturedAttention(received, mask))
+        term_values([MDG(layers=(0,)), MDG(layers=(1,))], CapturedAttention.of_received(received, mask))
 
 
 def test_a_tensor_without_mask_is_refused(received):

@@ -29,9 +29,9 @@ def test_maps_outside_the_subset_get_no_gradient(received, mask):
 
 
 def test_guides_of_one_subset_share_one_object(received, mask):
-    attention = CapturedAttention(received, mask)
-    assert attention.subset((0,), None) is attention.subset((0,), None)
-    assert attention.subset(None, None) is attention
+    attention = CapturedAttention.of_received(received, mask)
+    assert attention.received((0,), None) is attention.received((0,), None)
+    assert attention.received() is attention.received()
 
 
 def test_a_sample_of_one_token_has_all_maps_equal(received):

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from agcli import MDG, PDG
-from agcli.attention import Capture
+from agcli.attention import Capture, Request
 from agcli.config import RunConfig
 from agcli.data.batching import collate, epoch_order
 from agcli.errors import UsageError
-from agcli.guides.base import CapturedAttention
-from agcli.guides.registry import GUIDES, Needs
+from agcli.guides.base import CapturedAttention, Needs
 from agcli.runs.folder import RunFolder
 from agcli.training import assemble
 from agcli.training.assemble import Assembly
@@ -36,15 +35,21 @@ class Diagonal:
     """A guide on maps: how much attention real tokens of the guided heads pay to themselves."""
 
     name: ClassVar[str] = "diagonal"
-    needs: ClassVar[Needs] = "maps"
+    needs: ClassVar[Needs] = ("maps",)
 
     weight: float = 1.0
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
 
     def __call__(self, attention: CapturedAttention) -> Tensor:
-        layers = [maps.diagonal(dim1=-2, dim2=-1).mean(1) for maps in attention.maps(self.layers, self.heads)]
+        layers = [
+            maps.diagonal(dim1=-2, dim2=-1).mean(1) for maps in attention.each_layer("maps", self.layers, self.heads)
+        ]
         return (torch.stack(layers).mean(0) * attention.mask).sum(-1) / attention.mask.sum(-1)
+
+
+def captured_maps(maps: dict[int, Tensor], mask: Tensor) -> CapturedAttention:
+    return CapturedAttention(mask, {"maps": maps}, Capture((Request("maps"),)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,27 +78,23 @@ def trained(engine: Engine) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
 def test_guided_layers_alone_are_captured_and_train_as_if_all_were(config: Make, subset: dict[str, str]) -> None:
     settings, layer = config(mdg=0.5, pdg=0.5, **subset), int(subset["guide_layers"])
     one = build(settings)
-    assert one.terms.capture == Capture(received=(layer,), heads=(1, 3) if "guide_heads" in subset else "all")
+    heads = (1, 3) if "guide_heads" in subset else "all"
+    assert one.terms.capture == Capture((Request("received", (layer,), heads),))
     values, weights = trained(one)
     every = build(settings)
-    every.terms.__dict__["capture"] = Capture(received="all")
+    every.terms.__dict__["capture"] = Capture((Request("received"),))
     expected, expected_weights = trained(every)
     assert values == expected
     assert all(torch.equal(weight, expected_weights[name]) for name, weight in weights.items())
 
 
 def test_the_capture_is_what_terms_and_monitors_need_together(config: Make) -> None:
-    assert build(config(**OFF, monitor="mdg", guide_layers="0")).terms.capture == Capture(received=(0,))
-    assert build(config(guide_mode="released")).terms.capture == Capture(released="all")
+    assert build(config(**OFF, monitor="mdg", guide_layers="0")).terms.capture == Capture((Request("received", (0,)),))
+    assert build(config(guide_mode="released")).terms.capture == Capture((Request("released"),))
     assert not LossTerms((SquaredNorm(torch.zeros(())),)).capture
     terms = LossTerms((MDG(layers=(3,)), Diagonal(layers=(1, 2))), (PDG(layers=(0,), heads=(2,)),))
-    assert terms.capture == Capture(received=(0, 3), maps=(1, 2))
-
-
-def test_a_guide_declares_what_the_registry_says_it_needs() -> None:
-    assert {name: entry.load().needs for name, entry in GUIDES.items()} == {
-        name: entry.needs for name, entry in GUIDES.items()
-    }
+    of_layers = [{"received": (2,)}, {"maps": "all"}, {"maps": "all"}, {"received": "all"}]
+    assert [terms.capture.of_layer(layer) for layer in range(4)] == of_layers
 
 
 def test_an_implementation_that_cannot_capture_it_is_refused_before_the_run(config: Make, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_guide_on_maps_gets_the_maps_of_its_layers(config: Make, heads: tuple[
     eager.set_attn_implementation("eager")
     with torch.no_grad():
         maps = eager(**batch.inputs, output_attentions=True).attentions[0]
-    expected = guide(CapturedAttention(None, batch.mask, maps={0: maps})).mean()
+    expected = guide(captured_maps({0: maps}, batch.mask)).mean()
     report = next(engine.train_epoch())
     assert report.guides["diagonal"] == pytest.approx(float(expected), rel=1e-5)
     assert report.shares["diagonal"] > 0
@@ -185,10 +186,12 @@ def test_a_term_may_not_take_the_name_of_a_number_of_the_engine(name: str) -> No
 
 def test_a_guide_without_what_it_needs_is_an_error() -> None:
     mask = torch.ones(2, 5, dtype=torch.bool)
-    with pytest.raises(ValueError, match="received attention was not captured"):
-        MDG()(CapturedAttention(None, mask))
+    with pytest.raises(ValueError, match="received was not captured"):
+        MDG()(captured_maps({0: torch.ones(2, 2, 5, 5)}, mask))
     attention = CapturedAttention(
-        torch.ones(2, 1, 2, 5), mask, maps={4: torch.ones(2, 2, 5, 5)}, layers=(3,), heads=(0, 6)
+        mask,
+        {"received": {3: torch.ones(2, 2, 5)}, "maps": {4: torch.ones(2, 2, 5, 5)}},
+        Capture((Request("received", (3,), (0, 6)), Request("maps", (4,)))),
     )
     with pytest.raises(ValueError, match=r"layer 2 was not captured, only \[3\]"):
         MDG(layers=(2,))(attention)

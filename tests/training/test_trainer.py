@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from agcli import MDG, PDG, GuidedTrainerMixin
-from agcli.attention import Capture, received_attention
+from agcli.attention import Capture, Request, received_attention
 from agcli.errors import ModelError, UsageError
 from agcli.guides.base import CapturedAttention, term_values
 
@@ -93,7 +93,7 @@ def guides_by_hand(model, batch):
     maps = eager(batch["input_ids"], batch["attention_mask"], output_attentions=True).attentions
     rows = batch["attention_mask"].to(maps[0].dtype)
     received = torch.stack([torch.einsum("bhij,bi->bhj", layer, rows) for layer in maps], dim=1)
-    return term_values(GUIDES, CapturedAttention(received, batch["attention_mask"]))
+    return term_values(GUIDES, CapturedAttention.of_received(received, batch["attention_mask"]))
 
 
 def test_the_training_loss_is_the_task_loss_plus_the_weighted_guides(tmp_path):
@@ -288,7 +288,7 @@ def test_guides_on_one_layer_capture_that_layer(tmp_path):
     layer = model.bert.encoder.layer[0]
     layer.register_forward_pre_hook(lambda *hook: asked.append(hook[-1].get("ag_capture")), with_kwargs=True)
     loss = trainer.compute_loss(model.train(), batch)
-    assert asked == [Capture(received=(1,), heads=(0, 1))]
+    assert asked == [Capture((Request("received", (1,), (0, 1)),))]
     eager = copy.deepcopy(model).eval()
     eager.set_attn_implementation("eager")
     outputs = eager(**batch, output_attentions=True)

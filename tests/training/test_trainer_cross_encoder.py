@@ -83,7 +83,7 @@ def guides_by_hand(model, text_pairs):
     maps = encoder(**batch, output_attentions=True).attentions
     rows = batch["attention_mask"].to(maps[0].dtype)
     received = torch.stack([torch.einsum("bhij,bi->bhj", layer, rows) for layer in maps], dim=1)
-    return term_values(GUIDES, CapturedAttention(received, batch["attention_mask"]))
+    return term_values(GUIDES, CapturedAttention.of_received(received, batch["attention_mask"]))
 
 
 @pytest.mark.parametrize(

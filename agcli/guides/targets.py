@@ -1,0 +1,87 @@
+"""Target positions of rows, for the attention mass that falls on them: one diagonal, a set of columns, or any cells.
+
+They are made once a batch and shared by all layers and heads. T is (rows, columns) of one map, and 0 in padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """Row i has the target i + offset, where that is a real token."""
+
+    offset: int
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Every row has the same targets.
+
+    Attributes:
+        weights: T of each column, (batch, length), floating-point.
+    """
+
+    weights: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Each row has targets of its own.
+
+    Attributes:
+        weights: T, (batch, length, length), floating-point.
+    """
+
+    weights: Tensor
+
+
+Target = Diagonal | Columns | Cells
+NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
+
+
+def target_mass(maps: Tensor, target: Target) -> Tensor:
+    """`a_i = Σ_j A_ij T_ij`. Shape: maps (batch, heads, length, length) -> (batch, heads, length)."""
+    if isinstance(target, Cells):
+        return (maps * target.weights.to(maps.dtype)[:, None]).sum(-1)
+    if isinstance(target, Columns):
+        return (maps @ target.weights.to(maps.dtype)[:, None, :, None]).squeeze(-1)
+    diagonal = maps.diagonal(target.offset, -2, -1)
+    before = max(0, -target.offset)  # rows above the diagonal's first cell
+    return torch.nn.functional.pad(diagonal, (before, maps.shape[-2] - before - diagonal.shape[-1]))
+
+
+def dense(target: Target, mask: Tensor) -> Tensor:
+    """T with padded rows and columns 0. Shape: mask (batch, length) -> (batch, length, length), float32 at least."""
+    real = mask.bool()
+    cells = real[:, :, None] & real[:, None, :]
+    if isinstance(target, Diagonal):
+        positions = torch.arange(mask.shape[-1], device=mask.device)
+        return (cells & (positions[:, None] + target.offset == positions)).float()
+    weights = target.weights if isinstance(target, Cells) else target.weights[:, None, :]
+    return weights.to(torch.promote_types(weights.dtype, torch.float32)) * cells
+
+
+def row_sums(target: Target, mask: Tensor, power: int = 1) -> Tensor:
+    """`Σ_j T_ij^power` over real columns, 0 in padded rows; of a target of 0 and 1 the number |T(i)|.
+
+    Shape: mask (batch, length) -> (batch, length), float32 at least.
+    """
+    real = mask.bool()
+    if isinstance(target, Cells):
+        return dense(target, mask).pow(power).sum(-1)
+    if isinstance(target, Columns):
+        weights = target.weights.to(torch.promote_types(target.weights.dtype, torch.float32)) * real
+        return weights.pow(power).sum(-1, keepdim=True) * real
+    shifted = torch.zeros_like(real)
+    length, offset = real.shape[-1], target.offset
+    if abs(offset) < length:
+        kept = slice(max(0, -offset), length - max(0, offset))  # rows whose target lies in the map
+        shifted[:, kept] = real[:, max(0, offset) : length - max(0, -offset)]
+    return (shifted & real).float()

@@ -1,0 +1,50 @@
+"""What guides may know of a batch beside its attention: tokens, and what vocabulary and data say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Ids of a tokenizer that patterns refer to.
+
+    Attributes:
+        special_ids: of `[CLS]`, `[SEP]`, `[PAD]` and their like.
+        delim_ids: of the sign between and behind texts, `[SEP]` or `</s>`.
+        period_ids: all that spell a period.
+        function_ids: of stop words and punctuation, which no match is made of.
+        embeddings: the encoder's input embeddings before training, (vocabulary, hidden_size); None unless a guide
+            needs them.
+    """
+
+    special_ids: tuple[int, ...] = ()
+    delim_ids: tuple[int, ...] = ()
+    period_ids: tuple[int, ...] = ()
+    function_ids: tuple[int, ...] = ()
+    embeddings: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of one batch.
+
+    Shape: input_ids, mask (True for real tokens) and, where the encoder has them, token_type_ids are (batch, length).
+
+    Attributes:
+        knowledge: name -> what the data's knowledge says of each pair of tokens, at least 0, (batch, length, length).
+    """
+
+    input_ids: Tensor
+    mask: Tensor
+    token_type_ids: Tensor | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    knowledge: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def among(self, ids: tuple[int, ...]) -> Tensor:
+        """Whether each real token is one of these, (batch, length)."""
+        return torch.isin(self.input_ids, torch.tensor(ids, device=self.input_ids.device)) & self.mask
