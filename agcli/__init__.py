@@ -10,7 +10,20 @@ from agcli.guides.registry import GUIDES
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from agcli.guides.disagreement import Disagreement as Disagreement
+    from agcli.guides.entropy import Entropy as Entropy
+    from agcli.guides.entropy import EntropyBand as EntropyBand
+    from agcli.guides.knowledge import PMI as PMI
+    from agcli.guides.knowledge import Dependency as Dependency
+    from agcli.guides.knowledge import WordSim as WordSim
+    from agcli.guides.match import Match as Match
     from agcli.guides.mdg import MDG as MDG
+    from agcli.guides.patterns import Delim as Delim
+    from agcli.guides.patterns import First as First
+    from agcli.guides.patterns import Next as Next
+    from agcli.guides.patterns import Period as Period
+    from agcli.guides.patterns import Prev as Prev
+    from agcli.guides.patterns import Self as Self
     from agcli.guides.pdg import PDG as PDG
     from agcli.training.trainer_mixin import GuidedTrainerMixin as GuidedTrainerMixin
 

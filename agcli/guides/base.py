@@ -187,6 +187,15 @@ def check(reduction: str, layers: Subset, heads: Subset) -> None:
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    check_subset(layers, heads)
+
+
+def check_subset(layers: Subset, heads: Subset) -> None:
+    """Check which layers and heads a guide guides.
+
+    Raises:
+        ValueError: not None, and no tuple of 0-based indices.
+    """
     for name, indices in (("layers", layers), ("heads", heads)):
         if indices is not None and (not isinstance(indices, tuple) or not indices or min(indices) < 0):
             raise ValueError(f"{name} must be None or a tuple of 0-based indices, got {indices!r}")

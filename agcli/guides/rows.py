@@ -1,0 +1,96 @@
+"""What guides towards target positions share: the mass of each row on its target set, in two forms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from agcli.guides.base import CapturedAttention, Needs, Subset, check_subset
+from agcli.guides.capture import MASS
+from agcli.guides.targets import Target
+from agcli.guides.tokens import Tokens
+
+Form = Literal["nll", "squared", "released", "vector"]
+
+_NEEDS: Mapping[Form, Needs] = {
+    "nll": ("mass",),
+    "squared": ("mass", "squared_norm"),
+    "released": ("dropped_maps",),
+    "vector": ("received",),
+}
+
+LEAST_MASS = 1e-30
+"""Smaller masses count as this one and get no gradient.
+
+`−ln a` of a mass that underflowed to 0 would not be finite, and `1/a` of the smallest float32, times the loss scale of
+fp16 training, would not be either.
+"""
+
+
+@dataclass(frozen=True)
+class RowGuide(ABC):
+    """A guide of rows towards their targets T; rows without a target are left out, and so are samples of such rows.
+
+    `nll`: mean over layers, heads and rows of `−ln a_i`, `a_i = Σ_j A_ij T_ij`.
+    `squared`: the same mean of `‖A_i − P_i‖² = q_i − 2 a_i/t_i + Σ_j T_ij²/t_i²`, `P_i = T_i/t_i`, `t_i = Σ_j T_ij`.
+
+    At uniform attention over L tokens the gradient of `squared` with respect to the scores is L²/2 times smaller than
+    that of `nll`: it hardly moves a head that does not attend to its target yet.
+
+    Attributes:
+        weight: λ in the loss; not applied by the call.
+        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
+
+    Raises:
+        ValueError: an unknown form, or layers or heads that are no tuple of 0-based indices.
+    """
+
+    name: ClassVar[str]
+    forms: ClassVar[tuple[Form, ...]] = ("nll", "squared")
+    needs_of_vocabulary: ClassVar[tuple[str, ...]] = ()
+    """Fields of `agcli.guides.tokens.Vocabulary` without which it has no target."""
+
+    weight: float = 1.0
+    form: Form = "nll"
+    layers: Subset = None
+    heads: Subset = None
+
+    def __post_init__(self) -> None:
+        if self.form not in self.forms:
+            raise ValueError(f"{self.name}: form must be one of {', '.join(self.forms)}, got {self.form!r}")
+        check_subset(self.layers, self.heads)
+
+    @property
+    def needs(self) -> Needs:
+        """The quantities of its form."""
+        return _NEEDS[self.form]
+
+    @abstractmethod
+    def target(self, tokens: Tokens) -> Target:
+        """The targets of the batch's rows."""
+
+    def __call__(self, attention: CapturedAttention) -> Tensor:
+        """Value per sample, shape (batch,); 0 for a sample without a target."""
+        mass = attention.stacked(f"{MASS}{self.name}", self.layers, self.heads)  # (batch, layers, heads, length)
+        targets = attention.row_sums(self.name)  # (batch, length)
+        rows = targets > 0
+        if self.form == "nll":
+            return mean_over_rows(-mass.clamp_min(LEAST_MASS).log(), rows)
+        norm = attention.stacked("squared_norm", self.layers, self.heads)
+        sums = targets.masked_fill(~rows, 1.0).to(mass.dtype)[:, None, None, :]
+        squares = attention.row_sums(self.name, power=2).to(mass.dtype)[:, None, None, :]
+        return mean_over_rows(norm - 2 * mass / sums + squares / sums.square(), rows)
+
+
+def mean_over_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """Mean over layers, heads and some rows of each sample; 0 for a sample without one.
+
+    Shape: values (batch, layers, heads, length), rows (batch, length) -> (batch,).
+    """
+    kept = values.masked_fill(~rows[:, None, None, :], 0.0)
+    count = rows.sum(-1) * (values.shape[1] * values.shape[2])
+    return kept.sum((1, 2, 3)) / count.clamp_min(1)
