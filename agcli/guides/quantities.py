@@ -26,10 +26,15 @@ def quantity_of_maps(quantity: Quantity, maps: Tensor, padding: Tensor | None, t
     if quantity == "squared_norm":
         rows = maps.square().sum(-1)
     elif quantity == "entropy":
-        rows = torch.special.entr(maps).sum(-1)
+        rows = -(maps * _finite_log(maps)).sum(-1)
     else:
         rows = target_mass(maps, targets[quantity.removeprefix(MASS)])
     return rows if padding is None else rows.masked_fill(~padding.bool()[:, None, :], 0.0)
+
+
+def _finite_log(maps: Tensor) -> Tensor:
+    """ln A, at A = 0 a finite number: the gradient there is multiplied by A in the softmax, and 0 · ∞ is no number."""
+    return maps.clamp(min=torch.finfo(maps.dtype).tiny).log()
 
 
 def received_attention(maps: Tensor, mask: Tensor | None) -> Tensor:

@@ -51,7 +51,7 @@ def target_mass(maps: Tensor, target: Target) -> Tensor:
     if isinstance(target, Cells):
         return (maps * target.weights.to(maps.dtype)[:, None]).sum(-1)
     if isinstance(target, Columns):
-        return (maps @ target.weights.to(maps.dtype)[:, None, :, None]).squeeze(-1)
+        return (maps * target.weights.to(maps.dtype)[:, None, None, :]).sum(-1)  # autocast would lower a product
     diagonal = maps.diagonal(target.offset, -2, -1)
     before = max(0, -target.offset)  # rows above the diagonal's first cell
     return torch.nn.functional.pad(diagonal, (before, maps.shape[-2] - before - diagonal.shape[-1]))

@@ -47,7 +47,5 @@ class Tokens:
 
     def among(self, ids: tuple[int, ...]) -> Tensor:
         """Whether each real token is one of these, (batch, length)."""
-        return (
-            torch.isin(self.input_ids, torch.tensor(ids, dtype=self.input_ids.dtype, device=self.input_ids.device))
-            & self.mask
-        )
+        wanted = torch.tensor(ids, dtype=self.input_ids.dtype, device=self.input_ids.device)
+        return torch.isin(self.input_ids, wanted) & self.mask

@@ -69,11 +69,14 @@ def guide_value(
         raise UsageError(
             f"The guide {name} needs knowledge of the data.", hint=f"pass knowledge={{{needed!r}: K}}, K of its pairs"
         )
-    return guide(_captured(guide, maps, tokens))
+    return guide(capture_of_maps(guide, maps, tokens))
 
 
-def _captured(guide: Guide, maps: Tensor, tokens: Tokens) -> CapturedAttention:
-    """What the guide needs, of all layers and heads, computed from the maps."""
+def capture_of_maps(guide: Guide, maps: Tensor, tokens: Tokens) -> CapturedAttention:
+    """What a guide needs, computed from the maps of all layers and heads, (batch, layers, heads, length, length).
+
+    Padded rows and columns count as 0.
+    """
     real = tokens.mask
     cells = (real[:, :, None] & real[:, None, :])[:, None, None]
     layers = list(enumerate(maps.masked_fill(~cells, 0.0).unbind(1)))

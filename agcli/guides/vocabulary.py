@@ -10,7 +10,7 @@ from torch import Tensor
 from agcli.errors import UsageError
 from agcli.guides.tokens import Vocabulary
 
-_CONTINUATION = "##"
+_INSIDE = "##"
 """In front of WordPiece's pieces inside a word; tokenizers themselves take off the other marks of words' edges."""
 
 _MISSING = {
@@ -23,7 +23,8 @@ _MISSING = {
 def vocabulary_of(tokenizer: Any, embeddings: Tensor | None = None) -> Vocabulary:
     """The ids that guides refer to.
 
-    Stop words are scikit-learn's English ones, in any case; punctuation is what Unicode calls punctuation or symbols.
+    Stop words are scikit-learn's English ones, in any case; punctuation is what BERT splits off: Unicode's, and ASCII's
+    symbols. A piece inside a word is punctuation, but no stop word, whatever it spells.
 
     Args:
         tokenizer: a Hugging Face tokenizer of any kind: WordPiece, byte-level BPE, SentencePiece.
@@ -33,14 +34,15 @@ def vocabulary_of(tokenizer: Any, embeddings: Tensor | None = None) -> Vocabular
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     special = set(tokenizer.all_special_ids)
-    spelled = {index: text for index, text in _spellings(tokenizer).items() if index not in special}
-    separator = tokenizer.sep_token_id
+    pieces = sorted((index, piece) for piece, index in tokenizer.get_vocab().items() if index not in special)
+    texts = {index: tokenizer.convert_tokens_to_string([piece]).strip().casefold() for index, piece in pieces}
+    signs = {index: text.removeprefix(_INSIDE) or text for index, text in texts.items()}
     return Vocabulary(
         special_ids=tuple(sorted(special)),
-        delim_ids=() if separator is None else (separator,),
-        period_ids=tuple(index for index, text in spelled.items() if text == "."),
+        delim_ids=_separators(tokenizer),
+        period_ids=tuple(index for index, sign in signs.items() if sign == "."),
         function_ids=tuple(
-            index for index, text in spelled.items() if text in ENGLISH_STOP_WORDS or _is_punctuation(text)
+            index for index, text in texts.items() if text in ENGLISH_STOP_WORDS or _is_punctuation(signs[index])
         ),
         embeddings=None if embeddings is None else embeddings.detach().clone(),
     )
@@ -62,16 +64,16 @@ def check_vocabulary(guide: object, vocabulary: Vocabulary, encoder_name: str) -
             )
 
 
-def _spellings(tokenizer: Any) -> dict[int, str]:
-    """Id -> what the piece spells, without marks of words' edges, in lower case; ids in order."""
-    pieces = sorted((index, piece) for piece, index in tokenizer.get_vocab().items())
-    return {index: _spelling(tokenizer, piece) for index, piece in pieces}
+def _separators(tokenizer: Any) -> tuple[int, ...]:
+    """The separator, or, without one, the end of a text where the tokenizer puts it behind each."""
+    if tokenizer.sep_token_id is not None:
+        return (tokenizer.sep_token_id,)
+    end = tokenizer.eos_token_id
+    return (end,) if end is not None and tokenizer("")["input_ids"][-1:] == [end] else ()
 
 
-def _spelling(tokenizer: Any, piece: str) -> str:
-    text: str = tokenizer.convert_tokens_to_string([piece]).strip()
-    return (text.removeprefix(_CONTINUATION) or text).casefold()
-
-
-def _is_punctuation(text: str) -> bool:
-    return bool(text) and all(unicodedata.category(sign)[0] in "PS" for sign in text)
+def _is_punctuation(sign: str) -> bool:
+    return bool(sign) and all(
+        unicodedata.category(character)[0] == "P" or (character.isascii() and not character.isalnum())
+        for character in sign
+    )
