@@ -33,7 +33,7 @@ def quantity_of_maps(quantity: Quantity, maps: Tensor, padding: Tensor | None, t
 
 
 def _finite_log(maps: Tensor) -> Tensor:
-    """ln A, at A = 0 a finite number: the gradient there is multiplied by A in the softmax, and 0 · ∞ is no number."""
+    """The log of A, finite at A = 0: the softmax multiplies the gradient there by A, and 0 · ∞ is no number."""
     return maps.clamp(min=torch.finfo(maps.dtype).tiny).log()
 
 

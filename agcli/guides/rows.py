@@ -38,8 +38,8 @@ class RowGuide(ABC):
     `nll`: mean over layers, heads and rows of `−ln a_i`, `a_i = Σ_j A_ij T_ij`.
     `squared`: the same mean of `‖A_i − P_i‖² = q_i − 2 a_i/t_i + Σ_j T_ij²/t_i²`, `P_i = T_i/t_i`, `t_i = Σ_j T_ij`.
 
-    At uniform attention over L tokens the gradient of `squared` with respect to the scores is L²/2 times smaller than
-    that of `nll`: it hardly moves a head that does not attend to its target yet.
+    At uniform attention over L tokens, with one target a row, the gradient of `squared` with respect to the scores is
+    L/2 times smaller than that of `nll`: it hardly moves a head that does not attend to its target yet.
 
     Attributes:
         weight: λ in the loss; not applied by the call.

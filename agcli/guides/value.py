@@ -108,15 +108,13 @@ def _guide(name: str, form: str, heads: tuple[int, ...] | None, available: int) 
 
 
 def _check_shapes(maps: Tensor, tokens: Tokens) -> None:
-    batch, length = maps.shape[0], maps.shape[-1]
-    given = (tokens.input_ids, tokens.mask, tokens.token_type_ids)
-    if maps.dim() != 5 or maps.shape[-2] != length or not torch.is_floating_point(maps):
+    if maps.dim() != 5 or maps.shape[-2] != maps.shape[-1] or not torch.is_floating_point(maps):
         raise ValueError(
             "maps must be floating-point and (batch, layers, heads, length, length), "
             f"got {maps.dtype} {tuple(maps.shape)}"
         )
-    if any(each is not None and each.shape != (batch, length) for each in given):
-        shapes = ", ".join(str(None if each is None else tuple(each.shape)) for each in given)
-        raise ValueError(
-            f"input_ids, mask and token_type_ids must be (batch, length), here {(batch, length)}, got {shapes}"
-        )
+    expected = (maps.shape[0], maps.shape[-1])
+    given = {"input_ids": tokens.input_ids, "token_type_ids": tokens.token_type_ids, "mask": tokens.mask}
+    for name, each in given.items():
+        if each is not None and each.shape != expected:
+            raise ValueError(f"{name} must be (batch, length), here {expected}, got {tuple(each.shape)}")

@@ -51,7 +51,7 @@ def test_layers_and_heads_are_tuples(entry):
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(ValueError, match="nearest must be at least 1, got 0"):
         agcli.Match(nearest=0)
-    with pytest.raises(ValueError, match="level must lie between 0 and 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"level must lie between 0 and 1, got 1\.5"):
         agcli.EntropyBand(level=1.5)
 
 
