@@ -23,7 +23,8 @@ class Pattern(RowGuide):
 
     `released`: sum over layers of the mean over heads and cells of `(A_ij − T_ij)²`, of maps after attention dropout.
     Rows without a target count with T = 0, and a row of k targets with T = 1 at each of them, which no row of a
-    softmax can reach. At uniform attention its gradient is L²/2 times smaller than that of `nll`. Deviation: the mean is over a sample's real cells; without padding it is the authors'.
+    softmax can reach. At uniform attention its gradient is L²/2 times smaller than that of `nll`. Deviation: the mean
+    is over a sample's real cells; without padding it is the authors'.
     """
 
     forms: ClassVar[tuple[Form, ...]] = ("nll", "squared", "released")

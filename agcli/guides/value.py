@@ -46,7 +46,7 @@ def guide_value(
         name: in the registry: `mdg`, `next`, `match`, ...
         heads: guided heads of each layer, 0-based; None for all.
         form: of guides towards targets: `nll`, `squared`, and `released` or `vector` where they have it.
-        special_ids: excluded from matches.
+        special_ids: of `[CLS]`, `[SEP]` and their like, which `match` leaves out.
         delim_ids: separators; they are the targets of `delim`, and tell the texts of `match` apart without token types.
         period_ids: all that spell a period.
         knowledge: name -> K of shape (batch, length, length), for the guides that need it of the data.

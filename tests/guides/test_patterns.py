@@ -145,7 +145,7 @@ def test_a_small_mass_sends_no_more_than_fp16s_loss_scale_can_bear(mass):
 
 
 def test_nll_moves_heads_that_do_not_attend_yet_and_the_other_forms_hardly():
-    """At uniform attention over L tokens the gradients differ by a factor L/2 and, as a mean over cells, L³/2(L − 1)."""
+    """At uniform attention over L tokens the gradients differ by a factor L/2 and, of means over cells, L³/2(L − 1)."""
     length, batch, norms = 128, map_batch(layers=1, heads=1, ids=[[9] * 128]), {}
     for form in ("nll", "squared", "released"):
         scores = torch.zeros((1, 1, 1, length, length), dtype=torch.float64, requires_grad=True)
