@@ -15,6 +15,7 @@ from typing import Any
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
+from agcli.guides.spec_list import guide_values, parse_guides
 from agcli.models.zoo import find_entry
 from agcli.options import (
     OPTIONS,
@@ -80,7 +81,9 @@ def make_config(
         UsageError: every problem at once, each naming the flag and what is allowed.
     """
     origins = {name: COMMAND_LINE if name in from_command_line else origin for name in values}
-    problems = [problem for name, value in values.items() if (problem := _problem(name, value, origins[name]))]
+    problems = [problem for name, value in values.items() for problem in _problems(name, value, origins[name])]
+    if not problems:
+        problems = list(_two_weights(values, origin))
     if not problems:
         config = _filled_in(values)
         problems = list(_joint_problems(config))
@@ -94,7 +97,7 @@ def _filled_in(values: Mapping[str, Any]) -> RunConfig:
     chosen = {**recipe_values(values, values), **values}
     if "learning_rate" not in chosen:
         chosen["learning_rate"] = default_learning_rate(chosen.get("model", OPTIONS["model"].default))
-    chosen |= _guide_defaults(chosen)
+    chosen |= guide_values(parse_guides(chosen.get("guide") or ())[0]) | _guide_defaults(chosen)
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for name, value in chosen.items():
         # TOML and JSON may write 1 where 1.0 is meant; the fingerprint must not tell them apart.
@@ -108,6 +111,25 @@ def _guide_defaults(chosen: Mapping[str, Any]) -> dict[str, Any]:
     mode = str(chosen.get("guide_mode"))
     options = [option for entry in GUIDES.values() if entry.has_flag for option in entry.options]
     return {option.name: option.default_in(mode) for option in options if chosen.get(option.name) is None}
+
+
+def _two_weights(values: Mapping[str, Any], origin: str) -> Iterator[str]:
+    """Guides that have one weight by their flag and another by `--guide`."""
+    where = "" if origin == COMMAND_LINE else f"{origin}: "
+    for spec in parse_guides(values.get("guide") or ())[0]:
+        weight = guide_values([spec]).get(spec.name)
+        flagged = values.get(spec.name)
+        if weight is not None and flagged is not None and float(flagged) != weight:
+            yield f"{where}{flag(spec.name)} {flagged:g} and --guide {spec} are two weights of one guide: give one."
+
+
+def _problems(name: str, value: Any, origin: str) -> list[str]:
+    """The problems of one value."""
+    if name == "guide" and value is not None:
+        where = "--guide" if origin == COMMAND_LINE else f"{origin}: --guide"
+        return [f"{where}: {problem}" for problem in parse_guides(value)[1]]
+    problem = _problem(name, value, origin)
+    return [] if problem is None else [problem]
 
 
 def _problem(name: str, value: Any, origin: str) -> str | None:

@@ -25,6 +25,7 @@ class Option:
         shapes_result: whether the option can change a run's numbers; such options make the fingerprint.
         since_fingerprints: whether the option came after runs were fingerprinted without it. Where its value is None,
             its default, it is left out, so that older runs keep their fingerprints.
+        repeated: a tuple is given one text at a time, since its texts hold commas themselves.
     """
 
     help: str
@@ -36,6 +37,7 @@ class Option:
     default_text: str | None = None
     shapes_result: bool = True
     since_fingerprints: bool = False
+    repeated: bool = False
     flag: str | None = None  # where it is not the field's name
     task: str | None = None  # the only one that uses the option
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.declare import OFFLINE_HELP, Declared, declared_options, option
 from agcli.guides.entry import Reduction
 from agcli.guides.registry import GUIDES
+from agcli.guides.spec import GuideSpec, parse_guide
 
 AttentionChoice = Literal["auto", "reference", "cpu", "triton"]
 Metric = Literal[
@@ -54,13 +56,29 @@ class DataOptions:
 class _GuideProperties:
     """Values derived from the options of guides."""
 
+    guide: tuple[str, ...] | None
     monitor: str
     guide_mode: str
 
+    @cached_property
+    def specs(self) -> dict[str, GuideSpec]:
+        """Guide in the loss -> its weight and the options behind it; guides with a flag first, the others as given."""
+        flags = {name: getattr(self, name) for name, entry in GUIDES.items() if entry.has_flag}
+        specs = {name: GuideSpec(name, weight) for name, weight in flags.items()}
+        for spec in map(parse_guide, self.guide or ()):
+            weight = flags.get(spec.name, spec.weight)
+            specs[spec.name] = dataclasses.replace(spec, weight=weight)
+        return {name: spec for name, spec in specs.items() if spec.weight}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """`mdg=0.01`, `next=0.05,heads=2`: each guide in the loss, as names and tables have it."""
+        return tuple(map(str, self.specs.values()))
+
     @property
     def weights(self) -> dict[str, float]:
-        """Guide -> its weight in the loss; 0: absent."""
-        return {name: getattr(self, name, 0.0) for name in GUIDES}
+        """Guide -> its weight in the loss, or its share of the task where that is given; 0: absent."""
+        return {name: self.specs[name].weight if name in self.specs else 0.0 for name in GUIDES}
 
     @property
     def monitored(self) -> tuple[str, ...]:
@@ -73,8 +91,12 @@ class _GuideProperties:
         return any(self.weights.values()) or bool(self.monitored)
 
     def of_guide(self, name: str) -> dict[str, Any]:
-        """A guide's own options; None becomes the default in the guide's mode."""
-        values = {own.name: (getattr(self, own.name), own.default_in(self.guide_mode)) for own in GUIDES[name].options}
+        """A guide's own options, with their defaults; those of a guide with a flag follow the guide mode."""
+        options = GUIDES[name].options
+        if not GUIDES[name].has_flag:
+            chosen = self.specs[name].options if name in self.specs else {}
+            return {own.name: chosen.get(own.name, own.default) for own in options}
+        values = {own.name: (getattr(self, own.name), own.default_in(self.guide_mode)) for own in options}
         return {key: default if value is None else value for key, (value, default) in values.items()}
 
 
@@ -82,14 +104,23 @@ class _GuideProperties:
 class _SharedGuideOptions(_GuideProperties):
     """Options that all guides share."""
 
+    guide: tuple[str, ...] | None = option(
+        None,
+        "A guide, NAME=WEIGHT[,option=value...], such as next=0.05,heads=2 or first=share:0.05 (a share of the task's "
+        f"gradient norm); once for each. Names: {', '.join(GUIDES)}.",
+        since_fingerprints=True,
+        repeated=True,
+    )
     reduction: Reduction = option("mean", "Scale of the guides: mean (the paper's grid) or sum (Eq. 11 and 12).")
-    guide_layers: str = option("all", "Guided layers, 0-based: `all`, `6,7` or `0-5`.")
-    guide_heads: str = option("all", "Guided heads of each such layer, 0-based, written likewise.")
+    guide_layers: str = option("all", "Guided layers, 0-based: `all`, `6,7` or `0-5`; a guide's layers= go before it.")
+    guide_heads: str = option(
+        "all", "Guided heads of each such layer, 0-based, written likewise; a guide's heads= go before it."
+    )
     guide_mode: Literal["received", "released"] = option(
         "received",
         "received (Eq. 8) or released (the authors' code: key axis, after dropout, τ = 2, PDG / batch length).",
     )
-    monitor: str = option("", "Guides to compute without gradient, such as `mdg,pdg`.")
+    monitor: str = option("", "Guides to compute without gradient, such as `mdg,next`.")
 
 
 def _guide_fields() -> Iterator[tuple[str, Any, Any]]:

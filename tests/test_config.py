@@ -173,7 +173,7 @@ def test_a_new_option_leaves_the_fingerprints_of_older_runs_alone() -> None:
     steps = [make_config({"max_steps": count}).fingerprint() for count in (1, 2)]
     assert len({*expected, *steps}) == 4
     new = [name for name, declared in OPTIONS.items() if declared.spec.since_fingerprints]
-    assert new == ["max_steps"]
+    assert new == ["guide", "max_steps"]
     assert all(OPTIONS[name].default is None for name in new)
 
 

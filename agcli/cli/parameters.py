@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from agcli.config import read_config_file
 from agcli.declare import Declared, flag, option
 from agcli.errors import UsageError
+from agcli.guides.spec_list import guide_values, parse_guides
 from agcli.options import OPTIONS
 
 
@@ -55,7 +56,7 @@ def with_options(
 
     The command is called with `given`: the values that the user chose, by option name; and where it has options of a
     run, with `run_options`: likewise. Every option's own default is None, "not chosen", so that a config file or a
-    recipe can speak where the user did not. A tuple is written with commas.
+    recipe can speak where the user did not. A tuple is written with commas, or as the option again and again.
 
     Args:
         run_options: names of options of a run; one that the command declares itself is not meant. Their switches can
@@ -71,9 +72,9 @@ def with_options(
 
     def wrapper(**values: Any) -> None:
         chosen = {name: value for name, value in values.items() if value is not None}
-        groups = {"given": {name: _parsed(name, chosen[name], options[name]) for name in options if name in chosen}}
+        groups = {"given": _parsed_all(chosen, options)}
         if of_run:
-            groups["run_options"] = {name: chosen[name] for name in of_run if name in chosen}
+            groups["run_options"] = _parsed_all(chosen, of_run)
         command(**groups, **{argument.name: values[argument.name] for argument in arguments})
 
     wrapper.__name__ = command.__name__.lstrip("_")
@@ -88,8 +89,11 @@ def with_options(
     return wrapper
 
 
-def options_of_file(file: Path, given: Collection[str]) -> dict[str, Any]:
+def options_of_file(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a config file, without one that an option on the command line excludes.
+
+    `--guide` takes the place of all guides in the file's list and of the weights by flags that it names, and the flag
+    of a weight the place of that guide in the list.
 
     Raises:
         UsageError: it cannot be read.
@@ -98,6 +102,11 @@ def options_of_file(file: Path, given: Collection[str]) -> dict[str, Any]:
     for one, other in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
         if one in given:
             filed.pop(other, None)
+    for name in guide_values(parse_guides(given.get("guide") or ())[0]):
+        filed.pop(name, None)
+    specs, problems = parse_guides(filed.get("guide") or ())
+    if not problems and any(spec.name in given for spec in specs):
+        filed["guide"] = [str(spec) for spec in specs if spec.name not in given]
     return filed
 
 
@@ -107,8 +116,14 @@ def refuse(problems: Sequence[str], verb: str) -> None:
         raise UsageError("\n".join(problems), hint=f"`ag {verb} --help` lists every option")
 
 
+def _parsed_all(chosen: Mapping[str, Any], options: Mapping[str, Declared]) -> dict[str, Any]:
+    return {name: _parsed(name, chosen[name], options[name]) for name in options if name in chosen}
+
+
 def _parsed(name: str, value: Any, declared: Declared) -> Any:
     """The words of a tuple, each once; other values as they are."""
+    if declared.spec.repeated:
+        return tuple(value)
     if not _is_tuple(declared):
         return value
     words = tuple(dict.fromkeys(word.strip() for word in value.split(",") if word.strip()))
@@ -120,7 +135,7 @@ def _parsed(name: str, value: Any, declared: Declared) -> Any:
 
 
 def _is_tuple(declared: Declared) -> bool:
-    return typing.get_origin(declared.type) is tuple
+    return typing.get_origin(declared.type) is tuple and not declared.spec.repeated
 
 
 def _parameter(name: str, declared: Declared, *, negated: bool) -> inspect.Parameter:
@@ -142,10 +157,11 @@ def _parameter(name: str, declared: Declared, *, negated: bool) -> inspect.Param
         show_default=False,
         rich_help_panel=declared.section,
         autocompletion=complete if spec.choices else None,
+        metavar="<str>" if spec.repeated else None,
         readable=False,  # a file that may not be read is the reader's to report
     )
     kind = inspect.Parameter.KEYWORD_ONLY
-    type_: Any = str if _is_tuple(declared) else declared.type
+    type_: Any = list[str] if declared.spec.repeated else str if _is_tuple(declared) else declared.type
     if declared.default is dataclasses.MISSING:
         return inspect.Parameter(name, kind, annotation=Annotated[type_, typer_option])
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[type_ | None, typer_option])

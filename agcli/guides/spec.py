@@ -139,9 +139,9 @@ def _parsed(option: GuideOption, text: str) -> Any:
     match option.name:
         case "heads":
             heads = parse_heads(text)
-            return str(heads) if isinstance(heads, int) else _indices_text(heads, alone="{0}-{0}")
+            return str(heads) if isinstance(heads, int) else indices_text(heads, alone="{0}-{0}")
         case "layers":
-            return _indices_text(parse_layers(text), alone="{0}")
+            return indices_text(parse_layers(text), alone="{0}")
         case "schedule":
             return str(parse_schedule(text))
     limits = dict(option.limits or {})
@@ -169,7 +169,7 @@ def _admits(limits: Mapping[str, float], value: Any) -> bool:
     )
 
 
-def _indices_text(indices: tuple[int, ...], *, alone: str) -> str:
+def indices_text(indices: tuple[int, ...], *, alone: str = "{0}") -> str:
     """`(0, 1, 2, 5)` -> `0-2+5`; `alone` is the form of a single index."""
     runs: list[list[int]] = []
     for index in indices:

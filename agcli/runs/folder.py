@@ -4,7 +4,7 @@ config.json       settings, reloadable with --config      metrics.json      task
 environment.json  versions, hardware, hashes, plan        predictions.csv   one row an example, no text
 status.json       running, finished, failed, interrupted  history.csv       one row a step, no times
 model/            loads in vanilla transformers           timing.csv        the times of those steps
-trained_on.npy    hashes of the training rows
+trained_on.npy    hashes of the training rows             guide_shares.json  weights set from shares of the task, if any
 
 Folders of older versions stay readable. What they lack is derived in one place: the task in `RunFolder.task`, the
 apostrophes before some cells in `RunFolder.cells_are_escaped`, the training rows in
@@ -40,6 +40,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _MADE_BY_A_RUN = (
     *("checkpoints", "model", "tracking", "rankings"),
     *("metrics.json", "predictions.csv", "history.csv", "timing.csv", "environment.json", "trained_on.npy"),
+    "guide_shares.json",
 )
 
 

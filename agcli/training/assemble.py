@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from agcli.config import RunConfig
 from agcli.data.batching import Examples
 from agcli.data.catalogue import find_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
-from agcli.guides.registry import weights_text
+from agcli.guides.base import Guide, TargetGuide, Term
+from agcli.guides.spec import indices_text
 from agcli.models import LoadedModel, load_model
 from agcli.options import ModelOptions, OutputOptions
 from agcli.runs.device import make_accelerator, precision_of
@@ -24,7 +26,7 @@ from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
 from agcli.tasks.base import Task, load_dataset, make_task
 from agcli.training.engine import Engine
-from agcli.training.loss_terms import make_terms
+from agcli.training.loss_terms import LossTerms, make_terms, vocabulary_for
 from agcli.training.report import Plan
 
 AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
@@ -38,6 +40,13 @@ class Assembly:
 
     def __init__(self, config: RunConfig, folder: RunFolder, tokenised: Path | None = None) -> None:
         self.config, self.folder, self.tokenised = config, folder, tokenised
+
+    def with_config(self, config: RunConfig) -> Assembly:
+        """A run with other settings of the model or its guides, on the same data."""
+        other = Assembly(config, self.folder, self.tokenised)
+        same = {name: made for name, made in vars(self).items() if name in ("task", "examples")}
+        vars(other).update(same)
+        return other
 
     @cached_property
     def task(self) -> Task:
@@ -90,7 +99,7 @@ class Assembly:
     def engine(self) -> Engine:
         """The engine; everything random from here on follows the run's seed."""
         config, accelerator = self.config, self.accelerator
-        terms = make_terms(config.guides, self.encoder_attention)
+        terms = self._with_vocabulary(make_terms(config.guides, self.encoder_attention))
         check(config.model.attention, accelerator.device, terms.capture.quantities)
         checkpoint_activations(self.loaded.model, config.model)
         # Several processes need different seeds, so that each has its own dropout.
@@ -107,6 +116,13 @@ class Assembly:
             compile=config.model.compile,
             ids_shown=not self.task.dataset.credentialed,
         )
+
+    def _with_vocabulary(self, terms: LossTerms) -> LossTerms:
+        """The terms with what guides need to know of the tokenizer, if any of them looks at tokens."""
+        if not any(isinstance(guide, TargetGuide) for guide in terms.guides):
+            return terms
+        vocabulary = vocabulary_for(terms.guides, self.loaded.tokenizer, self.loaded.model, self.loaded.name)
+        return replace(terms, vocabulary=vocabulary)
 
     @cached_property
     def plan(self) -> Plan:
@@ -125,7 +141,7 @@ class Assembly:
             length={"median": int(sorted(lengths)[len(lengths) // 2]), "longest": int(lengths.max())},
             steps_per_epoch=engine.steps_per_epoch,
             total_steps=engine.total_steps,
-            guides=weights_text({term.name: term.weight for term in engine.terms.terms}),
+            guides=tuple(self._text(term) for term in engine.terms.terms),
             monitors=tuple(guide.name for guide in engine.terms.monitors),
             processes=engine.distributed.size,
             precision=precision_of(engine.accelerator),
@@ -135,21 +151,34 @@ class Assembly:
             notes=self.loaded.notes + self.task.notes + self._attention_notes() + ignored_settings(),
         )
 
+    def _text(self, term: Term) -> str:
+        """A term of the loss with its weight, and the heads of a guide that takes some."""
+        spec = self.config.guides.specs.get(term.name)
+        if spec is None:
+            return f"{term.name}={term.weight:g}"
+        heads = term.heads if isinstance(term, Guide) and spec.entry.takes_heads else None
+        if not heads:
+            return str(spec)
+        return f"{spec} ({'head' if len(heads) == 1 else 'heads'} {indices_text(heads)})"
+
     def _attention_notes(self) -> tuple[str, ...]:
         if self.encoder_attention.kind == "maps":
             return (AFTER_DROPOUT,)
-        notes: tuple[str, ...] = (WINDOWED,) if _windowed_layers(self.loaded.model.config) else ()
-        cause = self._why_maps_are_kept()
+        notes: tuple[str, ...] = (WINDOWED,) if _windowed(self.loaded.model.config) else ()
+        cause = next((cause for cause in self._why_maps_are_kept() if cause is not None), None)
         if cause is not None and self.config.model.attention == "auto" and self.accelerator.device.type != "cpu":
             notes += (f"attention keeps its maps, which takes memory: {cause}",)
         return notes
 
-    def _why_maps_are_kept(self) -> str | None:
-        """The cause for layers without a window, at the longest of the training pairs."""
+    def _why_maps_are_kept(self) -> list[str | None]:
+        """The cause for each layer, were it without a window, at the longest of the training pairs."""
         config = self.loaded.model.config
         head_dim = int(config.hidden_size) // int(config.num_attention_heads)
         query = torch.empty((1, 1, int(self.engine.lengths.max()), head_dim), device=self.accelerator.device)
-        return why_maps_are_kept(self.config.model.attention, query, self.engine.terms.capture.quantities)
+        attention, capture = self.encoder_attention, self.engine.terms.capture
+        capture = capture.in_all_layers() if attention.shared else capture
+        layers = [capture.of_layer(layer) for layer in range(attention.num_layers)]
+        return [why_maps_are_kept(self.config.model.attention, query, captured) for captured in layers]
 
     def _memory_estimate(self) -> int:
         """Bytes of weights, gradients, two Adam moments, and the activations kept for the backward pass.
@@ -168,8 +197,8 @@ class Assembly:
         weights = self.loaded.model.num_parameters()
         length, batch = int(self.engine.lengths.max()), self.config.training.batch_size
         tokens = batch * length * attention.num_layers * 16 * int(config.hidden_size)
-        all_keep = attention.kind == "maps" or self._why_maps_are_kept() is not None
-        layers_with_maps = attention.num_layers if all_keep else _windowed_layers(config)
+        keeping = {layer for layer, cause in enumerate(self._why_maps_are_kept()) if cause is not None}
+        layers_with_maps = attention.num_layers if attention.kind == "maps" else len(keeping | _windowed(config))
         maps = batch * layers_with_maps * attention.num_heads * length * length * 3
         on_gpu = self.accelerator.device.type != "cpu"
         return int(4 * (4 * weights + tokens + maps) + (0 if on_gpu else PROCESS_BYTES + 4 * 2 * weights))
@@ -181,9 +210,10 @@ def checkpoint_activations(model: Any, options: ModelOptions) -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
-def _windowed_layers(config: Any) -> int:
+def _windowed(config: Any) -> set[int]:
     """Layers that attend in a sliding window."""
-    return sum(kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or ())
+    kinds = getattr(config, "layer_types", None) or ()
+    return {layer for layer, kind in enumerate(kinds) if kind == "sliding_attention"}
 
 
 def _tracker(options: OutputOptions, folder: Path) -> dict[str, Any]:

@@ -139,21 +139,21 @@ class Engine:
         """One optimiser step over these rows, in `accumulate` batches of about equal length."""
         size = self.batch_size
         learning_rate = float(self.scheduler.get_last_lr()[0])
+        progress = self.position.step / self.total_steps
+        terms = self.terms.after(progress)
         shares: dict[str, float] = {}
         sums: dict[str, Tensor] = {}
         for start in range(0, len(rows), size):
-            whole = rows[start : start + size]
-            own, counted = self.distributed.share(whole, self.examples.list_size)
-            batch = collate(self.examples, own, multiple=self.multiple, longest=int(self.lengths[whole].max()))
+            batch, counted, share = self._batch(rows[start : start + size])
             weight = counted / len(rows)  # so that the last, smaller batch does not count more per example
             with self.distributed.accumulating(self.model, last=start + size >= len(rows)):
-                terms, values = self._loss_terms(batch.to(self.device))
-                if self.position.step == 0 and start == 0 and len(terms) > 1:
-                    shares = self._gradient_norms(terms, counted / len(whole))
-                loss = torch.stack(list(terms.values())).sum()
+                losses, values = self._losses(batch, terms, progress)
+                if self.position.step == 0 and start == 0 and len(losses) > 1:
+                    shares = self._gradient_norms(losses, values, share)
+                loss = torch.stack(list(losses.values())).sum()
                 # Gradients are averaged over processes.
                 self.accelerator.backward(loss * (weight * self.distributed.size))
-            for name, value in {"loss": loss, "task": terms["task"], **values}.items():
+            for name, value in {"loss": loss, "task": losses["task"], **values}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach() * weight
         sums = self.distributed.sum_all(sums)
         sums["gradient_norm"] = self._update(sums["loss"])
@@ -171,25 +171,48 @@ class Engine:
             seconds=perf_counter() - started,
             measured=measured,
             term_names=tuple(name for name in sums if name not in RESERVED),
+            weights=terms.weights(progress),
             shares=shares,
         )
 
-    def _loss_terms(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _batch(self, rows: Rows) -> tuple[Batch, int, float]:
+        """This process's part of a batch, how many of its examples count, and their share of the batch."""
+        own, counted = self.distributed.share(rows, self.examples.list_size)
+        batch = collate(self.examples, own, multiple=self.multiple, longest=int(self.lengths[rows].max()))
+        return batch.to(self.device), counted, counted / len(rows)
+
+    def _losses(self, batch: Batch, terms: LossTerms, progress: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The task loss and the weighted terms that add up to the loss, and the raw value of every term and monitor."""
-        forward = GuidedForward(self.terms, self.encoder_attention, batch.tokens(self.terms.vocabulary))
+        forward = GuidedForward(terms, self.encoder_attention, batch.tokens(terms.vocabulary))
         outputs = self.model(**batch.inputs, **forward.kwargs)
         losses = {"task": self.losses(outputs.logits, batch.labels).mean()}
-        if not self.terms:
+        if not terms:
             return losses, {}
-        values = self.terms.values(forward.attention(outputs))
+        values = terms.values(forward.attention(outputs), progress)
         return losses | values.weighted, values.raw
 
-    def _gradient_norms(self, terms: dict[str, Tensor], weight: float) -> dict[str, float]:
-        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace."""
+    def first_gradient_norms(self) -> dict[str, float]:
+        """Norms of the gradients of the task and each term on the first batch, before any step; the engine is spent."""
+        self.model.train()
+        first = epoch_order(self.lengths, self.step_size, self.data_seed, 0, self.examples.list_size)[0]
+        batch, _, share = self._batch(first[: self.batch_size])
+        return self._gradient_norms(*self._losses(batch, self.terms, 0.0), share)
+
+    def _gradient_norms(
+        self, losses: Mapping[str, Tensor], values: Mapping[str, Tensor], share: float
+    ) -> dict[str, float]:
+        """Norm of each term's own gradient over all weights, by extra backward passes that leave no trace.
+
+        Terms count with their full weights, whatever their schedules begin with.
+        """
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        full = {name: factor * values[name] for name, factor in self.terms.weights().items()}
         norms = {}
-        for name, term in terms.items():
-            gradients = torch.autograd.grad(term * weight, weights, retain_graph=True, allow_unused=True)
+        for name, term in ({"task": losses["task"]} | full).items():
+            if not term.requires_grad:  # a guide of a batch without any row to guide
+                norms[name] = 0.0
+                continue
+            gradients = torch.autograd.grad(term * share, weights, retain_graph=True, allow_unused=True)
             present = [self.distributed.sum(gradient) for gradient in gradients if gradient is not None]
             norms[name] = float(nn.utils.get_total_norm(present))
         return norms

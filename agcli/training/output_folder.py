@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from agcli.config import RunConfig, make_config
 from agcli.declare import flag
 from agcli.errors import DataError, UsageError
-from agcli.guides.registry import weights_text
 from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder
 from agcli.runs.paths import expanded
+from agcli.training.guide_shares import with_recorded_weights
 
 if TYPE_CHECKING:
     from agcli.tasks.base import Dataset
+
+LONGEST_NAME = 120
+"""Characters of the guides in a folder's name, beyond which part of the fingerprint tells them apart."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,12 @@ def _names(config: RunConfig) -> Iterator[Path]:
 
     Folders of version 0.1.0 end in `-2`, `-3`, ...
     """
-    guides = weights_text(config.guides.weights)
+    guides = "-".join(config.guides.texts) or "unguided"
+    if len(guides) > LONGEST_NAME:  # file systems end names at 255 bytes
+        guides = f"{guides[:LONGEST_NAME]}-{config.fingerprint()[:8]}"
     dataset = Path(config.data.dataset).name or Path(config.data.dataset).resolve().name
     model = config.model.model.rstrip("/").rpartition("/")[2]
-    name = "-".join([dataset, model, *(guides or ["unguided"]), f"seed={config.training.seed}"])
+    name = "-".join([dataset, model, guides, f"seed={config.training.seed}"])
     yield Path("runs") / name
     for number in count(2):
         if (before := Path("runs") / f"{name}-{number}").exists():
@@ -127,6 +132,7 @@ def _differences(folder: RunFolder, config: RunConfig) -> list[str]:
     if not (folder.path / "config.json").is_file():
         return ["they were never written (it was killed at its start)"]
     before = make_config(folder.config, origin=str(folder.path / "config.json")).flat()
+    config = with_recorded_weights(config, folder)
     return [
         f"{flag(name)} was {before[name]!r}, is {value!r}"
         for name, value in config.flat().items()

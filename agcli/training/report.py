@@ -102,7 +102,10 @@ class StepReport:
         epoch: passes over the data, 0-based.
         seconds: wall time since the step before.
         measured: `task`, `gradient_norm` and the terms' values.
-        shares: first step of a guided run only: `task` and each term -> norm of its own gradient on the first batch.
+        term_names: terms and monitors that were computed; one whose schedule is over was not.
+        weights: term of the loss -> its weight in this step.
+        shares: first step of a guided run only: `task` and each term -> norm of its own gradient on the first batch, at
+            its full weight.
     """
 
     step: int
@@ -113,6 +116,7 @@ class StepReport:
     seconds: float
     measured: Measured
     term_names: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -204,14 +208,17 @@ class StepTable:
 
 
 class History:
-    """`history.csv`, and `timing.csv` with all that differs between repeats. Of several processes one writes them."""
+    """`history.csv`, and `timing.csv` with all that differs between repeats. Of several processes one writes them.
+
+    Of a guide whose schedule is over the value is empty, as it is not computed, and the weighted value 0.
+    """
 
     def __init__(self, folder: RunFolder, terms: LossTerms) -> None:
         self.guide_names = [term.name for term in [*terms.terms, *terms.monitors]]
-        self._weights = {term.name: term.weight for term in terms.terms}
+        self._weighted = {term.name for term in terms.terms}
         columns: list[str] = []
         for name in self.guide_names:
-            columns += [name, f"{name}_weighted"] if name in self._weights else [name]
+            columns += [name, f"{name}_weighted"] if name in self._weighted else [name]
         steps = ["step", "epoch", "loss", "task_loss", *columns, "learning_rate", "gradient_norm"]
         times = ["step", "seconds", "examples", "tokens", "examples_per_second"]
         tables = StepTable(folder.path / "history.csv", steps), StepTable(folder.path / "timing.csv", times)
@@ -225,14 +232,16 @@ class History:
 
     def loss(self, report: StepReport) -> float:
         """The whole loss of a step: task and weighted guides."""
-        return report.task_loss + sum(weight * report.guides[name] for name, weight in self._weights.items())
+        return report.task_loss + sum(weight * report.guides[name] for name, weight in report.weights.items())
 
     def add(self, report: StepReport) -> None:
         """Append a step."""
-        guides: list[float] = []
+        guides: list[float | None] = []
+        values, weights = report.guides, report.weights
         for name in self.guide_names:
-            value = report.guides[name]
-            guides += [value, self._weights[name] * value] if name in self._weights else [value]
+            guides.append(values.get(name))
+            if name in self._weighted:
+                guides.append(weights[name] * values[name] if name in weights else 0.0)
         first = [report.step, report.epoch + 1, self.loss(report), report.task_loss]
         rate = round(report.examples / report.seconds, 3)
         rows: tuple[list[object], list[object]] = (

@@ -24,6 +24,7 @@ from agcli.runs.signals import StopRequest, stop_on_signals
 from agcli.tasks.training_overlap import write_trained_on
 from agcli.training import checkpoint, model_card
 from agcli.training.assemble import Assembly, tracker_settings
+from agcli.training.guide_shares import RECORD, SetShare, set_weights, shares_of, with_recorded_weights
 from agcli.training.output_folder import check_resumable
 from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
 
@@ -57,7 +58,12 @@ def finetune(
         InterruptedRunError: SIGINT or SIGTERM; full state is saved and the folder marked `interrupted`.
     """
     folder, callback = RunFolder(path, writes=process_rank() == 0), callback or RunCallback()
-    parts = Assembly(config, folder, tokenised)
+    parts = Assembly(with_recorded_weights(config, folder) if resume else config, folder, tokenised)
+    shares: dict[str, SetShare] = {}
+    if shares_of(parts.config):
+        parts, shares = set_weights(parts)
+        for name, share in shares.items():
+            callback.message(share.line(name))
     _ = parts.plan  # invalid settings, data or models are refused before the folder is touched
     parts.accelerator.wait_for_everyone()
     with folder.locked(callback.warning), stop_on_signals() as stop:
@@ -66,7 +72,9 @@ def finetune(
         folder.set_state("running")
         if not resume:
             folder.clear()
-        folder.write_json("config.json", config.flat() | {"output": None})
+        if shares:
+            folder.write_json(RECORD, {name: asdict(share) for name, share in shares.items()})
+        folder.write_json("config.json", parts.config.flat() | {"output": None})
         parts.accelerator.wait_for_everyone()
         try:
             _Training(parts, stop, callback, resume).run()
@@ -157,8 +165,8 @@ class _Training:
         self.history.add(report)
         sums = self.progress["sums"]
         for name, value in {"task_loss": report.task_loss, **report.guides}.items():
-            sums[name] = sums.get(name, 0.0) + value * report.examples
-        sums["examples"] = sums.get("examples", 0) + report.examples
+            total, examples = sums.get(name, (0.0, 0))
+            sums[name] = [total + value * report.examples, examples + report.examples]
         losses = {"loss": self.history.loss(report), "task_loss": report.task_loss}
         self._track(losses | {"learning_rate": report.learning_rate} | report.guides, report.step)
         self.callback.step(report)
@@ -167,7 +175,7 @@ class _Training:
         logits = self._predict("dev")
         dev = self.task.evaluate(self.parts.examples["dev"], logits)
         sums, position = self.progress["sums"], self.engine.position
-        means = {name: value / sums["examples"] for name, value in sums.items() if name != "examples"}
+        means = {name: total / examples for name, (total, examples) in sums.items()}  # of steps that computed it
         epoch = {"epoch": position.epoch, "step": position.step, **means, "dev": dev}
         score, best = dev[self.parts.metric], self.progress["best"]
         better = best is None or score > best["score"]
@@ -240,7 +248,7 @@ class _Training:
             "metric": self.parts.metric,
             **self.task.settings(),
             "best_epoch": self.progress["best"]["epoch"],
-            "guides": {name: epochs[-1][name] for name in self.history.guide_names},
+            "guides": {name: epochs[-1][name] for name in self.history.guide_names if name in epochs[-1]},
             "gradient_norms": self.progress["shares"],
             "epochs": epochs,
             "steps": self.engine.position.step,
@@ -274,11 +282,17 @@ class _Training:
     def _start_tracking(self, stack: ExitStack) -> None:
         output = self.parts.config.output
         if output.track:
-            values = {name: value for name, value in self.parts.config.flat().items() if value is not None}
-            project, settings = tracker_settings(output, self.folder.name)
-            self.engine.accelerator.init_trackers(project, config=values, init_kwargs={output.track: settings})
+            settings = self.parts.config.flat()
+            values = {name: _trackable(value) for name, value in settings.items() if value is not None}
+            project, own = tracker_settings(output, self.folder.name)
+            self.engine.accelerator.init_trackers(project, config=values, init_kwargs={output.track: own})
             stack.callback(self.engine.accelerator.end_training)
 
     def _track(self, values: Mapping[str, float], step: int) -> None:
         if self.parts.config.output.track:
             self.engine.accelerator.log(dict(values), step=step)
+
+
+def _trackable(value: Any) -> Any:
+    """A setting as a tracker takes it: no list."""
+    return " ".join(value) if isinstance(value, tuple) else value
