@@ -12,6 +12,9 @@ import pytest
 from agcli.config import RunConfig, make_config, parse_indices, read_config_file
 from agcli.declare import flag
 from agcli.errors import UsageError
+from agcli.guides.entry import GuideOption
+from agcli.guides.registry import GUIDES
+from agcli.guides.spec import guide_options
 from agcli.options import OPTIONS
 
 
@@ -266,3 +269,116 @@ def test_the_default_learning_rate_follows_the_model_s_size(model: str, rate: fl
 def test_a_model_folder_states_its_size(tmp_path: Path, stated: object, rate: float) -> None:
     (tmp_path / "config.json").write_text(json.dumps(stated))
     assert make_config({"model": str(tmp_path)}).training.learning_rate == rate
+
+
+def guided(*texts: str, **values: Any) -> RunConfig:
+    return make_config({"guide": texts, **values})
+
+
+class TestGuides:
+    """`--guide` and `guide` in config files."""
+
+    def test_a_guide_is_kept_in_one_spelling(self) -> None:
+        config = guided("next=0.050, heads = 0+1", "first=5e-2,form=nll,schedule=linear:.5")
+        assert config.guides.guide == ("next=0.05,heads=0-1", "first=0.05,schedule=linear:0.5")
+        assert config.guides.texts == ("mdg=0.01", "pdg=0.001", *config.guides.guide)
+        assert (config.guides.weights["next"], config.guides.weights["prev"]) == (0.05, 0.0)
+        assert config.guides.of_guide("next") == {"form": "nll"}
+        assert guided("match=1,nearest=7").guides.of_guide("match") == {"form": "nll", "match": "exact", "nearest": 7}
+
+    @pytest.mark.parametrize("name", GUIDES)
+    def test_two_configs_that_differ_in_a_guide_never_share_a_fingerprint(self, name: str) -> None:
+        off = {flagged: 0.0 for flagged, entry in GUIDES.items() if entry.has_flag and flagged != name}
+        options = guide_options(name)
+        texts = [f"{name}=0.25", f"{name}=0.5", f"{name}=share:0.25"]
+        texts += [f"{name}=0.25,{own.name}={other}" for own in options for other in other_values(own)]
+        prints = [guided(text, **off).fingerprint() for text in texts]
+        prints.append(make_config({name: 0.0, **off} if GUIDES[name].has_flag else off).fingerprint())
+        assert len(texts) >= 5 + len(options)
+        assert len(set(prints)) == len(texts) + 1
+
+    @pytest.mark.parametrize("name", GUIDES)
+    def test_other_spellings_share_it(self, name: str) -> None:
+        options = guide_options(name)
+        written = [f"{own.name}={own.default}" for own in options if own.name not in ("heads", "share", "layers")]
+        spelled = {
+            f"{name}=0.25": [f"{name}=0.250", f" {name} = 2.5e-1", ",".join([f"{name}=0.25", *written])],
+            f"{name}=0.25,heads=0-1,layers=0-1,schedule=off:0.5": [
+                f"{name}=0.25,schedule=off:.50,layers=0+1,heads=0+1",
+                f"{name}=0.25,layers=1+0,heads=0-0+1,schedule=off:5e-1",
+            ],
+        }
+        for text, others in spelled.items():
+            for other in others:
+                assert guided(other) == guided(text)
+                assert guided(other).fingerprint() == guided(text).fingerprint()
+
+    def test_a_weight_of_0_leaves_no_trace(self) -> None:
+        assert guided("next=0") == guided("next=0.0,heads=3", "first=share:0") == guided() == make_config({})
+        assert guided("next=0").fingerprint() == make_config({}).fingerprint()
+        assert guided("mdg=0").fingerprint() == make_config({"mdg": 0.0}).fingerprint()
+
+    def test_a_guide_with_a_flag_is_the_same_either_way(self) -> None:
+        assert guided("mdg=0.2") == make_config({"mdg": 0.2})
+        assert guided("mdg=0.2").fingerprint() == make_config({"mdg": 0.2}).fingerprint()
+        config = guided("mdg=0.2,schedule=linear:0.5")
+        assert (config.guides.mdg, config.guides.guide) == (0.2, ("mdg=0.2,schedule=linear:0.5",))
+        assert config.guides.texts == ("mdg=0.2,schedule=linear:0.5", "pdg=0.001")
+        assert config.fingerprint() != make_config({"mdg": 0.2}).fingerprint()
+        assert guided("mdg=0.2", mdg=0.2) == guided("mdg=0.2")
+
+    @pytest.mark.parametrize("text", ["mdg=0.2", "mdg=0", "mdg=0.2,layers=1", "mdg=share:0.2"])
+    def test_two_weights_of_one_guide_are_an_error(self, text: str) -> None:
+        assert problems(mdg=0.1, guide=[text])[0].startswith("--mdg 0.1 and --guide mdg=")
+        assert "two weights of one guide" in problems(mdg=0.1, guide=text)[0]
+
+    def test_all_problems_of_guides_are_told_with_those_of_other_options(self) -> None:
+        found = problems(epochs=0, guide=["nxt=0.1", "prev=0.1,hads=2", "self=0.1", "self=0.2", "first=-1"])
+        for line, parts in zip(
+            found,
+            [
+                ("--epochs: 0",),
+                ("--guide: there is no guide 'nxt'", "Did you mean 'next'?"),
+                ("--guide: prev has no option 'hads'", "Did you mean 'heads'?"),
+                ("--guide: self is given twice",),
+                ("--guide: first: weight '-1' is not allowed",),
+            ],
+            strict=True,
+        ):
+            assert all(part in line for part in parts), line
+        assert problems(guide=3)[0].startswith("--guide: 3 is neither a guide")
+
+    def test_json_and_toml_say_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "list.toml").write_text('guide = ["next=0.05,heads=2", "mdg=0.5,layers=1"]')
+        (tmp_path / "one.toml").write_text('guide = "next=0.05,heads=2"')
+        assert make_config(read_config_file(tmp_path / "list.toml")) == guided("next=0.05,heads=2", "mdg=0.5,layers=1")
+        assert make_config(read_config_file(tmp_path / "one.toml")) == guided("next=0.05,heads=2")
+        config = guided("next=0.05,heads=2", "mdg=0.5,layers=1", "first=share:0.1", "pdg=share:0.2")
+        (tmp_path / "saved.json").write_text(json.dumps(config.flat()))
+        assert make_config(read_config_file(tmp_path / "saved.json")) == config
+
+    def test_the_heads_depend_on_the_order_so_it_counts(self) -> None:
+        assert guided("next=1", "first=1").fingerprint() != guided("first=1", "next=1").fingerprint()
+
+    def test_any_guide_can_be_monitored(self) -> None:
+        assert make_config({"monitor": "next,mdg"}).guides.captures
+        config = make_config({"monitor": "next", "mdg": 0.0, "pdg": 0.0})
+        assert (config.guides.texts, config.guides.captures) == ((), True)
+
+
+def other_values(own: GuideOption) -> list[object]:
+    """Values of an option that differ from its default and from each other."""
+    texts: dict[str, list[object]] = {
+        "heads": [1, 2, "1-1", "0-1"],
+        "share": [0.5, 0.25],
+        "layers": ["0", "1"],
+        "schedule": ["linear:0.5", "linear:0.25", "warmup:0.5", "off:0.5"],
+    }
+    if own.name in texts:
+        return texts[own.name]
+    choices = (own.limits or {}).get("choices")
+    return (
+        [choice for choice in choices if choice != own.default]
+        if choices
+        else [type(own.default)(own.default / 2) or 1]
+    )

@@ -102,7 +102,7 @@ def options_of_file(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     for one, other in (("train_limit", "train_fraction"), ("train_fraction", "train_limit")):
         if one in given:
             filed.pop(other, None)
-    for name in guide_values(parse_guides(given.get("guide") or ())[0]):
+    for name in guide_values(parse_guides(given["guide"])[0]) if "guide" in given else ():
         filed.pop(name, None)
     specs, problems = parse_guides(filed.get("guide") or ())
     if not problems and any(spec.name in given for spec in specs):

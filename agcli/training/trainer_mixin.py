@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,9 +22,11 @@ from transformers import PreTrainedModel
 
 from agcli.attention import EncoderAttention, attach
 from agcli.errors import ModelError, UsageError
-from agcli.guides.base import CapturedAttention, Guide, TermValues, term_values
-from agcli.guides.tokens import Tokens, Vocabulary
-from agcli.training.loss_terms import GuidedForward, LossTerms
+from agcli.guides.base import CapturedAttention, Guide, TargetGuide, TermValues
+from agcli.guides.schedule import parse_schedule
+from agcli.guides.tokens import Vocabulary
+from agcli.training.loss_terms import GuidedForward, LossTerms, vocabulary_for
+from agcli.training.trainer_tokens import Knowledge, check_knowledge, check_schedules, tokens_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -34,6 +37,8 @@ else:
 class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
     """Adds `Σ weight · guide` (Eq. 5) to the training loss of the trainer it is mixed into; list it first.
 
+        trainer = GuidedTrainer(..., guides=[Next(weight=0.05, heads=(0,))], schedules={"next": "linear:0.5"})
+
     The guides' raw and weighted values are logged with the training loss, as `mdg` and `mdg_weighted`. Evaluation
     captures nothing. Without guides (none given, or all of weight 0) the trainer is untouched.
 
@@ -43,26 +48,49 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
     mean loss of BERT-like heads by the accumulation steps; for an unguided run to compare with, set
     `trainer.model_accepts_loss_kwargs = False`.
 
+    Args:
+        schedules: name of a guide -> its weight over training, as in `--guide`: `linear:0.5`, `warmup:0.1`, `off:0.3`.
+            After `off` the guide is neither computed nor logged; its weighted value is then logged as 0.
+        vocabulary: ids that guides on tokens refer to; default: those of `processing_class`, a tokenizer.
+        knowledge: for guides on knowledge of the data: (input_ids, mask), both (batch, length), to a mapping from the
+            name, such as `pmi`, to what is known of each pair of tokens, (batch, length, length).
+
     Raises:
-        UsageError: `DataParallel`, a loss that caches gradients, or two guides of one name.
+        UsageError: `DataParallel`, a loss that caches gradients, two guides of one name, a schedule of no guide, or a
+            guide without the vocabulary or knowledge that it needs.
         ModelError: an encoder that returns no attention.
     """
 
-    def __init__(self, *args: Any, guides: Sequence[Guide] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        guides: Sequence[Guide] = (),
+        schedules: Mapping[str, str] | None = None,
+        vocabulary: Vocabulary | None = None,
+        knowledge: Knowledge | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.guides = tuple(guide for guide in guides if guide.weight)
         super().__init__(*args, **kwargs)
+        check_schedules(schedules or {}, guides)
         if not self.guides:
             return
         self._check_model_and_loss()
+        check_knowledge(self.guides, knowledge)
         self._task_is_scaled = bool(self.compute_loss_func is not None or getattr(self, "loss_is_scaled_for_ga", None))
         if not self._task_is_scaled:
             # The trainer then divides a mean loss by the accumulation steps, whatever the classifier does.
             self.model_accepts_loss_kwargs = False
-        self._terms = LossTerms(self.guides)
         self._encoder = _encoder_of(self.model)
         self._attention = attach(self._encoder)
-        self._sums: dict[str, Tensor | float] = {}
-        self._steps_summed = 0.0
+        present = {guide.name: (schedules or {}).get(guide.name, "constant") for guide in self.guides}
+        self._terms = LossTerms(
+            self.guides,
+            vocabulary=self._vocabulary(vocabulary),
+            schedules={name: parse_schedule(text) for name, text in present.items() if text != "constant"},
+        )
+        self._knowledge = knowledge
+        self._means: dict[str, _Mean] = {}
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, *args: Any, **kwargs: Any
@@ -86,28 +114,57 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         encoder = _encoder_of(model)
         if encoder is not self._encoder:  # `model_init` makes a new model for every run
             self._encoder, self._attention = encoder, attach(encoder)
-        with _capture(self._encoder, self._attention, self._terms) as forwards:
+        progress = self.state.global_step / max(1, self.state.max_steps) if self.is_in_train else 0.0
+        terms = self._terms.after(progress)
+        forwards: list[CapturedAttention] = []
+        with _capture(self._encoder, self._attention, terms, self._knowledge, forwards):
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         task, outputs = result if return_outputs else (result, None)
-        values = _mean_values(self.guides, forwards)
-        for name, value in values.raw.items():  # the shares of one optimiser step add up to 1
-            self._sums[name] = self._sums.get(name, 0.0) + share * value.detach()
-        self._steps_summed += share
+        values = _mean_values(terms, forwards, progress)
+        self._note(values, share)
+        guided = sum(values.weighted.values())  # 0 where every schedule is over
         if self._task_is_scaled:
-            loss = task + share * values.loss
+            loss = task + share * guided
         else:  # the trainer will divide by the number of micro-batches
-            loss = (task + values.loss) * (share * micro_batches)
+            loss = (task + guided) * (share * micro_batches)
         return (loss, outputs) if return_outputs else loss
+
+    def _note(self, values: TermValues, share: float) -> None:
+        """Keep a micro-batch's values for the log; the shares of one optimiser step add up to 1."""
+        for guide in self.guides:
+            raw, weighted = values.raw.get(guide.name), values.weighted.get(guide.name)
+            if raw is not None:
+                self._mean(guide.name).add(raw.detach(), share)
+            self._mean(f"{guide.name}_weighted").add(0.0 if weighted is None else weighted.detach(), share)
+
+    def _mean(self, name: str) -> _Mean:
+        return self._means.setdefault(name, _Mean())
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as the trainer does; beside the training loss, each guide's mean value since the last time."""
-        if self.guides and "loss" in logs and self._steps_summed:
-            for guide in self.guides:
-                mean = torch.as_tensor(self._sums[guide.name]) / self._steps_summed
-                raw = float(self.accelerator.reduce(mean, reduction="mean"))
-                logs = {**logs, guide.name: raw, f"{guide.name}_weighted": guide.weight * raw}
-            self._sums, self._steps_summed = {}, 0.0
+        if self.guides and "loss" in logs:
+            for name, mean in self._means.items():
+                value = torch.as_tensor(mean.total, device=self.accelerator.device) / mean.steps
+                logs = {**logs, name: float(self.accelerator.reduce(value, reduction="mean"))}
+            self._means = {}
         super().log(logs, *args, **kwargs)
+
+    def _vocabulary(self, given: Vocabulary | None) -> Vocabulary:
+        """The ids that the guides refer to, empty if they look at no tokens.
+
+        Raises:
+            UsageError: there are neither ids nor a tokenizer.
+        """
+        names = [guide.name for guide in self.guides if isinstance(guide, TargetGuide)]
+        if given is not None or not names:
+            return given or Vocabulary()
+        tokenizer = getattr(self, "processing_class", None)
+        if not hasattr(tokenizer, "all_special_ids"):
+            raise UsageError(
+                f"{', '.join(names)}: the targets of these guides depend on tokens, and the trainer has no tokenizer.",
+                hint="give the trainer processing_class=tokenizer, or vocabulary=agcli.guides.tokens.Vocabulary(...)",
+            )
+        return vocabulary_for(self.guides, tokenizer, self._encoder, type(self._encoder).__name__)
 
     def _check_model_and_loss(self) -> None:
         names = [guide.name for guide in self.guides]
@@ -128,19 +185,37 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
                 )
 
 
+@dataclass
+class _Mean:
+    """A value over optimiser steps."""
+
+    total: Tensor | float = 0.0
+    steps: float = 0.0
+
+    def add(self, value: Tensor | float, share: float) -> None:
+        """Add the value of a share of a step."""
+        self.total, self.steps = self.total + share * value, self.steps + share
+
+
 @contextmanager
 def _capture(
-    encoder: PreTrainedModel, attention: EncoderAttention, terms: LossTerms
-) -> Iterator[list[CapturedAttention]]:
+    encoder: PreTrainedModel,
+    attention: EncoderAttention,
+    terms: LossTerms,
+    knowledge: Knowledge | None,
+    forwards: list[CapturedAttention],
+) -> Iterator[None]:
     """Collect attention of every forward with gradient; outputs leave the encoder without attentions."""
-    forwards: list[CapturedAttention] = []
+    if not terms:
+        yield
+        return
     running: list[GuidedForward] = []
     signature = inspect.signature(encoder.forward)
 
     def request(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         if not torch.is_grad_enabled():
             return None
-        tokens = _tokens(signature.bind_partial(*args, **kwargs).arguments, terms.vocabulary)
+        tokens = tokens_of(signature.bind_partial(*args, **kwargs).arguments, terms.vocabulary, knowledge)
         running.append(GuidedForward(terms, attention, tokens))
         return args, {**kwargs, **running[-1].kwargs}
 
@@ -155,31 +230,27 @@ def _capture(
         encoder.register_forward_hook(collect, with_kwargs=True),
     ]
     try:
-        yield forwards
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _tokens(arguments: Mapping[str, Any], vocabulary: Vocabulary) -> Tokens:
-    """The tokens among the arguments of an encoder's forward; without a mask every position is real."""
-    input_ids, mask = arguments["input_ids"], arguments.get("attention_mask")
-    mask = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask.bool()
-    return Tokens(input_ids, mask, arguments.get("token_type_ids"), vocabulary)
-
-
-def _mean_values(guides: Sequence[Guide], forwards: Sequence[CapturedAttention]) -> TermValues:
+def _mean_values(terms: LossTerms, forwards: Sequence[CapturedAttention], progress: float) -> TermValues:
     """The guides' mean over all samples of all forwards of one loss.
 
     Raises:
         ModelError: the loss never ran the encoder with gradient; a guide would be a silent zero.
     """
+    if not terms:
+        return TermValues({}, {})
     if not forwards:
         raise ModelError("The loss did not run the encoder with gradient, so there is no attention to guide.")
     total = sum(len(forward.mask) for forward in forwards)
-    parts = [(len(forward.mask) / total, term_values(guides, forward).raw) for forward in forwards]
-    raw = {guide.name: torch.stack([share * part[guide.name] for share, part in parts]).sum() for guide in guides}
-    return TermValues(raw, weighted={guide.name: guide.weight * raw[guide.name] for guide in guides})
+    parts = [(len(forward.mask) / total, terms.values(forward).raw) for forward in forwards]
+    weights = terms.weights(progress)
+    raw = {name: torch.stack([share * part[name] for share, part in parts]).sum() for name in weights}
+    return TermValues(raw, weighted={name: weight * raw[name] for name, weight in weights.items()})
 
 
 def _encoder_of(model: nn.Module) -> PreTrainedModel:
