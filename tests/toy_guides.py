@@ -49,18 +49,18 @@ class Behind(Ahead):
 
 @dataclass(frozen=True)
 class Spread:
-    """Minus the mean entropy of real rows."""
+    """The mean squared norm of real rows."""
 
     name: ClassVar[str] = "spread"
-    needs: ClassVar[Needs] = ("entropy",)
+    needs: ClassVar[Needs] = ("squared_norm",)
 
     weight: float = 1.0
     layers: Subset = None
     heads: Subset = None
 
     def __call__(self, attention: CapturedAttention) -> Tensor:
-        entropy = attention.stacked("entropy", self.layers, self.heads).mean((1, 2))
-        return -(entropy * attention.mask).sum(-1) / attention.mask.sum(-1)
+        norms = attention.stacked("squared_norm", self.layers, self.heads).mean((1, 2))
+        return (norms * attention.mask).sum(-1) / attention.mask.sum(-1)
 
 
 def register_toys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ the device: its numbers arrive while the next one runs, and the device itself sk
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -209,10 +209,12 @@ class Engine:
         full = {name: factor * values[name] for name, factor in self.terms.weights().items()}
         norms = {}
         for name, term in ({"task": losses["task"]} | full).items():
-            if not term.requires_grad:  # a guide of a batch without any row to guide
-                norms[name] = 0.0
-                continue
-            gradients = torch.autograd.grad(term * share, weights, retain_graph=True, allow_unused=True)
+            gradients: Sequence[Tensor | None] = [None] * len(weights)
+            if term.requires_grad:  # unlike a guide of a batch without any row to guide
+                gradients = torch.autograd.grad(term * share, weights, retain_graph=True, allow_unused=True)
+            if self.distributed.size > 1:  # in another process the batch may have such rows
+                pairs = zip(gradients, weights, strict=True)
+                gradients = [torch.zeros_like(weight) if own is None else own for own, weight in pairs]
             present = [self.distributed.sum(gradient) for gradient in gradients if gradient is not None]
             norms[name] = float(nn.utils.get_total_norm(present))
         return norms
