@@ -14,6 +14,7 @@ import pytest
 import torch
 from narrow_terminal import assert_narrows
 from tiny_runs import LABELS, as_flags, listed, pairs, short_options, write_dataset
+from toy_guides import register_toys
 from typer.main import get_command
 from typer.testing import Result
 
@@ -174,7 +175,7 @@ def test_every_option_reaches_the_settings(resolved: Callable[..., dict[str, Any
             chosen[name] = declared.type(declared.default or 0) + (declared.spec.minimum or 0) + 1
     chosen |= {"warmup_ratio": 0.5, "guide_heads": "1", "temperature": 2.0, "reduction": "mean", "offline": False}
     found = resolved(*as_flags(chosen))
-    assert {name: found[name] for name in chosen} == chosen | {"guide": ["next=0.5,heads=2"]}
+    assert {name: found[name] for name in chosen} == chosen | {"guide": ("next=0.5,heads=2",)}
     assert found.keys() - chosen.keys() == {"train_fraction"}
     assert resolved("--train-fraction", "0.5")["train_fraction"] == 0.5
 
@@ -345,3 +346,67 @@ def test_the_next_command_quotes_a_folder_with_a_space(ag: Ag, words: list[str])
     folder.set_state("interrupted")
     command = f"next: ag finetune --output '{folder.path.resolve()}' --resume"
     assert command in ag("evaluate", folder.path, code=1).stderr
+
+
+class TestGuides:
+    """`--guide`, on the command line and in files."""
+
+    def test_each_guide_is_given_once_in_any_spelling(self, resolved: Callable[..., dict[str, Any]]) -> None:
+        found = resolved("--guide", "next=0.050,heads=0+1", "--guide", "mdg=0.5", "--guide", "first=share:5e-2")
+        assert (found["guide"], found["mdg"]) == (("next=0.05,heads=0-1", "first=share:0.05"), 0.5)
+        assert resolved()["guide"] is None
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.toml", 'guide = ["next=0.05,heads=2", "mdg=0.2,layers=1"]'),
+            ("a.json", '{"guide": ["next=0.05,heads=2", "mdg=0.2,layers=1"]}'),
+        ],
+    )
+    def test_the_command_line_takes_the_place_of_a_files_list(
+        self, resolved: Callable[..., dict[str, Any]], name: str, text: str
+    ) -> None:
+        Path(name).write_text(text)
+        found = resolved("--config", name)
+        assert (found["guide"], found["mdg"]) == (("next=0.05,heads=2", "mdg=0.2,layers=1"), 0.2)
+        found = resolved("--config", name, "--guide", "first=1")
+        assert (found["guide"], found["mdg"]) == (("first=1",), 0.01)
+        found = resolved("--config", name, "--mdg", 0.3)
+        assert (found["guide"], found["mdg"]) == (("next=0.05,heads=2",), 0.3)
+
+    def test_a_guide_takes_the_place_of_a_files_flag(self, resolved: Callable[..., dict[str, Any]]) -> None:
+        Path("a.toml").write_text("mdg = 0.2\npdg = 0.3")
+        found = resolved("--config", "a.toml", "--guide", "mdg=0.5,schedule=off:0.5")
+        assert (found["mdg"], found["pdg"], found["guide"]) == (0.5, 0.3, ("mdg=0.5,schedule=off:0.5",))
+
+    def test_problems_of_guides_are_told_at_once(self, ag: Ag) -> None:
+        Path("a.toml").write_text('guide = ["frist=1", "prev=1,form=square"]')
+        error = ag("finetune", "--config", "a.toml", "--epochs", 0, code=2).stderr
+        assert "a.toml: --guide: there is no guide 'frist'" in error
+        assert "Did you mean 'first'?" in error
+        assert "a.toml: --guide: prev: form 'square' is not allowed; allowed: nll, squared, released." in error
+        assert "--epochs: 0" in error
+        error = ag("finetune", "--mdg", 0.1, "--guide", "mdg=0.2", "--guide", "nxt=1", code=2).stderr
+        assert "--guide: there is no guide 'nxt'" in error
+        error = ag("finetune", "--mdg", 0.1, "--guide", "mdg=0.2", code=2).stderr
+        assert "--mdg 0.1 and --guide mdg=0.2 are two weights of one guide: give one." in error
+
+    def test_plan_and_name_have_its_text(self, ag: Ag, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        register_toys(monkeypatch)
+        given = ["--guide", "ahead=0.5,heads=2", "--guide", "behind=share:0.1", "--pdg", "0"]
+        plan = json.loads(ag(*words, *given, "--dry-run", "--json").stdout)["plan"]
+        assert plan["guides"] == ["mdg=0.01", "ahead=0.5,heads=2 (heads 0-1)", "behind=share:0.1 (head 2)"]
+        assert "-mdg=0.01-ahead=0.5,heads=2-behind=share:0.1-seed=1" in plan["folder"]
+        run = ag(*words, *given, "--epochs", 1, "--json")
+        metrics = json.loads(run.stdout)
+        assert set(metrics["guides"]) == {"mdg", "ahead", "behind"}
+        assert "behind=share:0.1 is behind=" in run.stderr
+        assert "ahead=0.5,heads=2 (heads 0-1), behind=" in run.stderr
+
+    def test_too_few_heads_are_refused_before_the_run(
+        self, ag: Ag, words: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        register_toys(monkeypatch)
+        error = ag(*words, "--guide", "ahead=1,heads=3", "--guide", "behind=1,heads=2", code=2).stderr
+        assert "--guide behind=1,heads=2: it takes 2 heads of each layer" in error
+        assert not Path("runs").exists()

@@ -178,3 +178,32 @@ def test_a_broken_config_of_an_earlier_run_is_named() -> None:
     Path("mine/config.json").write_text("{")
     with pytest.raises(DataError, match=r"mine/config\.json"):
         place(config("mine"), resume=True)
+
+
+def test_the_name_has_the_texts_of_guides() -> None:
+    settings = config(guide=["next=0.050,heads=0+1", "mdg=0.1,layers=1", "first=share:0.1"], pdg=0.0)
+    name = "sample-minilm-mdg=0.1,layers=1-next=0.05,heads=0-1-first=share:0.1-seed=1"
+    assert place(settings).path == Path("runs") / name
+
+
+def test_many_guides_make_a_name_that_can_be_a_folder() -> None:
+    options = "form=squared,heads=0-3,layers=0-1,schedule=linear:0.5"
+    texts = [f"{name}=0.0125,{options}" for name in ("next", "prev", "self", "first", "delim", "period")]
+    names = [place(config(guide=[*texts[:-1], f"{texts[-1]}{digit}"])).path.name for digit in (1, 2)]
+    assert names[0] != names[1]  # which differ in their last sign only
+    assert all(name.startswith("sample-minilm-mdg=0.01-pdg=0.001-next=0.0125,form=squared") for name in names)
+    assert max(map(len, names)) < 200
+
+
+def test_a_recorded_weight_stands_for_the_share_it_was_set_from() -> None:
+    share = config(guide=["next=share:0.1,heads=2"])
+    folder = RunFolder(run("out", "interrupted", guide=["next=0.0123457,heads=2"]))
+    settings = config(guide=["next=share:0.1,heads=2"], output="out")
+    with pytest.raises(UsageError, match="--guide was"):
+        place(settings, resume=True)
+    folder.write_json("guide_shares.json", {"next": {"share": 0.1, "weight": 0.0123457}})
+    assert place(settings, resume=True) == Placement(folder.path)
+    for other in ("next=share:0.2,heads=2", "next=share:0.1,heads=3", "next=0.1,heads=2"):
+        with pytest.raises(UsageError, match="--guide was"):
+            place(config(guide=[other], output="out"), resume=True)
+    assert place(share).path != folder.path
