@@ -27,11 +27,13 @@ def ag(*words: object) -> str:
 
 @pytest.mark.slow
 def test_fine_tuning_has_its_options_its_value_and_its_name(options: dict[str, Any], tmp_path: Path) -> None:
-    assert "--entropy-power" in ag("finetune", "--help")
+    assert "received_entropy" in ag("finetune", "--help")
     flags = as_flags(options | {"epochs": 1, "mdg": 0.0, "pdg": 0.0})
-    metrics = json.loads(ag("finetune", *flags, "--entropy", 0.5, "--output", tmp_path / "run", "--json"))
-    assert metrics["guides"]["entropy"] > 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["entropy"] == 0.5
+    guide = "received_entropy=0.50,entropy_power=2"
+    metrics = json.loads(ag("finetune", *flags, "--guide", guide, "--output", tmp_path / "run", "--json"))
+    assert metrics["guides"]["received_entropy"] > 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["guide"] == ["received_entropy=0.5,entropy_power=2"]
 
 
 @pytest.mark.slow

@@ -159,6 +159,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         if given is not None or not names:
             return given or Vocabulary()
         tokenizer = getattr(self, "processing_class", None)
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # of a processor of several kinds of input
         if not hasattr(tokenizer, "all_special_ids"):
             raise UsageError(
                 f"{', '.join(names)}: the targets of these guides depend on tokens, and the trainer has no tokenizer.",

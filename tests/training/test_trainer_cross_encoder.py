@@ -5,12 +5,14 @@ import copy
 import pytest
 import torch
 from datasets import Dataset
+from toy_guides import Ahead
 from trainer_settings import sgd_settings
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 from agcli import MDG, PDG, GuidedTrainerMixin
 from agcli.errors import UsageError
 from agcli.guides.base import CapturedAttention, term_values
+from agcli.guides.targets import Columns
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 from sentence_transformers.cross_encoder import (  # noqa: E402
@@ -174,3 +176,50 @@ def test_a_loss_that_caches_gradients_is_fine_without_guides(cross_encoder, tmp_
     model = cross_encoder()
     loss = losses.CachedMultipleNegativesRankingLoss(model)
     assert GuidedTrainer(model=model, args=arguments(tmp_path), loss=loss).loss is loss
+
+
+class OnDelim(Ahead):
+    """Attention to separators, which the trainer knows from the cross-encoder's tokenizer."""
+
+    name = "on_delim"
+
+    def target(self, tokens):
+        return Columns(tokens.among(tokens.vocabulary.delim_ids).double())
+
+
+def delim_by_hand(model, text_pairs, head):
+    """Minus the mass of a head on [SEP], a mean over layers and real rows, then over samples, from eager maps."""
+    encoder = copy.deepcopy(model.transformers_model)
+    encoder.set_attn_implementation("eager")
+    batch = model.tokenizer(*map(list, zip(*text_pairs, strict=True)), padding=True, return_tensors="pt")
+    maps = torch.stack(encoder(**batch, output_attentions=True).attentions)[:, :, head]
+    mass = (maps * (batch["input_ids"] == model.tokenizer.sep_token_id)[None, :, None, :]).sum(-1).mean(0)
+    rows = batch["attention_mask"]
+    return -((mass * rows).sum(-1) / rows.sum(-1)).mean()
+
+
+def test_a_guide_on_tokens_in_each_of_several_forwards(cross_encoder, tmp_path):
+    model = cross_encoder()
+    trainer = GuidedTrainer(
+        model=model,
+        args=arguments(tmp_path),
+        train_dataset=pairs(count=4),
+        loss=losses.MultipleNegativesRankingLoss(model, num_negatives=None),
+        guides=[OnDelim(weight=3.0, heads=(1,))],
+        schedules={"on_delim": "linear:0.5"},
+    )
+    batch = {"query": QUERIES[:4], "answer": ANSWERS[:4]}
+    guided = trainer.compute_loss(model.train(), dict(batch))
+    plain = trainer.compute_loss(model.eval(), dict(batch))
+    every_pair = [(query, answer) for query in QUERIES[:4] for answer in ANSWERS[:4]]
+    torch.testing.assert_close(guided - plain, 3.0 * delim_by_hand(model, every_pair, 1), rtol=0, atol=1e-12)
+
+
+def test_its_value_is_logged(cross_encoder, tmp_path):
+    model = cross_encoder()
+    expected = delim_by_hand(model, list(zip(QUERIES, ANSWERS, strict=True)), 0).item()
+    guides = [OnDelim(weight=3.0, heads=(0,))]
+    trainer = GuidedTrainer(model=model, args=arguments(tmp_path), train_dataset=pairs([1.0, 0.0] * 4), guides=guides)
+    trainer.train()
+    entry = trainer.state.log_history[0]
+    assert (entry["on_delim"], entry["on_delim_weighted"]) == pytest.approx((expected, 3 * expected), abs=1e-6)
