@@ -48,6 +48,15 @@ class Behind(Ahead):
 
 
 @dataclass(frozen=True)
+class Toward(Ahead):
+    """The same, two ahead."""
+
+    name: ClassVar[str] = "toward"
+
+    distance: int = 2
+
+
+@dataclass(frozen=True)
 class Spread:
     """The mean squared norm of real rows."""
 
@@ -64,16 +73,13 @@ class Spread:
 
 
 def register_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add `ahead` and `behind`, which take heads, and `spread`, which does not, for one test."""
+    """Add `ahead`, `behind` and `toward`, which take heads, and `spread`, which does not, for one test."""
     own = (
         GuideOption("form", "plain", "plain or double.", limits={"choices": ("plain", "double")}),
         GuideOption("distance", 1, "How far ahead.", limits={"minimum": -8, "maximum": 8}),
     )
-    for name, target, takes_heads in (
-        ("ahead", "Ahead", True),
-        ("behind", "Behind", True),
-        ("spread", "Spread", False),
-    ):
+    for target in ("Ahead", "Behind", "Toward", "Spread"):
+        name = target.lower()
         entry = GuideEntry(
             name=name,
             title=name,
@@ -83,7 +89,7 @@ def register_toys(monkeypatch: pytest.MonkeyPatch) -> None:
             colour="#000000",
             marker="v",
             target=f"toy_guides:{target}",
-            takes_heads=takes_heads,
+            takes_heads=target != "Spread",
             options=own if name == "ahead" else (),
         )
         monkeypatch.setitem(GUIDES, name, entry)

@@ -18,6 +18,7 @@ from agcli.data.batching import Examples
 from agcli.data.catalogue import find_dataset
 from agcli.errors import DataError, MissingExtraError, UsageError
 from agcli.guides.base import Guide, TargetGuide, Term
+from agcli.guides.registry import GUIDES
 from agcli.guides.spec import indices_text
 from agcli.models import LoadedModel, load_model
 from agcli.options import ModelOptions, OutputOptions
@@ -142,7 +143,7 @@ class Assembly:
             steps_per_epoch=engine.steps_per_epoch,
             total_steps=engine.total_steps,
             guides=tuple(self._text(term) for term in engine.terms.terms),
-            monitors=tuple(guide.name for guide in engine.terms.monitors),
+            monitors=tuple(f"{guide.name}{_heads_taken(guide)}" for guide in engine.terms.monitors),
             processes=engine.distributed.size,
             precision=precision_of(engine.accelerator),
             device=engine.device.type,
@@ -154,12 +155,8 @@ class Assembly:
     def _text(self, term: Term) -> str:
         """A term of the loss with its weight, and the heads of a guide that takes some."""
         spec = self.config.guides.specs.get(term.name)
-        if spec is None:
-            return f"{term.name}={term.weight:g}"
-        heads = term.heads if isinstance(term, Guide) and spec.entry.takes_heads else None
-        if not heads:
-            return str(spec)
-        return f"{spec} ({'head' if len(heads) == 1 else 'heads'} {indices_text(heads)})"
+        text = f"{term.name}={term.weight:g}" if spec is None else str(spec)
+        return f"{text}{_heads_taken(term)}"
 
     def _attention_notes(self) -> tuple[str, ...]:
         if self.encoder_attention.kind == "maps":
@@ -208,6 +205,14 @@ def checkpoint_activations(model: Any, options: ModelOptions) -> None:
     """Recompute activations in the backward pass, under `--activation-checkpointing`."""
     if options.activation_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def _heads_taken(term: Term) -> str:
+    """` (heads 0-1)` of a guide that takes some heads, else an empty string."""
+    if not isinstance(term, Guide) or term.name not in GUIDES or not GUIDES[term.name].takes_heads:
+        return ""
+    heads = term.heads or ()
+    return f" ({'head' if len(heads) == 1 else 'heads'} {indices_text(heads)})"
 
 
 def _windowed(config: Any) -> set[int]:

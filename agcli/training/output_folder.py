@@ -134,10 +134,14 @@ def _differences(folder: RunFolder, config: RunConfig) -> list[str]:
     before = make_config(folder.config, origin=str(folder.path / "config.json")).flat()
     config = with_recorded_weights(config, folder)
     return [
-        f"{flag(name)} was {before[name]!r}, is {value!r}"
+        f"{flag(name)} was {_shown(before[name])}, is {_shown(value)}"
         for name, value in config.flat().items()
         if OPTIONS[name].spec.shapes_result and before[name] != value
     ]
+
+
+def _shown(value: Any) -> str:
+    return repr(" ".join(value) if isinstance(value, tuple) else value)
 
 
 def config_of_unfinished(given: Mapping[str, Any], resume: bool) -> Path | None:

@@ -108,6 +108,22 @@ def test_two_processes_make_the_steps_of_one(pair: Path, settings: dict[str, Any
 
 
 @pytest.mark.slow
+def test_two_processes_set_the_weight_of_a_share_that_one_sets(settings: dict[str, Any], tmp_path: Path) -> None:
+    shared = {name: value for name, value in settings.items() if name != "mdg"} | {"epochs": 1}
+    guide = ["--guide", "mdg=share:0.5,schedule=off:0.5"]
+    ended = launched("finetune", "--output", str(tmp_path / "pair"), *as_flags(shared), *guide)
+    assert ended.returncode == 0, ended.stderr
+    alone = finetune(make_config(shared | {"guide": guide[1]}), tmp_path / "alone").path
+    one, two = (json.loads((folder / "guide_shares.json").read_text())["mdg"] for folder in (alone, tmp_path / "pair"))
+    assert two == pytest.approx(one, rel=1e-4)
+    norms = json.loads((tmp_path / "pair" / "metrics.json").read_text())["gradient_norms"]
+    assert norms["mdg"] == pytest.approx(0.5 * norms["task"], rel=1e-5)
+    one, two = (pd.read_csv(folder / "history.csv") for folder in (alone, tmp_path / "pair"))
+    assert one["mdg"].isna().sum() == 4
+    np.testing.assert_allclose(two.to_numpy(), one.to_numpy(), rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_run_of_two_processes_goes_on_exactly_but_not_alone(
     pair: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:

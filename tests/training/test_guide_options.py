@@ -113,14 +113,14 @@ def test_only_the_guided_layers_and_heads_are_captured(config: Make) -> None:
 
 def test_the_plan_names_guides_by_their_texts_with_the_heads_they_take(config: Make) -> None:
     guides = ["ahead=0.05", "behind=share:0.1,heads=2,schedule=linear:0.5", "spread=1,heads=0-2", "mdg=0.1,layers=0"]
-    plan = plan_of(config(guide=guides, monitor="mdg"))
+    plan = plan_of(config(guide=guides, pdg=0.0, monitor="pdg,toward"))
     assert plan.guides == (
         "mdg=0.1,layers=0",
-        "pdg=0.001",
         "ahead=0.05 (head 0)",
         "behind=share:0.1,heads=2,schedule=linear:0.5 (heads 1-2)",
         "spread=1,heads=0-2",
     )
+    assert plan.monitors == ("pdg", "toward (head 3)")
 
 
 def test_the_estimate_of_memory_counts_maps_of_the_layers_that_keep_them(
