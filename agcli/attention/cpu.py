@@ -1,12 +1,12 @@
-"""The CPU path: attention and received attention, a block of maps at a time, in plain torch.
+"""The CPU path: attention and captured quantities of its maps, a block of maps at a time, in plain torch.
 
-The backward pass makes the maps and dropout masks of a block anew. The guides send `w_i g_j` into the gradient of map
-cell (i, j), where w is 1 for real rows and g the gradient of received attention.
+The backward pass makes the maps and dropout masks of a block anew, and adds what the guides send to the gradient of
+the clean maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from agcli.attention.captured import head_runs
 from agcli.attention.dropout import column_keys, drop_, keep_mask, random_keys
+from agcli.guides.capture import MASS, RECEIVED, LayerCapture, Quantity
+from agcli.guides.quantities import add_gradient_, quantity_of_maps
+from agcli.guides.targets import NO_TARGETS, Target, block_target
 
 BLOCK_CELLS = 1 << 20
 """Cells of the maps that are made together, about: 4 MB in float32.
@@ -34,26 +38,29 @@ def blockwise_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
-    capture: bool = True,
-) -> tuple[Tensor, Tensor | None]:
-    """Scaled dot-product attention and its column sums (Eq. 8), keeping no map.
+    capture: LayerCapture = RECEIVED,
+    targets: Mapping[str, Target] = NO_TARGETS,
+) -> tuple[Tensor, dict[Quantity, Tensor]]:
+    """Scaled dot-product attention and the quantities in `capture`, keeping no map.
 
     Shape:
         query, key, value: (batch, heads, length, head_dim).
-        returns: output (batch, heads, length, head_dim) and received (batch, heads, length), in float32 at least; both
-            0 beyond a sample's length.
+        returns: output (batch, heads, length, head_dim) and quantities (batch, captured heads, length), in float32 at
+            least; all 0 beyond a sample's length.
 
     Args:
         lengths: real tokens of each sample; they come first.
         dropout: attention dropout rate, met to 1/32768. Its seed comes from torch's generator, so that a forward that
             is recomputed under activation checkpointing drops the same cells.
-        capture: whether received attention is computed, else None.
+        capture: received attention and quantities of rows, each with its heads.
+        targets: name -> target of the masses in `capture`; they are kept for the backward pass as they are.
     """
     seed = int(torch.randint(2**62, ())) if dropout else 0
-    outputs: tuple[Tensor, Tensor | None] = _Blockwise.apply(  # type: ignore[no-untyped-call]
-        query, key, value, tuple(lengths), scaling, dropout, seed, capture
+    captured = _Captured(capture, targets)
+    output, *quantities = _Blockwise.apply(  # type: ignore[no-untyped-call]
+        query, key, value, tuple(lengths), scaling, dropout, seed, captured
     )
-    return outputs
+    return output, dict(zip(capture, quantities, strict=True))
 
 
 class _Blockwise(torch.autograd.Function):
@@ -69,31 +76,29 @@ class _Blockwise(torch.autograd.Function):
         scaling: float,
         dropout: float,
         seed: int,
-        capture: bool,
-    ) -> tuple[Tensor, Tensor | None]:
-        """As `blockwise_attention`."""
+        captured: _Captured,
+    ) -> tuple[Tensor, ...]:
+        """The output, and one tensor for each captured quantity."""
         ctx.save_for_backward(query, key, value)
         ctx.set_materialize_grads(False)
-        ctx.lengths, ctx.scaling, ctx.dropout, ctx.seed = lengths, scaling, dropout, seed
-        output = _zeros_heads_last(value)
-        received = query.new_zeros(query.shape[:3], dtype=_wide(query.dtype)) if capture else None
+        ctx.lengths, ctx.scaling, ctx.dropout, ctx.seed, ctx.captured = lengths, scaling, dropout, seed, captured
+        output, quantities = _zeros_heads_last(value), captured.zeros(query)
         drops = _Drops(query, dropout, seed) if dropout else None
         for block in _blocks(lengths, query):
             k, v = block.copy(key).mul_(scaling), block.copy(value)
             for part in block.parts():
                 maps = _maps(part.copy(query), k, part)
-                if received is not None:
-                    block.of(received).add_(block.split(maps.sum(-2)))
+                captured.add(quantities, part.split(maps), part)
                 dropped = maps.to(v.dtype)
                 if drops is not None:
                     drop_(dropped, drops.mask(part))
                 part.of(output).copy_(part.split(dropped @ v))
-        return output.mul_(1 / (1 - dropout)), received
+        return output.mul_(1 / (1 - dropout)), *quantities
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, output_grad: Tensor | None, received_grad: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Gradients of queries, keys and values; either incoming gradient may be absent."""
+    def backward(ctx: Any, output_grad: Tensor | None, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of queries, keys and values; any of the incoming gradients may be absent."""
         query, key, value = ctx.saved_tensors
         if output_grad is None:
             output_grad = torch.zeros_like(value)
@@ -102,7 +107,6 @@ class _Blockwise(torch.autograd.Function):
         scale = 1 / (1 - ctx.dropout)
         for block in _blocks(ctx.lengths, query):
             k, v = block.copy(key).mul_(ctx.scaling), block.copy(value).mul_(scale)
-            g = None if received_grad is None else block.copy(received_grad).unsqueeze(-2)
             k_grad = v_grad = None
             for part in block.parts():
                 q, upstream = part.copy(query), part.copy(output_grad)
@@ -114,8 +118,7 @@ class _Blockwise(torch.autograd.Function):
                     drop_(map_grad, mask)
                 v_grad = _plus(v_grad, dropped.mT @ upstream)
                 map_grad = map_grad.to(maps.dtype)
-                if g is not None:
-                    map_grad += g
+                ctx.captured.add_gradients(part.split(map_grad), grads, part.split(maps), part)
                 score_grad = torch._softmax_backward_data(map_grad, maps, -1, maps.dtype).to(k.dtype)
                 part.of(query_grad).copy_(part.split(score_grad @ k))
                 k_grad = _plus(k_grad, score_grad.mT @ q)
@@ -124,6 +127,45 @@ class _Blockwise(torch.autograd.Function):
             block.of(key_grad).copy_(block.split(k_grad.mul_(ctx.scaling)))
             block.of(value_grad).copy_(block.split(v_grad.mul_(scale)))
         return query_grad, key_grad, value_grad, None, None, None, None, None
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """Quantities that are captured beside the output; maps are (samples, heads, rows, columns) of a block here.
+
+    A block's padded rows are 0 and so are their numbers, hence no mask.
+    """
+
+    capture: LayerCapture
+    targets: Mapping[str, Target]
+
+    def zeros(self, query: Tensor) -> list[Tensor]:
+        """A tensor for each quantity."""
+        batch, num_heads, length, _ = query.shape
+        counts = (num_heads if heads == "all" else len(heads) for heads in self.capture.values())
+        return [query.new_zeros((batch, count, length), dtype=_wide(query.dtype)) for count in counts]
+
+    def add(self, totals: Sequence[Tensor], maps: Tensor, block: _Block) -> None:
+        """Add a block's part to each quantity."""
+        for (quantity, heads), total in zip(self.capture.items(), totals, strict=True):
+            for here, there in head_runs(heads, block.heads):
+                part = quantity_of_maps(quantity, maps[:, here], None, self._targets_of(quantity, block))
+                block.numbers(total, quantity, there).add_(part)
+
+    def add_gradients(self, map_grad: Tensor, grads: Sequence[Tensor | None], maps: Tensor, block: _Block) -> None:
+        """Add to the gradient of a block's maps what comes from the quantities' gradients."""
+        for (quantity, heads), grad in zip(self.capture.items(), grads, strict=True):
+            if grad is None:
+                continue
+            for here, there in head_runs(heads, block.heads):
+                part, targets = block.numbers(grad, quantity, there), self._targets_of(quantity, block)
+                add_gradient_(map_grad[:, here], quantity, part, maps[:, here], None, targets)
+
+    def _targets_of(self, quantity: Quantity, block: _Block) -> Mapping[str, Target]:
+        if not quantity.startswith(MASS):
+            return NO_TARGETS
+        name = quantity.removeprefix(MASS)
+        return {name: block_target(self.targets[name], block.samples, block.rows, block.length)}
 
 
 @dataclass(frozen=True)
@@ -147,6 +189,10 @@ class _Block:
     def split(self, rows: Tensor) -> Tensor:
         """(samples * heads, ...) -> (samples, heads, ...)."""
         return rows.view(len(self.lengths), -1, *rows.shape[1:])
+
+    def numbers(self, tensor: Tensor, quantity: Quantity, heads: slice) -> Tensor:
+        """The block's part of a quantity (batch, captured heads, length): its columns' or else its rows'."""
+        return tensor[self.samples, heads, slice(0, self.length) if quantity == "received" else self.rows]
 
     def parts(self) -> Iterator[_Block]:
         """The block in runs of rows: one, unless a single map is larger than a block ought to be."""

@@ -133,11 +133,12 @@ def attend(
         return reference_attention(query, key, value, mask, capture=capture, targets=targets, **settings)
     if chosen == "sdpa":
         return _sdpa(query, key, value, mask.padding, scaling, dropout), {}
-    settings = {"scaling": scaling, "dropout": dropout, "capture": "received" in capture}
-    if chosen == "triton":
-        output, received = triton_attention(query, key, value, mask.padding, **settings)
-    else:
-        output, received = blockwise_attention(query, key, value, _lengths(query, mask.padding), **settings)
+    settings = {"scaling": scaling, "dropout": dropout}
+    if chosen == "cpu":
+        lengths = _lengths(query, mask.padding)
+        output, captured = blockwise_attention(query, key, value, lengths, capture=capture, targets=targets, **settings)
+        return output, captured
+    output, received = triton_attention(query, key, value, mask.padding, capture="received" in capture, **settings)
     return output, {} if received is None else {"received": of_heads(received, capture["received"])}
 
 
@@ -186,13 +187,13 @@ def choose(
     mask = as_mask(mask)
     only_reference = _why_only_reference(mask, window, capture)
     if implementation != "auto":
-        _refuse(implementation, only_reference or _why_not(implementation, query, mask.padding))
+        _refuse(implementation, only_reference or _why_not(implementation, query, mask.padding, capture))
         return implementation
     on_cpu = query.device.type == "cpu"
     # In training on a CPU a monitored and an unmonitored run are the same bit for bit, so there both take our own.
     if not (capture or only_reference) and not (on_cpu and (dropout or query.requires_grad)):
         return "sdpa"
-    if only_reference or _why_reference(query, mask.padding):
+    if only_reference or _why_reference(query, mask.padding, capture):
         return "reference"
     return "cpu" if on_cpu else "triton"
 
@@ -203,7 +204,7 @@ def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Co
         return "--attention reference does"
     if implementation != "auto" or (not capture and query.device.type != "cpu"):
         return None
-    return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None)
+    return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None, capture)
 
 
 def check(implementation: Implementation, device: torch.device, capture: Collection[Quantity] = ()) -> None:
@@ -215,7 +216,7 @@ def check(implementation: Implementation, device: torch.device, capture: Collect
     if implementation in ("cpu", "triton"):
         query = torch.empty((1, 1, 1, 64), device=device)
         cause = _why_only_reference(AttentionMask(), None, capture)
-        _refuse(implementation, cause or _why_not(implementation, query, None))
+        _refuse(implementation, cause or _why_not(implementation, query, None, capture))
 
 
 def _refuse(implementation: Implementation, cause: str | None) -> None:
@@ -232,28 +233,33 @@ def _why_only_reference(mask: AttentionMask, window: int | None, capture: Collec
         return "the released arithmetic needs the maps, which the reference alone keeps"
     if any(quantity in MAP_QUANTITIES for quantity in capture):
         return "attention maps and scores are given by the reference only"
-    if any(quantity != "received" for quantity in capture):
-        return "numbers of the maps' rows are given by the reference only"
     return None
 
 
-def _why_reference(query: Tensor, padding: Tensor | None) -> str | None:
+def _why_reference(query: Tensor, padding: Tensor | None, capture: Collection[Quantity]) -> str | None:
     """Why `auto` takes the reference for what other implementations can do too, or None if it does not."""
     on_cpu = query.device.type == "cpu"
     if on_cpu and query.shape[-2] < SHORT:
         return f"below {SHORT} tokens nothing is gained by making them anew"
-    return _why_not("cpu" if on_cpu else "triton", query, padding)
+    return _why_not("cpu" if on_cpu else "triton", query, padding, capture)
 
 
-def _why_not(implementation: Implementation, query: Tensor, padding: Tensor | None) -> str | None:
+def _why_not(
+    implementation: Implementation, query: Tensor, padding: Tensor | None, capture: Collection[Quantity]
+) -> str | None:
     """Why the CPU path or the kernels cannot run, or None if they can."""
     if implementation == "triton":
-        return why_not_triton(query)
+        return why_not_triton(query) or _why_kernels_cannot(capture)
     if query.device.type != "cpu":
         return f"the CPU path cannot run on {query.device.type}"
     if _lengths(query, padding) is None:
         return "the CPU path needs each sample's real tokens first and the padding after them"
     return None
+
+
+def _why_kernels_cannot(capture: Collection[Quantity]) -> str | None:
+    others = [quantity for quantity in capture if quantity != "received"]
+    return f"the kernels give received attention only, not {others[0]}" if others else None
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # it reads the padding's values

@@ -33,10 +33,15 @@ def dropout(cells: Tensor, rate: float) -> Tensor:
         return functional.dropout(cells, rate)
     if not cells.numel():
         return cells.clone()
+    dropped: Tensor = _Dropout.apply(cells, draw_mask(cells, rate), rate)  # type: ignore[no-untyped-call]
+    return dropped
+
+
+def draw_mask(cells: Tensor, rate: float) -> Tensor:
+    """A new mask as of `keep_mask`, in the shape of cells on the CPU, of which there is one at least."""
     columns = cells.shape[-1] if cells.dim() else 1
     mask = keep_mask(random_keys(cells.numel() // columns), column_keys(columns), columns, rate)
-    dropped: Tensor = _Dropout.apply(cells, mask.view(cells.shape), rate)  # type: ignore[no-untyped-call]
-    return dropped
+    return mask.view(cells.shape)
 
 
 class _Dropout(torch.autograd.Function):

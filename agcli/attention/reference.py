@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from agcli.attention.dropout import dropout as apply_dropout
+from agcli.attention.captured import drop_and_capture
 from agcli.attention.masks import AttentionMask, as_mask, masked_softmax
-from agcli.guides.capture import RECEIVED, LayerCapture, Quantity, of_heads
+from agcli.guides.capture import MAP_QUANTITIES, RECEIVED, LayerCapture, Quantity, of_heads
 from agcli.guides.quantities import quantity_of_maps
 from agcli.guides.targets import NO_TARGETS, Target
 
@@ -48,17 +48,15 @@ def reference_attention(
     scores = scores if scores.dtype == torch.float64 else scores.float()
     scores = scores if mask.bias is None else scores + mask.bias.to(scores.dtype)
     maps = masked_softmax(scores, _allowed(mask.padding, window, scores), mask)
-    dropped = apply_dropout(maps, dropout) if dropout else maps
+    of_clean_maps = {quantity: heads for quantity, heads in capture.items() if quantity not in MAP_QUANTITIES}
+    dropped, captured = drop_and_capture(maps, mask.padding, dropout, of_clean_maps, targets)
     output = dropped.to(value.dtype) @ value
     given = {"maps": maps, "dropped_maps": dropped, "scores": scores}
-    captured = {
-        quantity: of_heads(given[quantity], heads)
-        if quantity in given
-        else quantity_of_maps(
-            quantity, of_heads(dropped if quantity == "released" else maps, heads), mask.padding, targets
-        )
-        for quantity, heads in capture.items()
-    }
+    for quantity, heads in capture.items():
+        if quantity == "released":
+            captured[quantity] = quantity_of_maps(quantity, of_heads(dropped, heads), mask.padding, targets)
+        elif quantity in given:
+            captured[quantity] = of_heads(given[quantity], heads)
     return output, captured
 
 

@@ -46,15 +46,41 @@ Target = Diagonal | Columns | Cells
 NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 
 
-def target_mass(maps: Tensor, target: Target) -> Tensor:
-    """`a_i = Σ_j A_ij T_ij`. Shape: maps (batch, heads, length, length) -> (batch, heads, length)."""
+def block_target(target: Target, samples: slice, rows: slice, columns: int) -> Target:
+    """The target of a block of maps: of some samples and rows, and of the first columns; weights are views."""
     if isinstance(target, Cells):
-        return (maps * target.weights.to(maps.dtype)[:, None]).sum(-1)
+        return Cells(target.weights[samples, rows, :columns])
     if isinstance(target, Columns):
-        return (maps * target.weights.to(maps.dtype)[:, None, None, :]).sum(-1)  # autocast would lower a product
+        return Columns(target.weights[samples, :columns])
+    return Diagonal(target.offset + rows.start)
+
+
+def target_mass(maps: Tensor, target: Target) -> Tensor:
+    """`a_i = Σ_j A_ij T_ij`. Shape: maps (batch, heads, rows, columns) -> (batch, heads, rows)."""
+    if not isinstance(target, Diagonal):
+        return (maps * _weights(target, maps)).sum(-1)
     diagonal = maps.diagonal(target.offset, -2, -1)
     before = max(0, -target.offset)  # rows above the diagonal's first cell
     return torch.nn.functional.pad(diagonal, (before, maps.shape[-2] - before - diagonal.shape[-1]))
+
+
+def add_mass_gradient_(map_grad: Tensor, mass_grad: Tensor, target: Target) -> None:
+    """`dA_ij += g_i T_ij`, in place.
+
+    Shape: map_grad (batch, heads, rows, columns), mass_grad (batch, heads, rows).
+    """
+    if not isinstance(target, Diagonal):
+        map_grad.addcmul_(mass_grad.unsqueeze(-1), _weights(target, map_grad))
+        return
+    diagonal = map_grad.diagonal(target.offset, -2, -1)
+    before = max(0, -target.offset)
+    diagonal.add_(mass_grad[..., before : before + diagonal.shape[-1]])
+
+
+def _weights(target: Columns | Cells, maps: Tensor) -> Tensor:
+    """T as a factor on maps (batch, heads, rows, columns)."""
+    weights = target.weights.to(maps.dtype)
+    return weights[:, None] if isinstance(target, Cells) else weights[:, None, None]
 
 
 def dense(target: Target, mask: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 
 from agcli.attention import Capture, Request, reference_attention
+from agcli.attention.cpu import blockwise_attention
 
 RECEIVED = Capture((Request("received"),))
 RELEASED = Capture((Request("released"),))
@@ -18,6 +19,12 @@ def stacked(attention, outputs, mask, capture=RECEIVED):
 def reference(query, key, value, mask, **settings):
     """Output and received attention by the reference."""
     output, captured = reference_attention(query, key, value, mask, **settings)
+    return output, captured.get("received")
+
+
+def blockwise(query, key, value, lengths, **settings):
+    """Output and received attention by the CPU path."""
+    output, captured = blockwise_attention(query, key, value, lengths, **settings)
     return output, captured.get("received")
 
 

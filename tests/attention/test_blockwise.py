@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from captures import attention_maps, reference
+from captures import attention_maps, blockwise, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from agcli.attention import cpu as blockwise
+from agcli.attention import cpu
 
 SCALING = 0.4
 LENGTHS = (23, 9, 1, 0)
@@ -28,7 +28,7 @@ def draw(lengths=LENGTHS, heads=3, head_dim=8, dtype=torch.float64, padded=None)
 def ours(lengths=LENGTHS, dropout=0.0, seed=0):
     def attention(*qkv):
         torch.manual_seed(seed)
-        return blockwise.blockwise_attention(*qkv, lengths, scaling=SCALING, dropout=dropout)
+        return blockwise(*qkv, lengths, scaling=SCALING, dropout=dropout)
 
     return attention
 
@@ -66,7 +66,7 @@ def assert_near(found, expected, tolerance):
 @pytest.mark.parametrize("through", ["both", "output", "received"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_outputs_and_gradients_are_those_of_the_reference(monkeypatch, dtype, through, cells):
-    monkeypatch.setattr(blockwise, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(cpu, "BLOCK_CELLS", cells)
     inputs, (output_grad, received_grad) = draw(dtype=dtype)
     upstream = (output_grad if through != "received" else None, received_grad if through != "output" else None)
     found = run(ours(), inputs, upstream)
@@ -76,7 +76,7 @@ def test_outputs_and_gradients_are_those_of_the_reference(monkeypatch, dtype, th
 
 def test_without_capture_the_output_is_the_same_bit_for_bit():
     inputs, _ = draw()
-    output, received = blockwise.blockwise_attention(*inputs, LENGTHS, scaling=SCALING, capture=False)
+    output, received = blockwise(*inputs, LENGTHS, scaling=SCALING, capture={})
     assert received is None
     assert torch.equal(output, ours()(*inputs)[0])
 
@@ -128,16 +128,16 @@ def test_many_blocks_are_as_one(monkeypatch, cells, dropout):
     """One sample, two heads of three, or some rows at once; and no block is larger than asked, but for two rows."""
     inputs, upstream = draw()
     whole = run(ours(dropout=dropout), inputs, upstream)
-    sizes, make = [], blockwise._maps
-    monkeypatch.setattr(blockwise, "_maps", lambda *args: [maps := make(*args), sizes.append(maps.numel())][0])
-    monkeypatch.setattr(blockwise, "BLOCK_CELLS", cells)
+    sizes, make = [], cpu._maps
+    monkeypatch.setattr(cpu, "_maps", lambda *args: [maps := make(*args), sizes.append(maps.numel())][0])
+    monkeypatch.setattr(cpu, "BLOCK_CELLS", cells)
     assert_near(run(ours(dropout=dropout), inputs, upstream), whole, 1e-12)
     assert max(sizes) <= max(cells, 2 * max(LENGTHS))
 
 
 def test_many_blocks_add_up_in_float32_under_bfloat16(monkeypatch):
     """512 parts of one row each: a sum in bfloat16 stands still once it is 256 times its next term."""
-    monkeypatch.setattr(blockwise, "BLOCK_CELLS", 1024)
+    monkeypatch.setattr(cpu, "BLOCK_CELLS", 1024)
     inputs, (output_grad, received_grad) = draw((512,), heads=2, dtype=torch.bfloat16)
     upstream = (output_grad.abs(), received_grad.abs())
     inputs[0] = inputs[0].abs()
@@ -176,7 +176,7 @@ def test_views_as_hugging_face_hands_them_are_as_good(dtype):
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_gradients_under_dropout_are_those_of_the_very_mask(monkeypatch, rate, cells):
     """With the identity as values the output is the dropped map, which shows what is kept."""
-    monkeypatch.setattr(blockwise, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(cpu, "BLOCK_CELLS", cells)
     inputs, upstream = draw()
     identity = torch.eye(max(LENGTHS), dtype=torch.float64).expand(len(LENGTHS), 3, -1, -1)
     kept = ours(dropout=rate)(*inputs[:2], identity)[0] != 0
@@ -198,8 +198,8 @@ def test_checkpointed_layers_drop_the_same_cells(reentrant):
     inputs, upstream = draw()
 
     def layers(query, key, value):
-        output, received = blockwise.blockwise_attention(query, key, value, LENGTHS, scaling=SCALING, dropout=0.3)
-        output, again = blockwise.blockwise_attention(output, key, output, LENGTHS, scaling=SCALING, dropout=0.3)
+        output, received = blockwise(query, key, value, LENGTHS, scaling=SCALING, dropout=0.3)
+        output, again = blockwise(output, key, output, LENGTHS, scaling=SCALING, dropout=0.3)
         return output, received + again
 
     torch.manual_seed(0)
@@ -252,7 +252,7 @@ def test_any_shape(data, heads, padded, head_dim, rate):
     inputs, upstream = draw(lengths, heads, head_dim, padded=padded)
     identity = torch.eye(padded, dtype=torch.float64).expand(len(lengths), heads, -1, -1)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(blockwise, "BLOCK_CELLS", cells)
+        monkeypatch.setattr(cpu, "BLOCK_CELLS", cells)
         kept = ours(lengths, rate)(*inputs[:2], identity)[0] != 0
         found = run(ours(lengths, rate), inputs, upstream)
     expected = run(truth(lengths, kept, rate), inputs, upstream)

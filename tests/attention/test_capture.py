@@ -7,7 +7,6 @@ from captures import NOTHING, RECEIVED
 from agcli.attention import AttentionMask, Capture, Request, attach
 from agcli.attention import dispatch as selection
 from agcli.errors import ModelError, UsageError
-from agcli.guides import quantities
 
 SECOND = Capture((Request("received", (1,)),))
 
@@ -31,21 +30,19 @@ def test_an_unknown_quantity_is_refused():
 
 @pytest.fixture
 def summed(monkeypatch):
-    """What column sums were taken of in training, by the reference and by the CPU path."""
-    shapes = []
-    by_reference, by_blocks = quantities.received_attention, selection.blockwise_attention
+    """The layers that captured something in training, by the reference and by the CPU path."""
+    captures = []
 
-    def received_attention(maps, mask):
-        shapes.extend([maps.shape] if torch.is_grad_enabled() else [])
-        return by_reference(maps, mask)
+    def recording(attention):
+        def attend(*tensors, capture, **settings):
+            captures.extend([capture] if capture and torch.is_grad_enabled() else [])
+            return attention(*tensors, capture=capture, **settings)
 
-    def blockwise_attention(query, *rest, capture, **settings):
-        shapes.extend([query.shape] if capture and torch.is_grad_enabled() else [])
-        return by_blocks(query, *rest, capture=capture, **settings)
+        return attend
 
-    monkeypatch.setattr(quantities, "received_attention", received_attention)
-    monkeypatch.setattr(selection, "blockwise_attention", blockwise_attention)
-    return shapes
+    for name in ("reference_attention", "blockwise_attention"):
+        monkeypatch.setattr(selection, name, recording(getattr(selection, name)))
+    return captures
 
 
 def outcome(model, batch, implementation, capture, layers, heads=slice(None)):
