@@ -45,8 +45,8 @@ def add_gradient_(
 ) -> None:
     """Add to the maps' gradient, in place, what the gradient of a quantity (but `released`) sends to them.
 
-    `dA_ij += w_i g^m_j + g^a_i T_ij + 2 g^q_i A_ij - g^e_i (ln A_ij + 1)`, of received attention, mass, squared norm and
-    entropy; w is 1 for real rows, else 0.
+    `dA_ij += w_i g^m_j + g^a_i T_ij + 2 g^q_i A_ij - g^e_i (ln A_ij + 1)`, of received attention, mass, squared norm
+    and entropy; w is 1 for real rows, else 0.
 
     Shape: map_grad, maps (batch, heads, length, length); grad (batch, heads, length); padding (batch, length).
     """
@@ -68,7 +68,7 @@ def add_gradient_(
 
 
 def _finite_log(maps: Tensor) -> Tensor:
-    """ln A, at A = 0 a finite number: the gradient there is multiplied by A in the softmax, and 0 · ∞ is no number."""
+    """The log of A, finite at A = 0: the softmax multiplies the gradient there by A, and 0 · ∞ is no number."""
     return maps.clamp(min=torch.finfo(maps.dtype).tiny).log()
 
 

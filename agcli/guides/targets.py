@@ -46,6 +46,19 @@ Target = Diagonal | Columns | Cells
 NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 
 
+def check_shape(name: str, target: Target, batch: int, length: int) -> None:
+    """Check that a target belongs to maps of this batch.
+
+    Raises:
+        ValueError: its weights have another shape.
+    """
+    if isinstance(target, Diagonal):
+        return
+    allowed = (batch, length) if isinstance(target, Columns) else (batch, length, length)
+    if target.weights.shape != allowed:
+        raise ValueError(f"target {name!r} must have weights {allowed}, got {tuple(target.weights.shape)}")
+
+
 def block_target(target: Target, samples: slice, rows: slice, columns: int) -> Target:
     """The target of a block of maps: of some samples and rows, and of the first columns; weights are views."""
     if isinstance(target, Cells):
@@ -60,7 +73,7 @@ def target_mass(maps: Tensor, target: Target) -> Tensor:
     if not isinstance(target, Diagonal):
         return (maps * _weights(target, maps)).sum(-1)
     diagonal = maps.diagonal(target.offset, -2, -1)
-    before = max(0, -target.offset)  # rows above the diagonal's first cell
+    before = _rows_before(target, maps)
     return torch.nn.functional.pad(diagonal, (before, maps.shape[-2] - before - diagonal.shape[-1]))
 
 
@@ -73,8 +86,13 @@ def add_mass_gradient_(map_grad: Tensor, mass_grad: Tensor, target: Target) -> N
         map_grad.addcmul_(mass_grad.unsqueeze(-1), _weights(target, map_grad))
         return
     diagonal = map_grad.diagonal(target.offset, -2, -1)
-    before = max(0, -target.offset)
+    before = _rows_before(target, map_grad)
     diagonal.add_(mass_grad[..., before : before + diagonal.shape[-1]])
+
+
+def _rows_before(target: Diagonal, maps: Tensor) -> int:
+    """Rows above the diagonal's first cell; all where it lies outside the map."""
+    return min(maps.shape[-2], max(0, -target.offset))
 
 
 def _weights(target: Columns | Cells, maps: Tensor) -> Tensor:
