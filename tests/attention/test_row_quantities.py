@@ -146,7 +146,7 @@ def test_dropout_acts_on_the_tasks_path_only(implementation):
     qkv, upstream = draw(head_dim=max(LENGTHS))
     identity = torch.eye(max(LENGTHS), dtype=torch.float64).expand(len(LENGTHS), HEADS, -1, -1)
     attention = path(implementation, dropout=0.3)
-    kept = (attention(*qkv[:2], identity)["output"] != 0) / 0.7
+    kept = (attention(*qkv[:2], identity)["output"] != 0).double() / 0.7
     assert 0 < kept[0].count_nonzero() < kept[0].numel()
     found, expected = run(attention, qkv, upstream), run(truth(kept=kept), qkv, upstream)
     assert_same(found, expected)
