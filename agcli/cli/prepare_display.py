@@ -33,8 +33,9 @@ def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) 
         display.warn(warning)
     if not ranking and manifest["tokenizer"]["missing"]:
         display.warn(f"lengths in tokens are left out: {manifest['tokenizer']['missing']}")
+    made = _knowledge(prepared)
     if as_json:
-        display.show_json(manifest)
+        display.show_json({**manifest, "knowledge": made} if made else manifest)
         return
     columns, rows = _ranking_table(manifest) if ranking else _pairs_table(manifest)
     lines = []
@@ -47,11 +48,48 @@ def report(prepared: PreparedPairs | PreparedRanking, show: int, as_json: bool) 
     title = f"{prepared.name}, prepared in {prepared.folder}"
     caption = "\n".join([*lines, f"digest {manifest['digest'][:16]}"])
     display.show(Table(title, ["split", *columns], rows, caption))
+    if made:
+        _show_knowledge(prepared, made)
     if show:
         _show_rows(prepared, show)
     elsewhere = "rank RUN" if ranking else "evaluate RUN"
     trainable = manifest["lists"] and manifest["lists"]["count"] if ranking else "train" in prepared.splits
     display.note(f"next: ag {'finetune' if trainable else elsewhere} --dataset {shlex.quote(str(prepared.folder))}")
+
+
+def report_knowledge(prepared: PreparedPairs | PreparedRanking, as_json: bool) -> None:
+    """The knowledge of prepared data, as a table or as JSON."""
+    made = _knowledge(prepared)
+    if as_json:
+        display.show_json(made)
+    else:
+        _show_knowledge(prepared, made)
+
+
+def _knowledge(prepared: PreparedPairs | PreparedRanking) -> dict[str, dict[str, Any]]:
+    """The manifest of each kind of knowledge of the data."""
+    from agcli.data.knowledge.stored import read_knowledge_manifest
+
+    return {name: read_knowledge_manifest(prepared, name) for name in prepared.knowledge}
+
+
+def _show_knowledge(prepared: PreparedPairs | PreparedRanking, made: dict[str, dict[str, Any]]) -> None:
+    names = ("spacy", "pipeline", "version", "nltk", "wordnet")
+    rows = [
+        [
+            name,
+            f"{facts['pairs']:,}",
+            f"{facts['coverage']:.1%}",
+            f"{facts['seconds']:.1f}",
+            ", ".join(f"{key} {facts['made_with'][key]}" for key in names if key in facts["made_with"]),
+        ]
+        for name, facts in made.items()
+    ]
+    caption = (
+        "Made of the training split. Coverage: the share of its words that are related to another word of their input."
+    )
+    title = f"knowledge of {prepared.name}, in {prepared.folder / 'knowledge'}"
+    display.show(Table(title, ["knowledge", "pairs", "coverage", "seconds", "made with"], rows, caption))
 
 
 def _lengths(lengths: dict[str, int], form: str = "") -> str:

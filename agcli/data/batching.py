@@ -34,6 +34,7 @@ class Examples:
         pad: each field's padding value.
         list_size: examples that stay together in a batch, such as a relevant document and its negatives; they follow
             one another.
+        knowledge: name -> for each example the value of each two of its tokens, shape (tokens, tokens).
     """
 
     ids: Sequence[str]
@@ -43,6 +44,7 @@ class Examples:
     truncated: NDArray[np.bool_]
     pad: dict[str, int]
     list_size: int = 1
+    knowledge: Mapping[str, Sequence[NDArray[np.float32]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,7 +58,22 @@ class Examples:
             labels=self.labels[rows],
             truncated=self.truncated[rows],
             pad=self.pad,
+            knowledge={name: _Taken(values, rows) for name, values in self.knowledge.items()},
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken(Sequence[NDArray[np.float32]]):
+    """Some examples' values, each still made when it is read."""
+
+    values: Sequence[NDArray[np.float32]]
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> NDArray[np.float32]:  # type: ignore[override]
+        return self.values[int(self.rows[row])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +170,16 @@ def collate(examples: Examples, rows: Rows, *, multiple: int = 1, longest: int =
             row[: len(fields[name])] = fields[name]
         inputs[name] = torch.from_numpy(padded)
     inputs["attention_mask"] = (torch.arange(length) < torch.from_numpy(real)[:, None]).long()
-    return Batch(inputs, torch.from_numpy(examples.labels[rows]), rows)
+    knowledge = {name: _padded([values[row] for row in rows], length) for name, values in examples.knowledge.items()}
+    return Batch(inputs, torch.from_numpy(examples.labels[rows]), rows, knowledge)
+
+
+def _padded(squares: Sequence[NDArray[np.float32]], length: int) -> Tensor:
+    """Square arrays as one tensor, (batch, length, length), 0 in padding."""
+    padded = np.zeros((len(squares), length, length), dtype=np.float32)
+    for square, values in zip(padded, squares, strict=True):
+        square[: len(values), : len(values)] = values
+    return torch.from_numpy(padded)
 
 
 def epoch_order(lengths: Rows, batch_size: int, data_seed: int, epoch: int, list_size: int = 1) -> list[Rows]:

@@ -166,19 +166,24 @@ def find_dataset(name: str, cwd: Path) -> Path:
         DataError: none of these; the hint is the `ag prepare` command to run.
     """
     direct = cwd / expanded(name)
-    for folder in (direct, cwd / "data" / name):
-        if stat.S_ISREG(mode_of(folder / MANIFEST)):
-            return folder
+    if (folder := prepared_here(name, cwd)) is not None:
+        return folder
     if name in SAMPLES:
         return sample_folder(name)
     if name == "mednli":
         raise mednli.missing(f"No prepared data set {name!r} here.")
     if direct.exists():
         raise DataError("not a prepared data set", file=direct, hint=_prepare_command(direct.stem, name))
-    prepared_here = [path.parent.name for path in (cwd / "data").glob(f"*/{MANIFEST}")]
-    near = did_you_mean(name, {*DATASETS, *prepared_here} - {name})
+    others = [path.parent.name for path in (cwd / "data").glob(f"*/{MANIFEST}")]
+    near = did_you_mean(name, {*DATASETS, *others} - {name})
     bare = direct.name if Path(name).is_absolute() else name
     raise DataError(f"No prepared data set {name!r} here.{near}", hint=_prepare_command(bare, "PATH"))
+
+
+def prepared_here(name: str, cwd: Path) -> Path | None:
+    """The folder of data that the user has prepared: a path, then `./data/NAME`; None: there is none."""
+    folders = (cwd / expanded(name), cwd / "data" / name)
+    return next((folder for folder in folders if stat.S_ISREG(mode_of(folder / MANIFEST))), None)
 
 
 def _prepare_command(name: str, path: str) -> str:

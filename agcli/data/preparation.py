@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,14 +15,16 @@ from agcli.data.catalogue import read_corpus, task_of
 from agcli.data.checks import dropped_warnings, ordered, percentiles, with_roles
 from agcli.data.cut_splits import Cut, cut_pairs
 from agcli.data.formats.registry import DATASETS
+from agcli.data.knowledge.inputs import Dataset
+from agcli.data.knowledge.preparation import knowledge_maker
 from agcli.data.labels import infer_labels, with_gold_labels
 from agcli.data.pair_checks import Splits
 from agcli.data.pairs import UNLABELLED, Corpus, Pair
-from agcli.data.prepared import COLUMNS, PreparedPairs, check_target, origin, write_pairs
+from agcli.data.prepared import COLUMNS, PreparedPairs, check_target, load_prepared, origin, read_manifest, write_pairs
 from agcli.data.ranking.candidates import Progress
 from agcli.data.ranking.preparation import prepare_ranking
-from agcli.data.ranking.prepared import PreparedRanking
-from agcli.data.request import DEV_FRACTION, RANKING, PrepareRequest
+from agcli.data.ranking.prepared import load_ranking
+from agcli.data.request import DEV_FRACTION, RANKING, KnowledgeOptions, PrepareRequest
 from agcli.errors import DataError, ModelError, cells_hidden
 
 TokenCounter = Callable[[list[str], list[str]], list[int]]
@@ -32,16 +35,18 @@ _CHUNK = 1024  # pairs that are tokenised at a time
 
 def prepare(
     request: PrepareRequest, count_tokens: TokenCounter | None = None, progress: Progress | None = None
-) -> PreparedPairs | PreparedRanking:
+) -> Dataset:
     """Read a source, check it, and write the prepared form; on any error nothing is written.
+
+    Knowledge follows when the data are in place: an error while it is made leaves the data without it.
 
     Args:
         count_tokens: without it, or where it raises a `ModelError`, lengths in tokens are left out and the manifest
             says why.
-        progress: called with what is being done, how much of it is done and how much there is (ranking data only).
+        progress: called with what is being done, how much of it is done and how much there is.
 
     Raises:
-        UsageError: options that cannot be.
+        UsageError: options that cannot be, or what the knowledge needs is not there.
         DataError: data that cannot be read or must not be used.
         RunError: the disk refuses.
     """
@@ -49,7 +54,27 @@ def prepare(
     known = DATASETS.get(request.name)
     licence = request.license or (known.license if known else None)
     request = replace(request, task=task_of(request), license=licence)
-    return prepare_ranking(request, progress) if request.task == RANKING else _prepare_pairs(request, count_tokens)
+    # What is missing for the knowledge shows before anything is read.
+    with knowledge_maker(request.knowledge, request.wordnet, request.spacy) as maker:
+        ranking = request.task == RANKING
+        prepared = prepare_ranking(request, progress) if ranking else _prepare_pairs(request, count_tokens)
+        maker.add_to(prepared, progress)
+    return prepared
+
+
+def add_knowledge(folder: Path, request: KnowledgeOptions, progress: Progress | None = None) -> Dataset:
+    """Make knowledge of data that are prepared already, and return the data.
+
+    Raises:
+        UsageError: a package, a pipeline or WordNet is not there.
+        DataError: the data cannot be read, or have no training split.
+        RunError: the disk refuses.
+    """
+    with knowledge_maker(request.knowledge, request.wordnet, request.spacy) as maker:
+        ranking = read_manifest(folder)["task"] == RANKING
+        prepared = load_ranking(folder) if ranking else load_prepared(folder)
+        maker.add_to(prepared, progress)
+    return prepared
 
 
 def _prepare_pairs(request: PrepareRequest, count_tokens: TokenCounter | None) -> PreparedPairs:

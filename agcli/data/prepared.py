@@ -19,6 +19,8 @@ from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import write_folder, writing
 
 MANIFEST = "manifest.json"
+KNOWLEDGE = "knowledge"
+"""The folder beside the prepared files with what `ag prepare --knowledge` made of them; not part of the digest."""
 FORMAT = 1
 COLUMNS = ("id", "text_a", "text_b", "label", "document")
 # Rows that the digest takes at a time, column by column: 400,000 rows take 0.3 s (row by row: 2 s). Part of FORMAT.
@@ -49,6 +51,12 @@ class Prepared:
     def credentialed(self) -> bool:
         """Whether the text must not be written or printed."""
         return bool(self.manifest.get("credentialed", False))
+
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """Names of the knowledge that has been made of the data, or of data that lay there before."""
+        made = (self.folder / KNOWLEDGE).glob(f"*/{MANIFEST}")
+        return tuple(sorted(path.parent.name for path in made if not path.parent.name.startswith(".")))
 
     def no_split(self, split: str, splits: Iterable[str]) -> DataError:
         """The error for a missing split."""
@@ -264,7 +272,8 @@ def check_target(folder: Path, overwrite: bool, sources: Iterable[Path] = ()) ->
     if inside:
         raise DataError("the source lies where its prepared form would replace it", file=inside[0], hint=elsewhere)
     # Only with a manifest are parquet files named after splits our own.
-    ours = {MANIFEST, *(f"{split}.parquet" for split in SPLITS), *_RANKING_FILES} if MANIFEST in entries else set()
+    named = {MANIFEST, KNOWLEDGE, *(f"{split}.parquet" for split in SPLITS), *_RANKING_FILES}
+    ours = named if MANIFEST in entries else set()
     foreign = sorted(entries - ours - _MAY_LIE_BESIDE)
     if foreign:
         problem = "this folder holds something that `ag prepare` did not write"

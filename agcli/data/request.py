@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 from agcli.data.files.delimited import Quoting
 from agcli.data.formats.registry import DATASETS, formats_of
+from agcli.data.knowledge.kinds import DEFAULT_PIPELINE, KINDS
 from agcli.declare import OFFLINE_HELP, Option, declared_options, flag, option, out_of_range
 from agcli.errors import UsageError
 from agcli.runs.paths import expanded
@@ -133,6 +134,23 @@ class RankingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnowledgeOptions:
+    """What is made beside the data for guides that need it."""
+
+    knowledge: tuple[str, ...] = option(
+        (),
+        "What the guides of these names learn from, made of the training split and stored with the data. Data that are "
+        "prepared already get it without a source: ag prepare --dataset NAME --knowledge pmi.",
+        default_text="none",
+        choices=tuple(KINDS),
+    )
+    wordnet: Path | None = option(
+        None, "Folder with WordNet's files (data.noun, ...), for wordsim.", default_text="where NLTK looks"
+    )
+    spacy: str = option(DEFAULT_PIPELINE, "spaCy pipeline with a parser, a name or a path, for dependency.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """What is written where."""
 
@@ -149,13 +167,14 @@ PREPARE_OPTIONS = declared_options(
         "Columns": ColumnOptions,
         "Splits": SplitOptions,
         "Ranking": RankingOptions,
+        "Knowledge": KnowledgeOptions,
         "Output": OutputOptions,
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions, OutputOptions):
+class PrepareRequest(SourceOptions, ColumnOptions, SplitOptions, RankingOptions, KnowledgeOptions, OutputOptions):
     """One call of `ag prepare`."""
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from agcli.data.batching import Examples, padding_values
 from agcli.errors import DataError, ModelError, shortened
 
 Tokens = NDArray[np.int32]
+Numbers = NDArray[np.int64]
 
 _PROBE = ("Aspirin helps.", "In 2,000 patients, aspirin halved the pain.")
 
@@ -124,9 +125,33 @@ class TextPairs(Sequence[Mapping[str, Any]]):
         first, second = self.pairs[row]
         return self.template.join(self.first[int(first)], self.second[int(second)][: self.space[row]])
 
+    def beside(self, first: Mapping[int, Numbers], second: Mapping[int, Numbers], special: int) -> JoinedNumbers:
+        """A number beside each token, from those beside the tokens of the texts; `special` beside special tokens."""
+        return JoinedNumbers(self, first, second, special)
+
     def examples(self, tokenizer: Any, ids: Sequence[str], labels: NDArray[np.int64], list_size: int = 1) -> Examples:
         """Examples to train on or to score."""
         return Examples(ids, self, self.lengths, labels, self.truncated, padding_values(tokenizer), list_size)
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedNumbers(Sequence[Numbers]):
+    """Numbers beside the tokens of pairs, each joined when it is read; cut as the pairs are."""
+
+    pairs: TextPairs
+    first: Mapping[int, Numbers]
+    second: Mapping[int, Numbers]
+    special: int
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, row: int) -> Numbers:  # type: ignore[override]
+        before, between, after = (np.full(len(ids), self.special) for ids in self.pairs.template.special)
+        first, second = self.pairs.pairs[row]
+        of_first = self.first[int(first)][: self.pairs.lengths_first[row]]
+        of_second = self.second[int(second)][: self.pairs.space[row]]
+        return np.concatenate([before, of_first, between, of_second, after])
 
 
 def with_room(

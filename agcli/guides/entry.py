@@ -20,6 +20,7 @@ class GuideOption:
     Attributes:
         released: the only value that `--guide-mode released` allows, and its default there; None: no such rule.
         limits: keyword arguments of `agcli.options.Option`, such as `above`, `minimum`, `choices`.
+        without_knowledge: the value with which the guide needs no knowledge of the data, where there is one.
     """
 
     name: str
@@ -27,6 +28,7 @@ class GuideOption:
     help: str
     released: Any = None
     limits: Mapping[str, Any] | None = None
+    without_knowledge: Any = None
 
     def default_in(self, mode: str) -> Any:
         """The default under a value of `--guide-mode`."""
@@ -63,6 +65,13 @@ class GuideEntry:
     takes_heads: bool = False
     knowledge: str | None = None
     options: tuple[GuideOption, ...] = ()
+
+    def knowledge_with(self, options: Mapping[str, Any]) -> str | None:
+        """What `ag prepare --knowledge` must have made for the guide with these values of its own options."""
+        does_without = any(
+            own.without_knowledge is not None and options.get(own.name) == own.without_knowledge for own in self.options
+        )
+        return None if does_without else self.knowledge
 
     def load(self) -> type[Any]:
         """The guide's class."""

@@ -116,6 +116,7 @@ register(
                 "split",
                 "split (words of the training split) or sentence (the authors' helper: this input alone).",
                 limits={"choices": ("split", "sentence")},
+                without_knowledge="sentence",
             ),
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,8 +53,18 @@ class Task(ABC):
         """Names of the model's outputs; as many as the classifier is wide."""
 
     @abstractmethod
-    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
-        """The training subset and the evaluated splits, tokenised; `shared`: a sweep's folder of tokenised data."""
+    def examples(
+        self, tokenizer: Any, shared: Path | None = None, knowledge: Collection[str] = ()
+    ) -> dict[str, Examples]:
+        """The training subset and the evaluated splits, tokenised.
+
+        Args:
+            shared: a sweep's folder of tokenised data.
+            knowledge: what the training subset brings along for the guides, by name.
+
+        Raises:
+            DataError: `ag prepare` did not make that knowledge of these data.
+        """
 
     @abstractmethod
     def training_texts(self) -> list[tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from agcli.data.batching import Examples, Rows, padding_values, tokenise
+from agcli.data.knowledge.alignment import pair_relations
+from agcli.data.knowledge.stored import load_knowledge
 from agcli.data.prepared import PreparedPairs
 from agcli.data.token_cache import TokenStore, open_store
 from agcli.errors import DataError
@@ -60,12 +63,15 @@ class Classification(Task):
         """The labels."""
         return self.dataset.labels
 
-    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+    def examples(
+        self, tokenizer: Any, shared: Path | None = None, knowledge: Collection[str] = ()
+    ) -> dict[str, Examples]:
         """Every split, tokenised.
 
         Raises:
-            DataError: no train or dev split, or an empty split.
+            DataError: no train or dev split, an empty split, or no such knowledge.
         """
+        known = {name: load_knowledge(self.dataset, name) for name in knowledge}
         frames = self.dataset.splits
         for split in ("train", "dev"):
             if split not in frames:
@@ -76,7 +82,15 @@ class Classification(Task):
                 raise DataError(f"the {split} split is empty", file=self.dataset.folder)
         rows["train"] = self.training_subset(len(frames["train"]))
         store = open_store(shared, self.dataset, tokenizer, self.options.max_length)
-        return {split: self._tokenised(frames[split], split, rows[split], tokenizer, store) for split in frames}
+        examples = {split: self._tokenised(frames[split], split, rows[split], tokenizer, store) for split in frames}
+        if known:
+            chosen = frames["train"].iloc[rows["train"]]
+            limit = self.options.max_length
+            made = pair_relations(
+                tokenizer, chosen["text_a"].tolist(), chosen["text_b"].tolist(), known, max_length=limit
+            )
+            examples["train"] = replace(examples["train"], knowledge=made)
+        return examples
 
     def _tokenised(
         self, frame: pd.DataFrame, split: str, rows: Rows, tokenizer: Any, store: TokenStore | None

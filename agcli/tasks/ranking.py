@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from agcli.data.batching import Examples, Rows, nested_subset
+from agcli.data.knowledge.alignment import TokenRelations, text_numbers
+from agcli.data.knowledge.stored import Knowledge, load_knowledge
 from agcli.data.ranking.prepared import PreparedRanking, load_ranking
 from agcli.data.text_pairs import PairTemplate, TextPairs, Tokens, cut_note, pair_template, text_tokens, with_room
 from agcli.data.token_cache import open_store
@@ -105,8 +108,11 @@ class Ranking(Task):
         """One output has transformers' own name, so that a stored ranker's classifier is kept."""
         return ("irrelevant", "relevant") if self.ranking.ranking_loss == "softmax" else ("LABEL_0",)
 
-    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+    def examples(
+        self, tokenizer: Any, shared: Path | None = None, knowledge: Collection[str] = ()
+    ) -> dict[str, Examples]:
         """`train` and `dev`; texts are tokenised once, however many pairs they are in."""
+        known = {name: load_knowledge(self.dataset, name) for name in knowledge}
         pairs = {"train": self._training_pairs, "dev": self._dev_pairs}
         queries, template, limit = self.dataset.queries, pair_template(tokenizer), self.options.max_length
         store = open_store(shared, self.dataset, tokenizer, limit)
@@ -123,11 +129,34 @@ class Ranking(Task):
         second = tokens("documents", document_rows, len(self.dataset.documents), self.dataset.texts)
         by_query = dict(zip(query_rows.tolist(), first, strict=True))
         by_document = dict(zip(document_rows.tolist(), second, strict=True))
-        return {
-            split: TextPairs(template, by_query, by_document, rows, limit).examples(
+        encoded = {split: TextPairs(template, by_query, by_document, rows, limit) for split, rows in pairs.items()}
+        examples = {
+            split: encoded[split].examples(
                 tokenizer, *self._ids_and_labels(rows), self.list_size if split == "train" else 1
             )
             for split, rows in pairs.items()
+        }
+        if known:
+            made = self._relations(tokenizer, encoded["train"], known)
+            examples["train"] = replace(examples["train"], knowledge=made)
+        return examples
+
+    def _relations(
+        self, tokenizer: Any, encoded: TextPairs, known: Mapping[str, Knowledge]
+    ) -> dict[str, TokenRelations]:
+        """Knowledge of the training pairs; texts are aligned once, however many pairs they are in."""
+        limit = self.options.max_length
+        queries, documents = map(np.unique, encoded.pairs.T)
+        first = text_numbers(tokenizer, self.dataset.queries["text"].iloc[queries].tolist(), limit, known)
+        second = text_numbers(tokenizer, self.dataset.texts(documents), limit, known)
+        return {
+            name: TokenRelations.of_texts(
+                knowledge.relations,
+                encoded,
+                dict(zip(queries.tolist(), first[name], strict=True)),
+                dict(zip(documents.tolist(), second[name], strict=True)),
+            )
+            for name, knowledge in known.items()
         }
 
     def _with_room(self, names: list[str], queries: Sequence[Tokens], template: PairTemplate) -> Sequence[Tokens]:

@@ -177,6 +177,13 @@ def check_resumable(environment: Mapping[str, Any], dataset: Dataset, plan: Mapp
     if environment.get("data", {}).get("digest") not in (None, dataset.digest):
         hint = "bring them back as they were, or start anew with --overwrite"
         raise DataError("not the data that the run began with", file=dataset.folder, hint=hint)
+    from agcli.data.knowledge.stored import knowledge_digests
+
+    began_with = environment.get("data", {}).get("knowledge", {})
+    for name, digest in knowledge_digests(dataset, began_with).items():
+        if digest != began_with[name]:
+            hint = "make it as it was, or start anew with --overwrite"
+            raise DataError(f"not the knowledge {name!r} that the run began with", file=dataset.folder, hint=hint)
     before = environment.get("plan", {})
     for name in ("processes", "precision", "device", "attention"):
         if before.get(name) not in (None, plan[name]):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agcli.config import RunConfig
+from agcli.data.knowledge.stored import knowledge_digests
 from agcli.errors import InterruptedRunError, RunError
 from agcli.models import quiet_transformers
 from agcli.runs import environment
@@ -271,6 +272,7 @@ class _Training:
             "data": {
                 "name": dataset.name,
                 "digest": dataset.digest,
+                "knowledge": knowledge_digests(dataset, self.parts.knowledge),
                 "folder": str(dataset.folder.resolve()),
                 "credentialed": dataset.credentialed,
             },
