@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from agcli.data.knowledge.words import words_of
 from agcli.data.prepared import PreparedPairs
@@ -76,26 +76,32 @@ def _no_training_data(dataset: Dataset) -> DataError:
     return DataError("knowledge is made of the training split, and there is none", file=dataset.folder)
 
 
-def occurrences(inputs: TrainingInputs, groups: tuple[Group, ...], numbers: dict[str, int]) -> csr_array:
+def occurrences(inputs: TrainingInputs, groups: tuple[Group, ...], numbers: dict[str, int]) -> csc_array:
     """Which of the words each group of texts has: 1 however often it occurs; shape (groups, words)."""
     by_text = [[numbers[word] for word in words if word in numbers] for words in inputs.words]
     rows = [np.unique([word for text in group for word in by_text[text]]).astype(np.int32) for group in groups]
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     columns = np.concatenate([np.empty(0, np.int32), *rows])
-    ones = np.ones(len(columns), dtype=np.int32)
-    return csr_array((ones, columns, bounds), shape=(len(groups), len(numbers)))
+    ones = np.ones(len(columns))
+    return csr_array((ones, columns, bounds), shape=(len(groups), len(numbers))).tocsc()
 
 
-Block = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Block = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
-def joint_counts(occurring: csr_array, first: int, size: int) -> Block:
-    """Of words `first` to `first + size` the counts with later words: word, later word, number of common inputs."""
+def joint_counts(occurring: csc_array, first: int, size: int, weights: NDArray[np.float64] | None = None) -> Block:
+    """Of words `first` to `first + size` with each later word: both, and the groups that have them.
+
+    Args:
+        occurring: which words each group has, shape (groups, words).
+        weights: of each group; 1 by default.
+    """
     block = occurring[:, first : first + size]
-    counts = (block.T @ occurring[:, first:]).tocoo()
+    weighted = block if weights is None else block.multiply(weights[:, None])
+    counts = (weighted.T @ occurring[:, first:]).tocoo()
     later = counts.col > counts.row
     return (
         counts.row[later].astype(np.int64) + first,
         counts.col[later].astype(np.int64) + first,
-        counts.data[later].astype(np.int64),
+        counts.data[later].astype(np.float64),
     )

@@ -61,7 +61,8 @@ class Taxonomy:
         """Wu-Palmer similarity of two senses, from 0 (nothing above both) to 1 (the same).
 
         Source: Wu & Palmer 1994, with NLTK's depths and choice of the lowest common sense and without an artificial
-        top. NLTK's own function finds every path anew for each pair, at about a hundred times the cost.
+        top; steps are counted along the shortest path, as NLTK does. Its own function finds every path anew for each
+        pair, which takes fifty times as long.
         """
         ours, theirs = self.distances(one), self.distances(other)
         common = ours.keys() & theirs.keys()
@@ -70,8 +71,12 @@ class Taxonomy:
         lowest = max(self.depths(sense)[0] for sense in common)
         candidates = [sense for sense in common if self.depths(sense)[0] == lowest]
         subsumer = one if one in candidates else min(candidates)
+        above = self.distances(subsumer)
+        lengths = (
+            min(steps[sense] + more for sense, more in above.items() if sense in steps) for steps in (ours, theirs)
+        )
         depth = self.depths(subsumer)[1] + 1
-        return 2.0 * depth / (ours[subsumer] + theirs[subsumer] + 2 * depth)
+        return 2.0 * depth / (sum(lengths) + 2 * depth)
 
 
 def is_compared(word: str) -> bool:
@@ -88,7 +93,7 @@ def wordsim_relations(inputs: TrainingInputs, taxonomy: Taxonomy, progress: Prog
     has_sense = np.array([any(by_word) for by_word in zip(*senses.values(), strict=True)], dtype=bool)
     known = np.flatnonzero(has_sense)
     numbers = {words[number]: place for place, number in enumerate(known.tolist())}
-    occurring = occurrences(inputs, inputs.examples, numbers).tocsc()
+    occurring = occurrences(inputs, inputs.examples, numbers)
     own = np.arange(len(words), dtype=np.int64)
     firsts, seconds, values = [own], [own], [np.ones(len(words), dtype=np.float32)]
     for start in range(0, len(known), _BLOCK):
