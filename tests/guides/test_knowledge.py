@@ -98,12 +98,13 @@ def pmi_of(rows, special=()):
 
 
 def test_pmi_of_the_input_alone_equals_the_loop():
-    rows = [[5, 6, 5, 6, 7, 5, 8, 6, 5], [5, 5, 5, 6], [9, 8], [7], []]
+    rows = [[5, 6, 5, 6, 7, 5, 8, 6, 5], [5, 5, 5, 6, 6, 6], [9, 8], [7], []]  # 5, 6 of the second: log2 0.8, below 0
     for known, row in zip(pmi_of(rows), rows, strict=True):
         torch.testing.assert_close(known[: len(row), : len(row)], naive_pmi(row), rtol=0, atol=1e-5)
         assert not known[len(row) :].any()
         assert not known[:, len(row) :].any()
     assert naive_pmi(rows[0]).any()
+    assert not naive_pmi(rows[1])[0, 3:].any()
 
 
 def test_pmi_of_different_tokens_is_one_constant_for_neighbours():

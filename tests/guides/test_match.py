@@ -70,6 +70,13 @@ def test_each_sample_goes_by_its_own_token_types():
     assert found.count_nonzero() == 4
 
 
+def test_token_types_of_padding_tell_no_texts_apart():
+    tokens = tokens_of([[1, 7, 2, 7, 2], [1, 7, 8, 9, 2, 7, 2]])
+    types = (~tokens.mask).long() * 3
+    assert torch.equal(target(Match(), replace(tokens, token_type_ids=types)), target(Match(), tokens))
+    assert target(Match(), tokens)[0].any()
+
+
 def test_token_types_prevail_over_a_separator_inside_a_text():
     found = target(Match(), tokens_of([[1, 7, 2, 7, 2, 7, 2]], [[0, 0, 0, 0, 0, 1, 1]]))
     assert found[0].nonzero().tolist() == [[1, 5], [3, 5], [5, 1], [5, 3]]
@@ -116,6 +123,13 @@ def test_repeated_pieces_are_equally_near():
     tokens = tokens_of([[1, 7, 2, 7, 8, 7, 2]], embeddings=torch.eye(9))
     found = target(Match(match="similar", nearest=1), tokens)
     assert found[0, 1].nonzero().flatten().tolist() == [3, 5]
+
+
+def test_cosines_that_rounding_may_have_parted_are_equal():
+    table = torch.eye(9)
+    table[8] = table[7] + 5e-4 * table[6]  # cosine 1 - 1.25e-7
+    found = target(Match(match="similar", nearest=1), tokens_of([[1, 7, 2, 7, 8, 2]], embeddings=table))
+    assert found[0, 1].nonzero().flatten().tolist() == [3, 4]
 
 
 def test_the_value_of_similar_is_that_of_its_targets():
