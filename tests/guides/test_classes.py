@@ -32,6 +32,13 @@ def test_options_are_fields_with_the_same_defaults(entry):
 
 
 @entries
+def test_an_instance_needs_the_knowledge_that_its_entry_states_for_its_options(entry):
+    kind = entry.load()
+    for options in ({}, *({own.name: own.without_knowledge} for own in entry.options if own.without_knowledge)):
+        assert getattr(kind(**options), "knowledge", None) == entry.knowledge_with(options)
+
+
+@entries
 def test_values_that_an_option_does_not_allow_are_refused(entry):
     for option in entry.options:
         if "choices" in (option.limits or {}):
