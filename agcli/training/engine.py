@@ -97,7 +97,8 @@ class Engine:
             torch._functorch.config.donated_buffer = False  # the first step goes backward more than once
             shapes = 2 * len(np.unique(-(-self.lengths // self.multiple)))  # an epoch's last batch may be smaller
             dynamo = torch._dynamo.config
-            dynamo.recompile_limit = max(dynamo.recompile_limit, shapes + 2)  # beyond it nothing more is compiled
+            graphs = shapes * terms.num_captures + 2
+            dynamo.recompile_limit = max(dynamo.recompile_limit, graphs)  # beyond it nothing more is compiled
             self.model.compile(dynamic=False)
         self.optimizer: Any = self.accelerator.prepare_optimizer(make_optimizer(self.model, options))
         self.scheduler: Any = make_scheduler(self.optimizer.optimizer, options, self.total_steps)

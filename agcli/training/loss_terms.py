@@ -80,6 +80,11 @@ class LossTerms:
         ended = frozenset(name for name, each in schedules if each.kind == "off" and not each.factor(progress))
         return self._without(ended) if ended else self
 
+    @property
+    def num_captures(self) -> int:
+        """How many captures `after` leads to over a whole training, at most."""
+        return 1 + len({each.until for each in self.schedules.values() if each.kind == "off"})
+
     @cached_property
     def _left(self) -> dict[frozenset[str], LossTerms]:
         return {}

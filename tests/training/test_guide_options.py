@@ -213,6 +213,7 @@ class TestSchedules:
         assert [term.name for term in terms.after(0.25).terms] == ["mdg"]
         assert terms.after(0.75).weights(0.75) == {"mdg": 1.0}
         assert terms.weights() == {"mdg": 2.0, "spread": 1.0}
+        assert (terms.num_captures, LossTerms((MDG(),)).num_captures) == (2, 1)
 
     def test_a_schedule_of_no_term(self) -> None:
         with pytest.raises(ValueError, match="a schedule of 'spread', which is no term of the loss; those are: mdg"):
