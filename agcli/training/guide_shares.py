@@ -94,4 +94,6 @@ def _set(spec: GuideSpec, task_norm: float, guide_norm: float) -> SetShare:
                 hint=f"write a weight: --guide {spec.name}={spec.entry.weight:g}",
             )
     weight = float(f"{spec.weight * task_norm / guide_norm:.6g}")
+    if not 0 < weight < math.inf:
+        raise UsageError(f"--guide {spec}: the weight of that share is {weight:g}, which is no weight.")
     return SetShare(spec.weight, weight, task_norm, guide_norm)

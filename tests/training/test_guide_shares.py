@@ -152,6 +152,14 @@ def test_a_task_without_gradient_is_an_error(config: Make, task: float, whose: s
         set_weights(cast(Assembly, parts))
 
 
+def test_a_share_beyond_all_weights_is_an_error(config: Make) -> None:
+    parts: Any = SimpleNamespace(config=config(guide=["ahead=share:0.05"]))
+    parts.with_config = lambda config: parts
+    parts.engine = SimpleNamespace(first_gradient_norms=lambda: {"task": 1e10, "ahead": 1e-300})
+    with pytest.raises(UsageError, match=r"--guide ahead=share:0.05: the weight of that share is inf"):
+        set_weights(cast(Assembly, parts))
+
+
 def test_weights_in_the_place_of_shares(config: Make) -> None:
     settings = config(guide=["mdg=share:0.5,layers=1", "ahead=share:0.05", "behind=0.1"], pdg=0.0)
     assert with_weights(settings, {"mdg": 0.25, "ahead": 1.5}) == config(
