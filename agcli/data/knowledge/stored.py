@@ -10,6 +10,7 @@ import hashlib
 import json
 import shlex
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def load_knowledge(dataset: Dataset, name: str) -> Knowledge:
         whole = _digest(words, relations) == manifest["digest"]
     except PermissionError as error:
         raise unreadable(folder, error, folder) from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
         whole = False
     if not whole:
         problem = f"knowledge {name!r} is not what its manifest recorded"
