@@ -112,7 +112,7 @@ def test_what_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not Path("data").exists()
     run(SOURCE)
     useless = run("--dataset mine --knowledge pmi --labels a,b --seed 3", 2).stderr
-    assert "--labels, --seed: of no use, as" in useless
+    assert "--seed, --labels: of no use, as" in useless
     assert "prepared already" in useless
     assert "already there" in run(f"{SOURCE} --knowledge pmi", 3).stderr
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,7 @@ def test_batches_of_a_run_have_it(
             seen.append((attention.tokens.knowledge["pmi"], attention.mask))
             return torch.zeros(len(attention.mask))
 
-    terms = parts.engine.terms
-    parts.engine.terms = type(terms)(**{**vars(terms), "monitors": (Watching(),)})
+    parts.engine.terms = replace(parts.engine.terms, monitors=(Watching(),))
     list(parts.engine.train_epoch())
     assert sum(len(mask) for _, mask in seen) >= 9
     for values, mask in seen:
