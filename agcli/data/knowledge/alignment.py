@@ -66,6 +66,7 @@ def pair_relations(
 
     Every piece of a word stands for the word. Special tokens stand for none.
     """
+    special = _special_ids(tokenizer)
     sides: list[Sides] = []
     numbers: dict[str, list[Numbers]] = {name: [] for name in known}
     for start in range(0, len(text_a), _CHUNK):
@@ -73,7 +74,7 @@ def pair_relations(
         encodings = tokenizer(*chunk, truncation=truncation, max_length=max_length, padding=False).encodings
         for first, second, encoding in zip(*chunk, encodings, strict=True):
             side = np.array([NOTHING if place is None else place for place in encoding.sequence_ids], dtype=np.int8)
-            side[_is_special(tokenizer, encoding)] = NOTHING
+            side[np.isin(encoding.ids, special)] = NOTHING
             sides.append(side)
             for name, knowledge in known.items():
                 own = np.full(len(side), NOTHING, dtype=np.int64)
@@ -91,6 +92,7 @@ def text_numbers(
     Returns:
         Name -> for each text an array of shape (tokens,).
     """
+    special = _special_ids(tokenizer)
     numbers: dict[str, list[Numbers]] = {name: [] for name in known}
     for start in range(0, len(texts), _CHUNK):
         chunk = list(texts[start : start + _CHUNK])
@@ -98,7 +100,7 @@ def text_numbers(
             chunk, add_special_tokens=False, truncation=True, max_length=limit, padding=False, verbose=False
         ).encodings
         for text, encoding in zip(chunk, encodings, strict=True):
-            own = ~_is_special(tokenizer, encoding)
+            own = ~np.isin(encoding.ids, special)
             for name, knowledge in known.items():
                 values = np.full(len(own), NOTHING, dtype=np.int64)
                 values[own] = _numbers(knowledge, text, encoding, own)
@@ -106,10 +108,9 @@ def text_numbers(
     return numbers
 
 
-def _is_special(tokenizer: Any, encoding: Any) -> NDArray[np.bool_]:
-    """Whether each token is a special one, one that a text spells out too; an unknown word is none."""
-    special = {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
-    return np.isin(encoding.ids, list(special))
+def _special_ids(tokenizer: Any) -> list[int]:
+    """Tokens without a word, which a text may spell out too; one that stands for an unknown word is none."""
+    return [token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id]
 
 
 def _numbers(knowledge: Knowledge, text: str, encoding: Any, chosen: NDArray[np.bool_]) -> Numbers:

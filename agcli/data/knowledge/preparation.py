@@ -43,6 +43,8 @@ class KnowledgeMaker:
             DataError: the data have no training split.
             RunError: the disk refuses.
         """
+        if not self.settings:
+            return {}
         progress = progress or (lambda what, done, total: None)
         inputs = training_inputs(dataset)
         return {name: self._one(dataset, inputs, name, progress) for name in self.settings}
