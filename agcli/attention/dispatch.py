@@ -13,8 +13,9 @@ from agcli.attention.cpu import blockwise_attention
 from agcli.attention.masks import AttentionMask, as_mask
 from agcli.attention.reference import reference_attention
 from agcli.attention.triton.attention import triton_attention, why_not_triton
+from agcli.attention.triton.plan import why_no_plan
 from agcli.errors import UsageError
-from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity, of_heads
+from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity
 from agcli.guides.targets import NO_TARGETS, Target, check_shape
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
@@ -136,10 +137,8 @@ def attend(
     settings = {"scaling": scaling, "dropout": dropout}
     if chosen == "cpu":
         lengths = _lengths(query, mask.padding)
-        output, captured = blockwise_attention(query, key, value, lengths, capture=capture, targets=targets, **settings)
-        return output, captured
-    output, received = triton_attention(query, key, value, mask.padding, capture="received" in capture, **settings)
-    return output, {} if received is None else {"received": of_heads(received, capture["received"])}
+        return blockwise_attention(query, key, value, lengths, capture=capture, targets=targets, **settings)
+    return triton_attention(query, key, value, mask.padding, capture=capture, targets=targets, **settings)
 
 
 def _check_capture(capture: LayerCapture, targets: Mapping[str, Target], query: Tensor) -> None:
@@ -260,8 +259,8 @@ def _why_not(
 
 
 def _why_kernels_cannot(capture: Collection[Quantity]) -> str | None:
-    others = [quantity for quantity in capture if quantity != "received"]
-    return f"the kernels give received attention only, not {others[0]}" if others else None
+    """Where only the names of quantities are known, their heads may still turn out to have two targets."""
+    return why_no_plan(capture) if isinstance(capture, Mapping) else None
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # it reads the padding's values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,9 @@ import torch
 from torch import Tensor
 
 from agcli.attention.triton.operators import Attend, attend_operator
+from agcli.attention.triton.plan import plan_rows
+from agcli.guides.capture import RECEIVED, LayerCapture, Quantity, of_heads
+from agcli.guides.targets import NO_TARGETS, Target
 
 WIDEST_HEAD = 128
 TYPES = (torch.bfloat16, torch.float16, torch.float32)
@@ -66,27 +70,39 @@ def triton_attention(
     *,
     scaling: float,
     dropout: float = 0.0,
-    capture: bool = True,
-) -> tuple[Tensor, Tensor | None]:
-    """Scaled dot-product attention and its column sums (Eq. 8), keeping no map.
+    capture: LayerCapture = RECEIVED,
+    targets: Mapping[str, Target] = NO_TARGETS,
+) -> tuple[Tensor, dict[Quantity, Tensor]]:
+    """Scaled dot-product attention and the quantities in `capture`, keeping no map.
 
     At real rows this equals the reference. A padded query's output is 0 and no gradient comes back through it, so a
-    sample that is padding throughout has output, received attention and gradients of 0.
+    sample that is padding throughout has output, quantities and gradients of 0.
 
     Shape:
         query, key, value: (batch, heads, length, head_dim).
         mask: (batch, length), True or 1 for real tokens, or None when there is no padding.
         returns: output (batch, heads, length, head_dim), laid out so that `transpose(1, 2)` is contiguous, and
-            received (batch, heads, length) in float32, or None without `capture`.
+            quantities (batch, captured heads, length) in float32.
 
     Args:
         query: queries that the kernels can take, see `why_not_triton`.
         scaling: positive factor on the dot products.
         dropout: attention dropout rate, below 1, met to 1/65536. Its seed is drawn from torch's generator on the
             device, so that a forward that is recomputed under activation checkpointing drops the same cells.
+        capture: received attention and numbers of rows, at most one mass a head, see `why_no_plan`.
+        targets: name -> target of the masses in `capture`; no gradient comes back to it. Weights that are not
+            contiguous, and those of several `Cells` if their types differ, are copied.
+
+    Raises:
+        ValueError: a target's weights have another shape than the maps, or require a gradient.
     """
     query, key = query.to(value.dtype), key.to(value.dtype)  # rotated under autocast they may have stayed in float32
     seed = torch.randint(2**62, (1,), device=query.device) if dropout else None
+    plan = plan_rows(capture, targets, query)
     run: Any = attend_operator if torch.compiler.is_compiling() else Attend.apply
-    output, received, _ = run(query, key, value, mask, seed, scaling, dropout, capture)
-    return output, received if capture else None
+    settings = (plan.columns, plan.cells, plan.lines, scaling, dropout, "received" in capture)
+    output, received, statistics, _ = run(query, key, value, mask, seed, *settings)
+    captured = {"received": of_heads(received, capture["received"])} if "received" in capture else {}
+    if plan.heads:
+        captured |= zip(plan.heads, statistics.split(list(plan.heads.values()), 1), strict=True)
+    return output, captured

@@ -4,7 +4,8 @@ The guides send `g_j`, the gradient of received attention, into every cell of co
 
     dA_ij = dropped(dO_i·V_j) + g_j        dS_ij = A_ij (dA_ij - delta_i)        delta_i = dO_i·O_i + Σ_j A_ij g_j
 
-for real rows i; in padded rows A is 0 (see `forward`). The last sum takes one more walk over the keys.
+for real rows i; in padded rows A is 0 (see `forward`). The last sum takes one more walk over the keys. What the rows'
+numbers add is in `rows`.
 Gradients are laid out like the output.
 """
 
@@ -24,6 +25,10 @@ from agcli.attention.triton.forward import (
     series,
     store_tile,
 )
+from agcli.attention.triton.rows import guided_by_rows, of_this_head, row_numbers
+
+UNSPECIALISED = ["guide", "row_gradients", "guide_sample", "guide_head", "mask_stride", "length", "threshold"]
+"""Arguments whose values, or places in memory, make no kernel of their own."""
 
 
 @triton.jit
@@ -65,12 +70,15 @@ def guided(dweights, guide, at, length, keep_scale, sums):
     return difference
 
 
-@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(
+    do_not_specialize=["guide", "row_gradients", "guide_sample", "guide_head", "mask_stride", "length", "threshold"]
+)
 def backward_whole(
-    query, key, value, mask, seed, output, normaliser, gradient, guide,
+    query, key, value, mask, seed, output, normaliser, statistics, gradient, guide, row_gradients, plan, columns, cells,
     query_gradient, key_gradient, value_gradient,
     query_strides, key_strides, value_strides, gradient_strides, guide_sample, guide_head, mask_stride,
     length, scaling, scale, threshold, keep_scale,
+    MASS: tl.constexpr, SQUARES: tl.constexpr, ENTROPY: tl.constexpr,
     HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPAN: tl.constexpr,
 ):  # fmt: skip
     """All three gradients at once, where one block holds all queries: 5 products a block of keys instead of 7."""
@@ -93,6 +101,11 @@ def backward_whole(
     sums = row_sums(
         q, do, key, output, guide, mask, logs, rows, key_strides[2], length, scale, solid, end, HEAD_DIM, WIDTH, KEYS
     )
+    if row_gradients is not None:
+        plan = of_this_head(plan)
+        for_mass, for_squares, for_entropy = row_numbers(row_gradients, plan, rows, length, MASS, SQUARES, ENTROPY)
+        mass, squares, entropy = row_numbers(statistics, plan, rows, length, MASS, SQUARES, ENTROPY)
+        sums += for_mass * mass + 2 * for_squares * squares + for_entropy * entropy
 
     dq = tl.zeros([ROWS, WIDTH], dtype=tl.float32)
     for start in range(0, end, KEYS):
@@ -108,7 +121,13 @@ def backward_whole(
             dweights = tl.where(keep, dweights, 0.0)
         dv = dot(tl.trans(dropped.to(q.dtype)), do) * keep_scale
         store_tile(value_gradient, at, stride, length, dv, HEAD_DIM, WIDTH)
-        dscores = (weights * guided(dweights, guide, at, length, keep_scale, sums)).to(q.dtype)
+        difference = guided(dweights, guide, at, length, keep_scale, sums)
+        if row_gradients is not None:
+            difference = guided_by_rows(
+                difference, weights, for_mass, for_squares, for_entropy, plan, columns, cells, rows, at, length,
+                False, MASS, SQUARES, ENTROPY,
+            )  # fmt: skip
+        dscores = (weights * difference).to(q.dtype)
         dk = dot(tl.trans(dscores), q) * scaling
         store_tile(key_gradient, at, stride, length, dk, HEAD_DIM, WIDTH)
         dq = dot(dscores, k, dq)
@@ -120,12 +139,15 @@ def backward_whole(
         store_tile(value_gradient, at, stride, length, nothing, HEAD_DIM, WIDTH)
 
 
-@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(
+    do_not_specialize=["guide", "row_gradients", "guide_sample", "guide_head", "mask_stride", "length", "threshold"]
+)
 def backward_queries(
-    query, key, value, mask, seed, output, normaliser, gradient, guide,
+    query, key, value, mask, seed, output, normaliser, statistics, gradient, guide, row_gradients, plan, columns, cells,
     query_gradient, delta,
     query_strides, key_strides, value_strides, gradient_strides, guide_sample, guide_head, mask_stride,
     length, scaling, scale, threshold, keep_scale,
+    MASS: tl.constexpr, SQUARES: tl.constexpr, ENTROPY: tl.constexpr,
     HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPAN: tl.constexpr,
 ):  # fmt: skip
     """The gradient of one block of queries, over all keys; leaves `delta` for `backward_keys`."""
@@ -146,6 +168,11 @@ def backward_queries(
     sums = row_sums(
         q, do, key, output, guide, mask, logs, rows, key_strides[2], length, scale, solid, end, HEAD_DIM, WIDTH, KEYS
     )
+    if row_gradients is not None:
+        plan = of_this_head(plan)
+        for_mass, for_squares, for_entropy = row_numbers(row_gradients, plan, rows, length, MASS, SQUARES, ENTROPY)
+        mass, squares, entropy = row_numbers(statistics, plan, rows, length, MASS, SQUARES, ENTROPY)
+        sums += for_mass * mass + 2 * for_squares * squares + for_entropy * entropy
     tl.store(delta + series() * length + rows, sums, mask=rows < length)
 
     dq = tl.zeros([ROWS, WIDTH], dtype=tl.float32)
@@ -157,18 +184,27 @@ def backward_queries(
         dweights = dot(do, tl.trans(v))
         if seed is not None:
             dweights = tl.where(kept(seed, first, start, threshold, ROWS, KEYS, False), dweights, 0.0)
-        dscores = weights * guided(dweights, guide, at, length, keep_scale, sums)
+        difference = guided(dweights, guide, at, length, keep_scale, sums)
+        if row_gradients is not None:
+            difference = guided_by_rows(
+                difference, weights, for_mass, for_squares, for_entropy, plan, columns, cells, rows, at, length,
+                False, MASS, SQUARES, ENTROPY,
+            )  # fmt: skip
+        dscores = weights * difference
         dq = dot(dscores.to(k.dtype), k, dq)
     stride = tl.num_programs(1) * HEAD_DIM
     store_tile(of_output(query_gradient, length, HEAD_DIM), rows, stride, length, dq * scaling, HEAD_DIM, WIDTH)
 
 
-@triton.jit(do_not_specialize=["guide", "guide_sample", "guide_head", "mask_stride", "length", "threshold"])
+@triton.jit(
+    do_not_specialize=["guide", "row_gradients", "guide_sample", "guide_head", "mask_stride", "length", "threshold"]
+)
 def backward_keys(
-    query, key, value, mask, seed, normaliser, delta, gradient, guide,
+    query, key, value, mask, seed, normaliser, delta, gradient, guide, row_gradients, plan, columns, cells,
     key_gradient, value_gradient,
     query_strides, key_strides, value_strides, gradient_strides, guide_sample, guide_head, mask_stride,
     length, scaling, scale, threshold, keep_scale,
+    MASS: tl.constexpr, SQUARES: tl.constexpr, ENTROPY: tl.constexpr,
     HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPAN: tl.constexpr,
 ):  # fmt: skip
     """The gradients of one block of keys and values, over all queries.
@@ -186,6 +222,8 @@ def backward_keys(
         guide += tl.program_id(2).to(tl.int64) * guide_sample + tl.program_id(1).to(tl.int64) * guide_head
     if seed is not None:
         seed = tl.load(seed)
+    if row_gradients is not None:
+        plan = of_this_head(plan)
     first = tl.program_id(0) * KEYS
     at = first + tl.arange(0, KEYS)
     _, end = extent(mask, length, SPAN)
@@ -212,7 +250,14 @@ def backward_keys(
             dropped = tl.where(keep, weights, 0.0)
             dweights = tl.where(keep, dweights, 0.0)
         dv = dot(dropped.to(do.dtype), do, dv)
-        dscores = weights * (dweights * keep_scale + (g[:, None] - sums[None, :]))
+        difference = dweights * keep_scale + (g[:, None] - sums[None, :])
+        if row_gradients is not None:
+            for_mass, for_squares, for_entropy = row_numbers(row_gradients, plan, rows, length, MASS, SQUARES, ENTROPY)
+            difference = guided_by_rows(
+                difference, weights, for_mass, for_squares, for_entropy, plan, columns, cells, rows, at, length,
+                True, MASS, SQUARES, ENTROPY,
+            )  # fmt: skip
+        dscores = weights * difference
         dk = dot(dscores.to(q.dtype), q, dk)
     real = are_real(mask, at, length)[:, None]
     stride = tl.num_programs(1) * HEAD_DIM

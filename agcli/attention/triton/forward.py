@@ -13,6 +13,8 @@ of `WIDTH`, the head's size padded to a power of two.
 import triton
 import triton.language as tl
 
+from agcli.attention.triton.rows import add_keys, of_this_head, store_rows
+
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 """Whether Triton's interpreter runs the kernels; it multiplies bfloat16 matrices as if they were integers."""
 
@@ -132,21 +134,25 @@ def kept(seed, row, key, threshold, ROWS: tl.constexpr, KEYS: tl.constexpr, KEYS
 
 @triton.jit(do_not_specialize=["mask_stride", "length", "threshold"])
 def forward(
-    query, key, value, mask, seed, output, normaliser, received,
+    query, key, value, mask, seed, output, normaliser, received, statistics, plan, columns, cells,
     query_strides, key_strides, value_strides, mask_stride,
     length, scale, threshold, keep_scale,
+    MASS: tl.constexpr, SQUARES: tl.constexpr, ENTROPY: tl.constexpr,
     HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPAN: tl.constexpr,
 ):  # fmt: skip
     """Output and log2-sum-exp2 (`normaliser`) of one block of queries, by online softmax over all keys.
 
     `scale` is the factor on the dot products times log2(e). `received` is given only where the block holds all
-    queries: its column sums are then taken in a second walk over the keys. Without dropout `seed` is None.
+    queries: its column sums are then taken in a second walk over the keys. Without dropout `seed` is None, and `plan`
+    where nothing of the rows is captured.
     """
     query, key, value = of_head(query, query_strides), of_head(key, key_strides), of_head(value, value_strides)
     if mask is not None:
         mask += tl.program_id(2).to(tl.int64) * mask_stride
     if seed is not None:
         seed = tl.load(seed)
+    if plan is not None:
+        plan = of_this_head(plan)
     first = tl.program_id(0) * ROWS
     rows = first + tl.arange(0, ROWS)
     solid, end = extent(mask, length, SPAN)
@@ -156,6 +162,9 @@ def forward(
     highest = tl.full([ROWS], -1e30, dtype=tl.float32)  # finite, lest a block of nothing but padding make inf - inf
     total = tl.zeros([ROWS], dtype=tl.float32)
     mixed = tl.zeros([ROWS, WIDTH], dtype=tl.float32)
+    mass = tl.zeros([ROWS], dtype=tl.float32)
+    squares = mass
+    weight_logs = mass
     for start in range(0, end, KEYS):
         at = start + tl.arange(0, KEYS)
         k = load_tile(key, at, key_strides[2], length, HEAD_DIM, WIDTH)
@@ -165,6 +174,11 @@ def forward(
         higher = tl.maximum(highest, tl.max(scores, 1) * scale)
         weights = tl.exp2(scores * scale - higher[:, None])
         shrink = tl.exp2(highest - higher)
+        if plan is not None:
+            mass, squares, weight_logs = add_keys(
+                mass, squares, weight_logs, total, weights, scores * scale - higher[:, None], highest - higher, shrink,
+                plan, columns, cells, rows, at, length, MASS, SQUARES, ENTROPY,
+            )  # fmt: skip
         total = total * shrink + tl.sum(weights, 1)
         if seed is not None:
             weights = tl.where(kept(seed, first, start, threshold, ROWS, KEYS, False), weights, 0.0)
@@ -179,6 +193,8 @@ def forward(
     store_tile(of_output(output, length, HEAD_DIM), rows, stride, length, mixed, HEAD_DIM, WIDTH)
     logs = tl.where(real, highest + tl.log2(total), float("inf"))
     tl.store(normaliser + series() * length + rows, logs, mask=rows < length)
+    if plan is not None:
+        store_rows(statistics, mass, squares, weight_logs, total, real, plan, rows, length, MASS, SQUARES, ENTROPY)
 
     if received is not None:
         received += series() * length
