@@ -1,4 +1,4 @@
-"""The Triton path: `kernel_cases` in Triton's interpreter and on a GPU, and what the path refuses."""
+"""The Triton path: the files of cases in Triton's interpreter and on a GPU, and what the path refuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ def test_the_cases(where: str) -> None:
     """In a process of their own: whether Triton interprets or compiles is settled when it is first imported."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"OMP_NUM_THREADS": "1"} | ({"TRITON_INTERPRET": "1"} if where == "interpreter" else {})
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "kernel_cases.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *map(str, sorted(HERE.glob("kernel*_cases.py"))),
+    ]
     found = subprocess.run(command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True, timeout=1800)
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
 

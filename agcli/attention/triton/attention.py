@@ -100,7 +100,7 @@ def triton_attention(
     seed = torch.randint(2**62, (1,), device=query.device) if dropout else None
     plan = plan_rows(capture, targets, query)
     run: Any = attend_operator if torch.compiler.is_compiling() else Attend.apply
-    settings = (plan.columns, plan.cells, plan.lines, scaling, dropout, "received" in capture)
+    settings = (plan.columns, plan.cells, plan.lines or None, scaling, dropout, "received" in capture)
     output, received, statistics, _ = run(query, key, value, mask, seed, *settings)
     captured = {"received": of_heads(received, capture["received"])} if "received" in capture else {}
     if plan.heads:

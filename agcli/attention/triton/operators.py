@@ -28,7 +28,7 @@ def run_forward(
     seed: Tensor | None,
     columns: Sequence[Tensor],
     cells: Sequence[Tensor],
-    rows: Sequence[int],
+    rows: Sequence[int] | None,
     scaling: float,
     dropout: float,
     capture: bool,
@@ -82,7 +82,7 @@ def run_backward(
     seed: Tensor | None,
     columns: Sequence[Tensor],
     cells: Sequence[Tensor],
-    rows: Sequence[int],
+    rows: Sequence[int] | None,
     output: Tensor,
     statistics: Tensor,
     normaliser: Tensor,
@@ -105,7 +105,7 @@ def run_backward(
     shared |= {"guide": guide, "guide_sample": from_sample, "guide_head": from_head}
     shared |= {**_mask(mask), **_dropout(dropout, seed), "scaling": scaling, "scale": scaling / math.log(2)}
     if row_gradients is None:
-        rows, columns, cells = [], [], []
+        rows, columns, cells = None, [], []
     shared |= plan_arguments(rows, columns, cells, query.device)
     shared["row_gradients"] = None if row_gradients is None else row_gradients.contiguous()
     of_rows = {"output": output, "statistics": statistics if rows else None, "query_gradient": for_query}
@@ -183,7 +183,7 @@ def _gradients(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
 attend_operator.register_autograd(_gradients, setup_context=_keep)
 
 
-def _empty_outputs(query: Tensor, rows: Sequence[int], capture: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _empty_outputs(query: Tensor, rows: Sequence[int] | None, capture: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     batch, heads, length = query.shape[:3]
     received = query.new_empty((batch, heads, length) if capture else (0,), dtype=torch.float32)
     statistics = query.new_empty((batch, captured(rows), length) if rows else (0,), dtype=torch.float32)

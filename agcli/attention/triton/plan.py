@@ -79,16 +79,16 @@ def plan_rows(capture: LayerCapture, targets: Mapping[str, Target], query: Tenso
     return plan
 
 
-def captured(lines: Sequence[int]) -> int:
+def captured(lines: Sequence[int] | None) -> int:
     """How many slots a plan has."""
     return lines[FIELDS - 1] if lines else 0
 
 
 def plan_arguments(
-    lines: Sequence[int], columns: Sequence[Tensor], cells: Sequence[Tensor], device: torch.device
+    lines: Sequence[int] | None, columns: Sequence[Tensor], cells: Sequence[Tensor], device: torch.device
 ) -> dict[str, object]:
     """Kernel arguments: the plan, and which numbers any head gives."""
-    given = [any(slot >= 0 for slot in lines[field::FIELDS]) for field in (_MASS_SLOT, *_SLOTS.values())]
+    given = [any(slot >= 0 for slot in (lines or ())[field::FIELDS]) for field in (_MASS_SLOT, *_SLOTS.values())]
     arguments: dict[str, object] = dict(zip(("MASS", "SQUARES", "ENTROPY"), given, strict=True))
     arguments |= {"columns": tuple(columns) or None, "cells": tuple(cells) or None}
     return {**arguments, "plan": _on_device(tuple(lines), device) if lines else None}

@@ -1,0 +1,315 @@
+"""Numbers of the map's rows by the Triton kernels: mass on targets, squared norm and entropy, against whole maps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from captures import attention_maps
+from kernel_runs import (
+    BLOCKS,
+    DEVICE,
+    SCALING,
+    SMALL,
+    TOLERANCE,
+    doubled,
+    dropped_map,
+    normal,
+    on_a_gpu,
+    ragged,
+    tensors,
+)
+from torch.utils.checkpoint import checkpoint
+
+from agcli.attention import guided_attention
+from agcli.attention.reference import reference_attention
+from agcli.attention.triton import operators
+from agcli.attention.triton.attention import triton_attention
+from agcli.attention.triton.operators import attend_operator
+from agcli.attention.triton.plan import plan_rows
+from agcli.attention.triton.tiles import Tile, Tiles
+from agcli.errors import UsageError
+from agcli.guides.targets import Cells, Columns, Diagonal, dense
+
+CAPTURES = {
+    "a diagonal": {"mass:next": "all"},
+    "two diagonals": {"mass:back": (4, 0), "mass:next": (1,)},
+    "columns": {"mass:word": (1,), "mass:sign": (3, 0)},
+    "cells": {"mass:near": (2,), "mass:far": (4,)},
+    "squared norms": {"squared_norm": "all"},
+    "entropies": {"entropy": (3, 1)},
+    "all": {
+        "entropy": (0, 2),
+        "mass:next": (0,),
+        "received": (1, 2),
+        "mass:word": (3,),
+        "squared_norm": (0, 4),
+        "mass:near": (1, 2),
+    },
+}
+
+
+def targets_of(mask, length):
+    """Weights of 0 and 1, of a half and of anything; 0 in padding."""
+    real = mask.float()
+    both = real[:, :, None] * real[:, None, :]
+    near = (normal(*both.shape, seed=3) > 0.5).half() * both.half()
+    return {
+        "next": Diagonal(1),
+        "back": Diagonal(-3),
+        "word": Columns((normal(*real.shape, seed=1) > 0).float() * real),
+        "sign": Columns((normal(*real.shape, seed=2).abs() * real).bfloat16()),
+        "near": Cells(near),
+        "far": Cells(normal(*both.shape, seed=4).abs() * both),
+    }
+
+
+def by_maps(query, key, value, mask, *, scaling, capture, targets, kept=1.0):
+    """Output and captured quantities by their definitions, in float64."""
+    real = mask[:, None, :, None].double()
+    maps = attention_maps(query, key, mask, scaling=scaling) * real
+    everywhere = {
+        "received": maps.sum(-2),
+        "squared_norm": maps.square().sum(-1),
+        "entropy": -(maps * maps.clamp(min=1e-300).log()).sum(-1),
+        **{f"mass:{name}": (maps * dense(t, mask)[:, None].double()).sum(-1) for name, t in targets.items()},
+    }
+    captured = {name: everywhere[name][:, slice(None) if h == "all" else list(h)] for name, h in capture.items()}
+    return (maps * kept) @ value, captured
+
+
+def run(attention, inputs, mask, capture, sends=None, **options):
+    """Output and quantities by name, and the three gradients; `sends` are what is sent a gradient, else all."""
+    targets = targets_of(mask, inputs[0].shape[2])
+    output, captured = attention(*inputs, mask, scaling=SCALING, capture=capture, targets=targets, **options)
+    real = mask[:, None, :, None]
+    found = {"output": output * real, **captured}
+    loss = sum(
+        (found[name] * normal(*found[name].shape, seed=number)).sum()
+        for number, name in enumerate(["output", *capture])
+        if sends is None or name in sends
+    )
+    grads = torch.autograd.grad(loss, inputs, allow_unused=True)
+    grads = {name: torch.zeros_like(x) if g is None else g for name, x, g in zip("qkv", inputs, grads, strict=True)}
+    return {name: tensor.detach() for name, tensor in {**found, **grads}.items()}
+
+
+def assert_near(found, expected, tolerance):
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].shape == tensor.shape, name
+        assert found[name].isfinite().all(), name
+        size = max(tensor.norm().item(), 0.5)
+        assert (found[name].double() - tensor).norm().item() <= tolerance * size, name
+
+
+def compare(inputs, mask, capture, sends=None):
+    found = run(triton_attention, inputs, mask, capture, sends)
+    assert all(found[name].dtype == torch.float32 for name in capture)
+    assert_near(found, run(by_maps, doubled(inputs), mask, capture, sends), TOLERANCE[inputs[0].dtype])
+
+
+SHAPES = {"one token": (1, 1), "a whole map": (20, 20, 11, 0), "many blocks": (70, 70, 41, 0)}
+"""Length, and real tokens of each sample: the last two have one that is padding throughout."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_equals_the_definitions(capture, shape):
+    length, *real = SHAPES[shape]
+    compare(tensors(len(real), 5, length, 16), ragged(length, *real), CAPTURES[capture])
+
+
+@pytest.mark.parametrize("length", [33, 100])
+def test_without_a_mask_too_and_as_the_reference(length):
+    inputs, capture = tensors(2, 5, length, 24), CAPTURES["all"]
+    targets = targets_of(ragged(length, length, length), length)
+    settings = {"scaling": SCALING, "capture": capture, "targets": targets}
+    output, captured = triton_attention(*inputs, None, **settings)
+    expected, references = reference_attention(*doubled(inputs), None, **settings)
+    assert_near({"output": output, **captured}, {"output": expected, **references}, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("length", [20, 70])
+def test_equals_the_definitions_in_16_bits(length, dtype):
+    compare(tensors(2, 5, length, 16, dtype), ragged(length, length, 9), CAPTURES["all"])
+
+
+def test_padding_may_lie_anywhere():
+    mask = normal(2, 70) > 0.3
+    mask[0, :35] = False
+    mask[:, 36] = True
+    compare(tensors(2, 5, 70, 16), mask, CAPTURES["all"])
+
+
+@pytest.mark.parametrize("name", ["entropy", "squared_norm", "mass:next", "mass:word", "mass:near"])
+@pytest.mark.parametrize("length", [20, 70])
+def test_each_quantity_may_get_a_gradient_alone(length, name):
+    """What is captured and not guided, such as a monitor, sends nothing; nor has a head that is not guided any."""
+    inputs, mask, capture = tensors(2, 5, length, 16), ragged(length, length, 13), CAPTURES["all"]
+    compare(inputs, mask, capture, {name})
+    found = run(triton_attention, inputs, mask, capture, {name})
+    others = [head for head in range(5) if head not in capture[name]]
+    assert all((found[x][:, others] == 0).all() for x in "qkv")
+    assert found["q"][:, list(capture[name])].abs().sum() > 0
+
+
+def test_nothing_comes_back_where_no_quantity_gets_a_gradient():
+    inputs, mask = tensors(2, 5, 20, 16), ragged(20, 20, 13)
+    found = run(triton_attention, inputs, mask, CAPTURES["all"], {"output"})
+    expected = run(triton_attention, inputs, mask, {}, {"output"})
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("length", [40, 70])
+def test_numbers_are_of_the_clean_map_under_dropout(length):
+    inputs, mask, capture = tensors(2, 5, length, 16), ragged(length, length, 13), CAPTURES["all"]
+    kept = (dropped_map(inputs, mask, 5, 0.25) != 0) / 0.75
+    torch.manual_seed(5)
+    found = run(triton_attention, inputs, mask, capture, dropout=0.25)
+    assert_near(found, run(by_maps, doubled(inputs), mask, capture, kept=kept.double()), 1e-5)
+
+
+def test_a_cut_into_blocks_changes_nothing(monkeypatch):
+    inputs, mask, results = tensors(2, 5, 64, 16), ragged(64, 64, 50), []
+    for tiles in (Tiles(Tile(64, 64, 4, 1), Tile(64, 32, 4, 1), SMALL, SMALL, SMALL), BLOCKS):
+        monkeypatch.setattr(operators, "_tiles", lambda query, tiles=tiles: tiles)
+        torch.manual_seed(1)
+        results.append(run(triton_attention, inputs, mask, CAPTURES["all"], dropout=0.3))
+    for name, tensor in results[0].items():
+        torch.testing.assert_close(results[1][name], tensor, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [20, 70])
+def test_uniform_and_one_hot_rows(length):
+    """Where attention is uniform the entropy is ln n; on one key it is 0, and no gradient is lost to ln 0."""
+    query = torch.zeros(1, 1, length, 16, device=DEVICE, requires_grad=True)
+    key, capture = normal(1, 1, length, 16), {"entropy": "all", "squared_norm": "all", "received": "all"}
+    _, captured = triton_attention(query, key, key, ragged(length, 11), scaling=1.0, capture=capture)
+    assert torch.allclose(captured["entropy"][..., :11], torch.full((), 11.0, device=DEVICE).log())
+    assert torch.allclose(captured["squared_norm"][..., :11], torch.full((), 1 / 11, device=DEVICE))
+    assert (captured["entropy"][..., 11:] == 0).all()
+    query = (normal(1, 1, length, 16) * 1e4).requires_grad_()
+    _, captured = triton_attention(query, query, query, ragged(length, 11), scaling=1.0, capture=capture)
+    [grad] = torch.autograd.grad(captured["entropy"].sum(), query)
+    assert (captured["entropy"] == 0).all()
+    assert (captured["squared_norm"][..., :11] == 1).all()
+    assert (grad == 0).all()
+
+
+def test_padding_changes_nothing():
+    inputs, capture = tensors(1, 2, 30, 16), {"mass:next": (1,), "entropy": "all", "mass:near": (0,)}
+    near = normal(1, 30, 30).abs()
+    wide, cells = [torch.full((1, 2, 90, 16), 50.0, device=DEVICE) for _ in range(3)], torch.zeros(1, 90, 90)
+    for plain, padded in zip(inputs, wide, strict=True):
+        padded[:, :, :30] = plain.detach()
+    cells[:, :30, :30] = near
+    results = []
+    for x, mask, weights in ((inputs, None, near), (wide, ragged(90, 30), cells.to(DEVICE))):
+        targets = {"next": Diagonal(1), "near": Cells(weights)}
+        results.append(triton_attention(*x, mask, scaling=SCALING, capture=capture, targets=targets)[1])
+    for name, tensor in results[0].items():
+        assert torch.allclose(results[1][name][..., :30], tensor, atol=1e-6), name
+        assert (results[1][name][..., 30:] == 0).all(), name
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("capture", ["all", "cells", "squared norms"])
+def test_compiled_and_checkpointed_it_is_the_same(capture, rate):
+    inputs, mask, capture = tensors(2, 5, 20, 16), ragged(20, 20, 13), CAPTURES[capture]
+    targets = targets_of(mask, 20)
+
+    def loss(query, key, value, mask):
+        settings = {"scaling": SCALING, "dropout": rate, "capture": capture, "targets": targets}
+        output, captured = triton_attention(query * 2, key, value, mask, **settings)
+        return output.square().sum() + sum(tensor.square().sum() for tensor in captured.values())
+
+    grads = []
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for call in (loss, compiled, lambda *x: checkpoint(loss, *x, use_reentrant=False)):
+        torch.manual_seed(2)
+        grads.append(torch.autograd.grad(call(*inputs, mask), inputs))
+    for others in grads[1:]:
+        for a, b in zip(grads[0], others, strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("capture", ["all", "cells", "entropies"])
+def test_the_operator_keeps_torchs_rules(capture):
+    inputs, mask = tensors(2, 5, 20, 16), ragged(20, 20, 13)
+    plan = plan_rows(CAPTURES[capture], targets_of(mask, 20), inputs[0])
+    seed = torch.tensor([7], device=DEVICE)
+    arguments = (*inputs, mask, seed, plan.columns, plan.cells, plan.lines, SCALING, 0.2, capture == "all")
+    torch.library.opcheck(attend_operator, arguments)
+
+
+def test_nothing_as_large_as_a_map_is_kept():
+    inputs, mask = tensors(1, 5, 96, 8), ragged(96, 96)
+    targets = targets_of(mask, 96)
+    shared, kept = {targets["near"].weights.data_ptr()}, []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        triton_attention(*inputs, mask, scaling=SCALING, dropout=0.1, capture=CAPTURES["all"], targets=targets)
+    assert shared <= {tensor.data_ptr() for tensor in kept}
+    assert all(tensor.numel() < 96 * 96 for tensor in kept if tensor.data_ptr() not in shared)
+
+
+BOTH = {"next": Diagonal(1), "back": Diagonal(-1)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "which"),
+    [((0, 2), (2, 1), "head 2"), ("all", (1,), "head 1"), ((3,), "all", "head 3"), ("all", "all", "each head")],
+)
+def test_a_head_with_two_targets_is_refused(one, other, which):
+    """The reference can do it, and `auto` takes it."""
+    query, capture = torch.randn(1, 4, 8, 16, device=DEVICE), {"mass:next": one, "mass:back": other}
+    settings = {"scaling": 1.0, "capture": capture, "targets": BOTH}
+    cause = f"^--attention triton: the kernels take one target a head, and {which} has two: mass:next and mass:back[.]$"
+    with pytest.raises(UsageError, match=cause):
+        guided_attention(query, query, query, None, implementation="triton", **settings)
+    found = guided_attention(query, query, query, None, **settings)[1]
+    assert set(found) == {"mass:next", "mass:back"}
+
+
+def test_guided_attention_runs_the_kernels():
+    inputs, mask = tensors(2, 5, 20, 16), ragged(20, 20, 13)
+    forced = run(guided_attention, inputs, mask, CAPTURES["all"], implementation="triton")
+    assert_near(forced, run(by_maps, doubled(inputs), mask, CAPTURES["all"]), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("target", "cause"),
+    [
+        (Columns(torch.zeros(2, 7)), r"^mass:next: its target's weights must be \(2, 8\); got \(2, 7\)$"),
+        (Cells(torch.zeros(2, 8)), r"^mass:next: its target's weights must be \(2, 8, 8\); got \(2, 8\)$"),
+        (Columns(torch.zeros(2, 8, requires_grad=True)), "^mass:next: the kernels give no gradient of a target"),
+    ],
+)
+def test_weights_the_kernels_would_misread_are_refused(target, cause):
+    query = torch.zeros(2, 1, 8, 16, device=DEVICE)
+    with pytest.raises(ValueError, match=cause):
+        triton_attention(query, query, query, None, scaling=1.0, capture={"mass:next": "all"}, targets={"next": target})
+
+
+@on_a_gpu
+@pytest.mark.parametrize("head_dim", [32, 64, 128])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_equals_the_definitions_at_every_length_class(dtype, head_dim):
+    for length in (17, 50, 100, 200, 300, 1030):
+        mask = ragged(length, length, length // 2)
+        for capture in CAPTURES.values():
+            compare(tensors(2, 5, length, head_dim, dtype), mask, capture)
+
+
+@on_a_gpu
+def test_never_waits_for_the_device():
+    inputs, mask = tensors(2, 5, 200, 64, torch.bfloat16), ragged(200, 200, 50)
+    run(triton_attention, inputs, mask, CAPTURES["all"])
+    settings = {"scaling": SCALING, "capture": CAPTURES["all"], "targets": targets_of(mask, 200)}
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        output, captured = triton_attention(*inputs, mask, **settings)
+        (output.float().sum() + sum(tensor.sum() for tensor in captured.values())).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
