@@ -7,6 +7,7 @@ import torch
 from captures import attention_maps
 from kernel_runs import (
     BLOCKS,
+    CAPTURES,
     DEVICE,
     SCALING,
     SMALL,
@@ -16,51 +17,17 @@ from kernel_runs import (
     normal,
     on_a_gpu,
     ragged,
+    targets_of,
     tensors,
 )
-from torch.utils.checkpoint import checkpoint
 
 from agcli.attention import guided_attention
 from agcli.attention.reference import reference_attention
 from agcli.attention.triton import operators
 from agcli.attention.triton.attention import triton_attention
-from agcli.attention.triton.operators import attend_operator
-from agcli.attention.triton.plan import plan_rows
 from agcli.attention.triton.tiles import Tile, Tiles
 from agcli.errors import UsageError
 from agcli.guides.targets import Cells, Columns, Diagonal, dense
-
-CAPTURES = {
-    "a diagonal": {"mass:next": "all"},
-    "two diagonals": {"mass:back": (4, 0), "mass:next": (1,)},
-    "columns": {"mass:word": (1,), "mass:sign": (3, 0)},
-    "cells": {"mass:near": (2,), "mass:far": (4,)},
-    "squared norms": {"squared_norm": "all"},
-    "entropies": {"entropy": (3, 1)},
-    "all": {
-        "entropy": (0, 2),
-        "mass:next": (0,),
-        "received": (1, 2),
-        "mass:word": (3,),
-        "squared_norm": (0, 4),
-        "mass:near": (1, 2),
-    },
-}
-
-
-def targets_of(mask, length):
-    """Weights of 0 and 1, of a half and of anything; 0 in padding."""
-    real = mask.float()
-    both = real[:, :, None] * real[:, None, :]
-    near = (normal(*both.shape, seed=3) > 0.5).half() * both.half()
-    return {
-        "next": Diagonal(1),
-        "back": Diagonal(-3),
-        "word": Columns((normal(*real.shape, seed=1) > 0).float() * real),
-        "sign": Columns((normal(*real.shape, seed=2).abs() * real).bfloat16()),
-        "near": Cells(near),
-        "far": Cells(normal(*both.shape, seed=4).abs() * both),
-    }
 
 
 def by_maps(query, key, value, mask, *, scaling, capture, targets, kept=1.0):
@@ -139,16 +106,18 @@ def test_padding_may_lie_anywhere():
     mask = normal(2, 70) > 0.3
     mask[0, :35] = False
     mask[:, 36] = True
-    compare(tensors(2, 5, 70, 16), mask, CAPTURES["all"])
+    compare(tensors(2, 5, 70, 16), mask, CAPTURES["all"], {"entropy", "mass:next", "mass:near"})
 
 
-@pytest.mark.parametrize("name", ["entropy", "squared_norm", "mass:next", "mass:word", "mass:near"])
-@pytest.mark.parametrize("length", [20, 70])
+@pytest.mark.parametrize(
+    ("length", "name"),
+    [*((20, name) for name in ("entropy", "squared_norm", "mass:next", "mass:word")), (70, "mass:near")],
+)
 def test_each_quantity_may_get_a_gradient_alone(length, name):
     """What is captured and not guided, such as a monitor, sends nothing; nor has a head that is not guided any."""
     inputs, mask, capture = tensors(2, 5, length, 16), ragged(length, length, 13), CAPTURES["all"]
-    compare(inputs, mask, capture, {name})
     found = run(triton_attention, inputs, mask, capture, {name})
+    assert_near(found, run(by_maps, doubled(inputs), mask, capture, {name}), 1e-5)
     others = [head for head in range(5) if head not in capture[name]]
     assert all((found[x][:, others] == 0).all() for x in "qkv")
     assert found["q"][:, list(capture[name])].abs().sum() > 0
@@ -163,7 +132,7 @@ def test_nothing_comes_back_where_no_quantity_gets_a_gradient():
 
 @pytest.mark.parametrize("length", [40, 70])
 def test_numbers_are_of_the_clean_map_under_dropout(length):
-    inputs, mask, capture = tensors(2, 5, length, 16), ragged(length, length, 13), CAPTURES["all"]
+    inputs, mask, capture = tensors(1, 5, length, 40), ragged(length, length - 3), CAPTURES["all"]
     kept = (dropped_map(inputs, mask, 5, 0.25) != 0) / 0.75
     torch.manual_seed(5)
     found = run(triton_attention, inputs, mask, capture, dropout=0.25)
@@ -213,46 +182,6 @@ def test_padding_changes_nothing():
         assert (results[1][name][..., 30:] == 0).all(), name
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("capture", ["all", "cells", "squared norms"])
-def test_compiled_and_checkpointed_it_is_the_same(capture, rate):
-    inputs, mask, capture = tensors(2, 5, 20, 16), ragged(20, 20, 13), CAPTURES[capture]
-    targets = targets_of(mask, 20)
-
-    def loss(query, key, value, mask):
-        settings = {"scaling": SCALING, "dropout": rate, "capture": capture, "targets": targets}
-        output, captured = triton_attention(query * 2, key, value, mask, **settings)
-        return output.square().sum() + sum(tensor.square().sum() for tensor in captured.values())
-
-    grads = []
-    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    for call in (loss, compiled, lambda *x: checkpoint(loss, *x, use_reentrant=False)):
-        torch.manual_seed(2)
-        grads.append(torch.autograd.grad(call(*inputs, mask), inputs))
-    for others in grads[1:]:
-        for a, b in zip(grads[0], others, strict=True):
-            assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize("capture", ["all", "cells", "entropies"])
-def test_the_operator_keeps_torchs_rules(capture):
-    inputs, mask = tensors(2, 5, 20, 16), ragged(20, 20, 13)
-    plan = plan_rows(CAPTURES[capture], targets_of(mask, 20), inputs[0])
-    seed = torch.tensor([7], device=DEVICE)
-    arguments = (*inputs, mask, seed, plan.columns, plan.cells, plan.lines, SCALING, 0.2, capture == "all")
-    torch.library.opcheck(attend_operator, arguments)
-
-
-def test_nothing_as_large_as_a_map_is_kept():
-    inputs, mask = tensors(1, 5, 96, 8), ragged(96, 96)
-    targets = targets_of(mask, 96)
-    shared, kept = {targets["near"].weights.data_ptr()}, []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
-        triton_attention(*inputs, mask, scaling=SCALING, dropout=0.1, capture=CAPTURES["all"], targets=targets)
-    assert shared <= {tensor.data_ptr() for tensor in kept}
-    assert all(tensor.numel() < 96 * 96 for tensor in kept if tensor.data_ptr() not in shared)
-
-
 BOTH = {"next": Diagonal(1), "back": Diagonal(-1)}
 
 
@@ -299,17 +228,3 @@ def test_equals_the_definitions_at_every_length_class(dtype, head_dim):
         mask = ragged(length, length, length // 2)
         for capture in CAPTURES.values():
             compare(tensors(2, 5, length, head_dim, dtype), mask, capture)
-
-
-@on_a_gpu
-def test_never_waits_for_the_device():
-    inputs, mask = tensors(2, 5, 200, 64, torch.bfloat16), ragged(200, 200, 50)
-    run(triton_attention, inputs, mask, CAPTURES["all"])
-    settings = {"scaling": SCALING, "capture": CAPTURES["all"], "targets": targets_of(mask, 200)}
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        output, captured = triton_attention(*inputs, mask, **settings)
-        (output.float().sum() + sum(tensor.sum() for tensor in captured.values())).backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

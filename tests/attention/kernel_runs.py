@@ -10,6 +10,7 @@ from torch import Tensor
 
 from agcli.attention.triton.attention import triton_attention
 from agcli.attention.triton.tiles import Tile, Tiles
+from agcli.guides.targets import Cells, Columns, Diagonal
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 SCALING = 0.3
@@ -17,6 +18,39 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 SMALL = Tile(32, 32, 4, 1)
 BLOCKS = Tiles(Tile(16, 32, 4, 1), None, Tile(16, 64, 4, 1), Tile(32, 64, 4, 1), Tile(16, 32, 4, 1))
 on_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="a GPU's own sizes")
+
+
+CAPTURES = {
+    "a diagonal": {"mass:next": "all"},
+    "two diagonals": {"mass:back": (4, 0), "mass:next": (1,)},
+    "columns": {"mass:word": (1,), "mass:sign": (3, 0)},
+    "cells": {"mass:near": (2,), "mass:far": (4,)},
+    "squared norms": {"squared_norm": "all"},
+    "entropies": {"entropy": (3, 1)},
+    "all": {
+        "entropy": (0, 2),
+        "mass:next": (0,),
+        "received": (1, 2),
+        "mass:word": (3,),
+        "squared_norm": (0, 4),
+        "mass:near": (1, 2),
+    },
+}
+
+
+def targets_of(mask, length):
+    """Weights of 0 and 1, of a half and of anything; 0 in padding."""
+    real = mask.float()
+    both = real[:, :, None] * real[:, None, :]
+    near = (normal(*both.shape, seed=3) > 0.5).half() * both.half()
+    return {
+        "next": Diagonal(1),
+        "back": Diagonal(-3),
+        "word": Columns((normal(*real.shape, seed=1) > 0).float() * real),
+        "sign": Columns((normal(*real.shape, seed=2).abs() * real).bfloat16()),
+        "near": Cells(near),
+        "far": Cells(normal(*both.shape, seed=4).abs() * both),
+    }
 
 
 def tensors(batch, heads, length, head_dim, dtype=torch.float32, seed=0):
