@@ -26,7 +26,6 @@ from agcli.attention.reference import reference_attention
 from agcli.attention.triton import operators
 from agcli.attention.triton.attention import triton_attention
 from agcli.attention.triton.tiles import Tile, Tiles
-from agcli.errors import UsageError
 from agcli.guides.targets import Cells, Columns, Diagonal, dense
 
 
@@ -182,24 +181,6 @@ def test_padding_changes_nothing():
         assert (results[1][name][..., 30:] == 0).all(), name
 
 
-BOTH = {"next": Diagonal(1), "back": Diagonal(-1)}
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "which"),
-    [((0, 2), (2, 1), "head 2"), ("all", (1,), "head 1"), ((3,), "all", "head 3"), ("all", "all", "each head")],
-)
-def test_a_head_with_two_targets_is_refused(one, other, which):
-    """The reference can do it, and `auto` takes it."""
-    query, capture = torch.randn(1, 4, 8, 16, device=DEVICE), {"mass:next": one, "mass:back": other}
-    settings = {"scaling": 1.0, "capture": capture, "targets": BOTH}
-    cause = f"^--attention triton: the kernels take one target a head, and {which} has two: mass:next and mass:back[.]$"
-    with pytest.raises(UsageError, match=cause):
-        guided_attention(query, query, query, None, implementation="triton", **settings)
-    found = guided_attention(query, query, query, None, **settings)[1]
-    assert set(found) == {"mass:next", "mass:back"}
-
-
 def test_guided_attention_runs_the_kernels():
     inputs, mask = tensors(2, 5, 20, 16), ragged(20, 20, 13)
     forced = run(guided_attention, inputs, mask, CAPTURES["all"], implementation="triton")
@@ -209,15 +190,25 @@ def test_guided_attention_runs_the_kernels():
 @pytest.mark.parametrize(
     ("target", "cause"),
     [
-        (Columns(torch.zeros(2, 7)), r"^mass:next: its target's weights must be \(2, 8\); got \(2, 7\)$"),
-        (Cells(torch.zeros(2, 8)), r"^mass:next: its target's weights must be \(2, 8, 8\); got \(2, 8\)$"),
+        (Columns(torch.zeros(2, 7)), r"^target 'next' must have weights \(2, 8\), got \(2, 7\)$"),
+        (Cells(torch.zeros(2, 8)), r"^target 'next' must have weights \(2, 8, 8\), got \(2, 8\)$"),
         (Columns(torch.zeros(2, 8, requires_grad=True)), "^mass:next: the kernels give no gradient of a target"),
     ],
 )
 def test_weights_the_kernels_would_misread_are_refused(target, cause):
-    query = torch.zeros(2, 1, 8, 16, device=DEVICE)
+    query, settings = torch.zeros(2, 1, 8, 16, device=DEVICE), {"scaling": 1.0, "implementation": "triton"}
     with pytest.raises(ValueError, match=cause):
-        triton_attention(query, query, query, None, scaling=1.0, capture={"mass:next": "all"}, targets={"next": target})
+        guided_attention(query, query, query, None, capture={"mass:next": "all"}, targets={"next": target}, **settings)
+
+
+@pytest.mark.parametrize("offset", [8, -8, 10**12])
+def test_a_diagonal_outside_the_map_has_no_mass(offset):
+    query, targets = normal(2, 1, 8, 16).requires_grad_(), {"next": Diagonal(offset)}
+    _, captured = triton_attention(
+        query, query, query, None, scaling=1.0, capture={"mass:next": "all"}, targets=targets
+    )
+    assert (captured["mass:next"] == 0).all()
+    assert (torch.autograd.grad(captured["mass:next"].sum(), query)[0] == 0).all()
 
 
 @on_a_gpu

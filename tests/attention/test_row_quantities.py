@@ -426,8 +426,20 @@ def test_the_public_function_keeps_them_in_float32_under_autocast():
         torch.testing.assert_close(captured[name].double(), expected, rtol=0, atol=1e-5)
 
 
-def test_the_kernels_are_refused_with_the_cause(monkeypatch):
+@pytest.mark.parametrize(
+    ("one", "other", "which"),
+    [((0, 2), (2, 1), "head 2"), ("all", (1,), "head 1"), ((3,), "all", "head 3"), ("all", "all", "each head")],
+)
+def test_a_head_with_two_targets_is_the_references(monkeypatch, one, other, which):
+    """The kernels refuse it; `auto` does not take them for it. The meta device stands for a GPU."""
     monkeypatch.setattr(selection, "why_not_triton", lambda query: None)
-    query = torch.zeros(1, HEADS, 8, 4)
-    with pytest.raises(UsageError, match=r"^--attention triton: the kernels give received attention only, not entropy"):
-        selection.attend(query, query, query, None, scaling=1.0, capture={"entropy": "all"}, implementation="triton")
+    query, targets = torch.zeros(1, 4, 8, 16, device="meta"), {"next": Diagonal(1), "back": Diagonal(-1)}
+    capture = {"entropy": "all", "mass:next": one, "mass:back": other}
+    cause = f"^--attention triton: the kernels take one target a head, and {which} has two: mass:next and mass:back[.]$"
+    with pytest.raises(UsageError, match=cause):
+        guided_attention(
+            query, query, query, None, scaling=1.0, capture=capture, targets=targets, implementation="triton"
+        )
+    settings = {"dropout": 0.0, "window": None, "implementation": "auto"}
+    assert selection.choose(query, None, capture=capture, **settings) == "reference"
+    assert selection.choose(query, None, capture={"mass:next": (0,), "mass:back": (1, 3)}, **settings) == "triton"

@@ -7,7 +7,7 @@ import torch
 from captures import NOTHING, RECEIVED, reference, stacked
 from torch.autograd.graph import saved_tensors_hooks
 
-from agcli.attention import IMPLEMENTATIONS, attach, guided_attention
+from agcli.attention import IMPLEMENTATIONS, attach, guided_attention, reference_attention
 from agcli.attention import dispatch as selection
 from agcli.errors import ModelError, UsageError
 from agcli.models import ZOO, random_model
@@ -42,9 +42,9 @@ def kernel(monkeypatch):
     """A stand-in for the Triton kernel which can do everything; holds the settings of its calls."""
     calls = []
 
-    def triton_attention(*tensors, capture, **settings):
-        calls.append({"capture": capture, **settings})
-        return reference(*tensors, **settings, capture={"received": "all"} if capture else {})
+    def triton_attention(*tensors, **settings):
+        calls.append(settings)
+        return reference_attention(*tensors, **settings)
 
     monkeypatch.setattr(selection, "why_not_triton", lambda query: None)
     monkeypatch.setattr(selection, "triton_attention", triton_attention)
@@ -150,7 +150,8 @@ def test_every_implementation_gives_the_same(kernel, chosen, implementation, mas
     torch.testing.assert_close(output * rows, expected * rows, rtol=0, atol=1e-12)
     torch.testing.assert_close(received, expected_received, rtol=0, atol=1e-12)
     assert chosen == [implementation.replace("auto", "cpu")]
-    assert kernel == [{"capture": True, "scaling": 0.7, "dropout": 0.0}] * (implementation == "triton")
+    settings = {"capture": {"received": "all"}, "targets": {}, "scaling": 0.7, "dropout": 0.0}
+    assert kernel == [settings] * (implementation == "triton")
 
 
 @pytest.mark.parametrize("implementation", ["auto", "reference", "cpu"])

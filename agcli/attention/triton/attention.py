@@ -94,7 +94,7 @@ def triton_attention(
             contiguous, and those of several `Cells` if their types differ, are copied.
 
     Raises:
-        ValueError: a target's weights have another shape than the maps, or require a gradient.
+        ValueError: a target's weights require a gradient.
     """
     query, key = query.to(value.dtype), key.to(value.dtype)  # rotated under autocast they may have stayed in float32
     seed = torch.randint(2**62, (1,), device=query.device) if dropout else None

@@ -55,9 +55,9 @@ def plan_rows(capture: LayerCapture, targets: Mapping[str, Target], query: Tenso
     """The plan of a layer whose capture `why_no_plan` lets pass.
 
     Raises:
-        ValueError: a target's weights have another shape than the maps, or require a gradient.
+        ValueError: a target's weights require a gradient.
     """
-    batch, num_heads, length = query.shape[:3]
+    num_heads, length = query.shape[1:3]
     plan = RowPlan({}, [], [], [])
     lines = [[DIAGONAL, 0, -1, -1, -1, 0] for _ in range(num_heads)]
     slots = 0
@@ -65,7 +65,7 @@ def plan_rows(capture: LayerCapture, targets: Mapping[str, Target], query: Tenso
         if quantity not in _SLOTS and not quantity.startswith(MASS):
             continue
         heads = tuple(range(num_heads)) if heads == "all" else heads
-        target = _placed(plan, quantity, targets, (batch, length)) if quantity.startswith(MASS) else None
+        target = _placed(plan, quantity, targets, length) if quantity.startswith(MASS) else None
         for slot, head in enumerate(heads, slots):
             lines[head][_SLOTS.get(quantity, _MASS_SLOT)] = slot
             if target is not None:
@@ -100,14 +100,11 @@ def _on_device(lines: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor(lines, dtype=torch.int32, device=device)
 
 
-def _placed(plan: RowPlan, quantity: Quantity, targets: Mapping[str, Target], shape: tuple[int, int]) -> list[int]:
+def _placed(plan: RowPlan, quantity: Quantity, targets: Mapping[str, Target], length: int) -> list[int]:
     """Kind and place of a mass's target, whose weights are added to the plan."""
     target = targets[quantity.removeprefix(MASS)]
     if isinstance(target, Diagonal):
-        return [DIAGONAL, target.offset]
-    expected = shape if isinstance(target, Columns) else (*shape, shape[1])
-    if tuple(target.weights.shape) != expected:
-        raise ValueError(f"{quantity}: its target's weights must be {expected}; got {tuple(target.weights.shape)}")
+        return [DIAGONAL, max(-length, min(length, target.offset))]  # in 32 bits, even one far outside the map
     if target.weights.requires_grad:
         raise ValueError(f"{quantity}: the kernels give no gradient of a target; detach its weights")
     if isinstance(target, Columns):

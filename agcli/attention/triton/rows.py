@@ -24,7 +24,9 @@ from agcli.attention.triton.plan import FIELDS as _FIELDS
 COLUMNS, CELLS, FIELDS = tl.constexpr(_COLUMNS), tl.constexpr(_CELLS), tl.constexpr(_FIELDS)
 LN2 = tl.constexpr(0.6931471805599453)
 LEAST = tl.constexpr(-1000.0)
-"""Stands for the logarithm of 0, which times 0 is 0: below the logarithm of any float32."""
+"""Stands for the logarithm of 0: below that of any float32, and 0 times it is 0."""
+SMALLEST = tl.constexpr(2.0**-126)
+"""The smallest normal float32; stands for 0 where a logarithm is taken that 0 is multiplied with."""
 
 
 @triton.jit
@@ -145,7 +147,7 @@ def guided_by_rows(
         difference += 2 * tl.expand_dims(for_squares, axis) * weights
     if ENTROPY:
         if plan[4] >= 0:
-            difference -= LN2 * tl.expand_dims(for_entropy, axis) * tl.maximum(tl.log2(weights), LEAST)
+            difference -= LN2 * tl.expand_dims(for_entropy, axis) * tl.log2(tl.maximum(weights, SMALLEST))
     if MASS:
         if plan[2] >= 0:
             target = target_tile(plan, columns, cells, rows, at, length, KEYS_FIRST)
