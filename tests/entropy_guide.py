@@ -22,11 +22,13 @@ class Entropy:
     weight: float = 1.0
     layers: Subset = None
     heads: Subset = None
+    power: float = 1.0
 
     def __call__(self, received: Tensor | CapturedAttention, mask: Tensor | None = None) -> Tensor:
         """Value per sample, shape (batch,)."""
         rows = shared(received, mask, self.layers, self.heads).unit_rows
-        return -(rows * (rows + 1e-9).log()).sum((-2, -1)) / rows.shape[1]
+        entropy = -(rows * (rows + 1e-9).log()).sum((-2, -1)) / rows.shape[1]
+        return entropy**self.power
 
 
 if "received_entropy" not in registry.GUIDES:  # this file is a program, and a module that the guide is loaded from
@@ -40,7 +42,7 @@ if "received_entropy" not in registry.GUIDES:  # this file is a program, and a m
             colour="#009E73",
             marker="v",
             target="entropy_guide:Entropy",
-            options=(GuideOption("entropy_power", 1.0, "Nothing; an option of its own."),),
+            options=(GuideOption("power", 1.0, "Power of the entropy.", limits={"above": 0.0}),),
         )
     )
 

@@ -12,8 +12,8 @@ from agcli.cli.ablate_grids import AXES, GRID_OF, MOST_SEEDS, grid_of, recipe_gr
 from agcli.cli.parameters import JsonOption, PlanOptions, refuse, with_options
 from agcli.declare import Declared, Option, declared_options, option, out_of_range
 from agcli.errors import RunError, UsageError
-from agcli.guides.registry import GUIDES, PAPER_VARIANTS
-from agcli.guides.registry import variants as all_variants
+from agcli.guides.registry import GUIDES
+from agcli.guides.variants import PAPER_VARIANTS, variant_names
 from agcli.options import OPTIONS
 from agcli.runs.paths import expanded
 
@@ -28,7 +28,11 @@ _RUN_RECIPES = OPTIONS["recipe"].spec.choices or ()
 class GridOptions:
     """Which runs there are."""
 
-    variants: str | None = option(None, f"Of {', '.join(all_variants())}.", default_text=",".join(PAPER_VARIANTS))
+    variants: str | None = option(
+        None,
+        f"Of {', '.join(variant_names())}, and sums of these such as mdg+next.",
+        default_text=",".join(PAPER_VARIANTS),
+    )
     layers: Literal["all", "each"] | None = option(None, "each: guide one layer at a time.")
     sizes: str | None = option(None, "Training sizes: shares (0.2,1.0) or numbers (500,2000).")
     seeds: int | None = option(None, "Seeds 1 to N are reported.", minimum=1, maximum=MOST_SEEDS, default_text="5")

@@ -104,9 +104,10 @@ def show_plan(sweep: Sweep, workers: int, json: bool) -> None:
 
 
 def _settings(cell: Cell) -> str:
-    varied = (*GUIDES, "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
+    varied = (*GUIDES, "guide", "guide_layers", "train_fraction", "train_limit", "learning_rate", "seed")
     names = dict.fromkeys(("model", "dataset", *cell.axes, *varied))
-    return ", ".join(f"{name} {Path(str(cell.options[name])).name}" for name in names if name in cell.options)
+    options = {**cell.options, "guide": " ".join(cell.options.get("guide", ()))}
+    return ", ".join(f"{name} {Path(str(options[name])).name}" for name in names if options.get(name, "") != "")
 
 
 def draw_figures(

@@ -11,7 +11,8 @@ from agcli.cli.parameters import options_of_file
 from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import GUIDES, PAPER_VARIANTS
+from agcli.guides.registry import GUIDES
+from agcli.guides.variants import PAPER_VARIANTS
 from agcli.options import OPTIONS
 from agcli.sweep.grid import Grid
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from agcli.figures import style
 from agcli.figures.means import at_most
 from agcli.figures.row_chart import Page, draw_frame, draw_pages, height_of, write_columns
-from agcli.guides.registry import variant_marker
+from agcli.guides.variants import variant_marker
 from agcli.measures.seeds import p_text
 from agcli.sweep.cautions import few_seeds
 from agcli.sweep.seed_groups import SHORTFALLS

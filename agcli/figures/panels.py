@@ -19,7 +19,7 @@ from matplotlib.ticker import NullLocator
 from agcli.figures import style
 from agcli.figures.means import count_and_interval, heading, seed_means, shortfalls, size_text
 from agcli.figures.paper_points import ALL, PaperPoints, draw_points
-from agcli.guides.registry import weights_text
+from agcli.guides.variants import weights_text
 from agcli.sweep.cautions import few_seeds
 from agcli.sweep.results import first_name, weights_of
 

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from agcli.guides.registry import variant_colour
+from agcli.guides.variants import variant_colour
 from agcli.runs import atomic
 
 PAGE_WIDTH = 7.0
@@ -41,8 +41,8 @@ _LONGEST_NAME = 40
 """Characters of a name that go into a file's name, counted from its end: a path's end tells most."""
 
 INK, QUIET, GRID = "#222222", "#595959", "#DDDDDD"
-METHOD_COLOURS = {"authors": "#D55E00", "hf-trainer": "#CC79A7", "hf-guided": "#009E73"}
-"""The baselines of a timing; variants have the registry's colours."""
+METHOD_COLOURS = {"authors": "#B22222", "hf-trainer": "#8B6F47", "hf-guided": "#2F4F4F"}
+"""The baselines of a timing, unlike any guide; variants have the registry's colours."""
 _SPARE_COLOURS = ("#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 HATCHES = ("", "////", "....", "xxxx", "----", "++++")

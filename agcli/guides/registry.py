@@ -5,16 +5,12 @@ A new guide is a file in this folder, an entry here, and a test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
 from agcli.guides.entry import GuideEntry, GuideOption
 
 GUIDES: dict[str, GuideEntry] = {}
 """Name -> guide, in the order in which they are shown and added up."""
 
-
-_COMBINED: dict[str, tuple[str, ...]] = {"none": (), "both": ("mdg", "pdg")}
+COMBINED: dict[str, tuple[str, ...]] = {"none": (), "both": ("mdg", "pdg")}
 """The variants that are not one guide alone; `both` is the paper's AG."""
 
 
@@ -24,7 +20,7 @@ def register(entry: GuideEntry) -> None:
     Raises:
         ValueError: the name is taken, by a guide or by a word for a variant.
     """
-    if entry.name in GUIDES or entry.name in _COMBINED:
+    if entry.name in GUIDES or entry.name in COMBINED:
         raise ValueError(f"there is a guide or variant {entry.name!r} already")
     GUIDES[entry.name] = entry
 
@@ -219,43 +215,3 @@ SHARED_OPTIONS = (
     GuideOption("schedule", "constant", "The weight over training: constant, linear:H, warmup:H or off:H."),
 )
 """Options of every guide that are written behind a weight; `heads` and `share` only where a guide takes heads."""
-
-_LOOKS = {"none": ("#777777", "o"), "both": ("#0072B2", "D")}
-"""Colours and markers of the combined variants."""
-
-PAPER_VARIANTS = ("none", "mdg", "pdg", "both")
-"""What Wang et al. 2022 compare: without guides, with one, with both."""
-
-
-def variants() -> dict[str, tuple[str, ...]]:
-    """Variant -> its guides: the paper's variants, then every further guide alone."""
-    return {name: _COMBINED.get(name, (name,)) for name in dict.fromkeys((*PAPER_VARIANTS, *GUIDES))}
-
-
-def variant_weights(variant: str) -> dict[str, float]:
-    """The weight of every guide in a variant: the guide's default, or 0 where the variant does not have it."""
-    chosen = variants()[variant]
-    return {name: entry.weight if name in chosen else 0.0 for name, entry in GUIDES.items()}
-
-
-def variant_title(variant: str) -> str:
-    """`no guide`, `MDG`, `MDG + PDG`."""
-    return " + ".join(GUIDES[name].title for name in variants()[variant]) or "no guide"
-
-
-def variant_colour(variant: str) -> str | None:
-    """A variant's colour in figures, or None."""
-    return GUIDES[variant].colour if variant in GUIDES else _LOOKS.get(variant, (None, None))[0]
-
-
-def variant_marker(variant: str) -> str | None:
-    """A variant's marker in figures, or None."""
-    return GUIDES[variant].marker if variant in GUIDES else _LOOKS.get(variant, (None, None))[1]
-
-
-def weights_text(weights: Mapping[str, float], form: Literal["name", "symbol"] = "name") -> tuple[str, ...]:
-    """`mdg=0.01` (`α = 0.01`) for each guide whose weight is not 0: how guides read in commands, files and tables."""
-    present = {name: weight for name, weight in weights.items() if weight}
-    if form == "name":
-        return tuple(f"{name}={weight:g}" for name, weight in present.items())
-    return tuple(f"{GUIDES[name].symbol} = {weight:g}" for name, weight in present.items())

@@ -8,15 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from agcli.guides.registry import GUIDES
 from agcli.paper.published import short_name
-from agcli.sweep.results import CHOICE, GUIDING, reported, spelled
+from agcli.sweep.results import GUIDING, choice, reported, spelled
 
 EPOCH = "epoch_seconds"
 REQUESTED = "asked_model"
 """The model as it was requested; `model` is its short name where it has one."""
-SWEEP_SETTINGS = (REQUESTED, *GUIDING, "size", *CHOICE)
 TIMING_SETTINGS = (REQUESTED, "arm", "attention", "length", "padding", "batch_size", "precision")
+
+
+def sweep_settings(runs: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of a sweep's runs in which those behind one number may have to be told apart."""
+    return (REQUESTED, *GUIDING, "size", *choice(runs))
 
 
 def sweep_runs(results: pd.DataFrame) -> pd.DataFrame:
@@ -25,7 +28,7 @@ def sweep_runs(results: pd.DataFrame) -> pd.DataFrame:
     A data set goes by its folder's name, a model by its short name.
     """
     runs = reported(results).copy()
-    for name in CHOICE:
+    for name in choice(runs):
         runs[name] = runs[name].map(spelled).astype(object)
     runs["dataset"] = [Path(name).name for name in runs["dataset"]]
     runs[REQUESTED] = runs["model"]
@@ -41,8 +44,8 @@ def timing_runs(results: pd.DataFrame) -> pd.DataFrame:
     runs[REQUESTED], runs["dataset"], runs["variant"] = results["model"], results["data"], results["variant"]
     runs[f"test:{EPOCH}"] = results[EPOCH]
     runs["seed"] = range(len(runs))
-    no_guide = dict.fromkeys((*GUIDES, "learning_rate", "collapsed", "diverged"), 0.0)
-    return runs.assign(state="finished", reason="", metric=EPOCH, **no_guide)
+    zeros = dict.fromkeys(("learning_rate", "collapsed", "diverged"), 0.0)
+    return runs.assign(state="finished", reason="", metric=EPOCH, **zeros)
 
 
 def _short_names(models: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import variant_title, variants
+from agcli.guides.variants import variant_names, variant_title
 from agcli.models.zoo import find_entry
 from agcli.runs.paths import expanded
 
@@ -102,7 +102,7 @@ class PublishedTable:
         if "size" in self.row_by:
             return size_text(where["size"])
         variant = where["variant"]
-        title = variant_title(variant) if variant in variants() else variant
+        title = variant_title(variant)
         if "model" not in self.row_by:
             return next((row.name for row in self.rows if row.where["variant"] == variant), title)
         suffix = {"none": "", "both": "+AG"}.get(variant, f"+{title}")
@@ -188,7 +188,7 @@ def _columns(kind: str, column_by: str) -> tuple[Heading, ...]:
     heading, metric = next(iter(metrics.items()))
     return tuple(
         Heading(f"{heading}, {variant_title(variant)}", {"variant": variant, "metric": metric})
-        for variant in variants()
+        for variant in variant_names()
     )
 
 

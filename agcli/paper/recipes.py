@@ -14,7 +14,7 @@ from typing import Any
 
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import GUIDES, variants
+from agcli.guides.registry import COMBINED, GUIDES
 from agcli.options import OPTIONS
 from agcli.paper.published import published_table, shipped, short_name
 
@@ -24,7 +24,7 @@ SCALES = ("full", "small")
 SMALL: dict[str, Any] = _DATA["small"]
 SEEDS = 10
 """Twice as many as a claim needs, so that a seed may be lost."""
-_PAPER_GUIDES = variants()["both"]
+_PAPER_GUIDES = COMBINED["both"]
 _OF_THE_GRID = ("model", "dataset", *_PAPER_GUIDES, "seed", "guide_layers", "train_fraction")
 """Options that a recipe's grid sets, whatever else is given."""
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from agcli.guides.registry import GUIDES
 from agcli.measures.seeds import claim_line
-from agcli.paper.measured import SWEEP_SETTINGS, TIMING_SETTINGS, with_short_names
+from agcli.paper.measured import TIMING_SETTINGS, sweep_settings, with_short_names
 from agcli.paper.published import PERCENT, Group, Heading, PublishedTable, size_text
 from agcli.sweep.cautions import counts_fallen_short
 from agcli.sweep.results import differing, spelled
@@ -73,7 +73,7 @@ class Layout:
     def __init__(self, published: PublishedTable, runs: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> None:
         self.published, self.runs = published, runs
         self.footnotes: dict[str, int] = {}
-        self._settings = SWEEP_SETTINGS if published.unit == PERCENT else TIMING_SETTINGS
+        self._settings = sweep_settings(runs) if published.unit == PERCENT else TIMING_SETTINGS
         apart = differing(runs, published.keys, self._settings)
         self._keys = [*published.keys, *apart]
         self._parts: dict[Any, pd.DataFrame] = dict(iter(runs.groupby(self._keys)))

@@ -24,13 +24,14 @@ from agcli.data.catalogue import find_dataset
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES
+from agcli.guides.variants import stated_guides
 from agcli.models.model_files import resolve
 from agcli.models.weights import find_weights
 from agcli.options import OPTIONS
 from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
 from agcli.runs.signals import StopRequest
-from agcli.sweep.grid import Cell, stated_guides
+from agcli.sweep.grid import Cell
 from agcli.tasks.registry import TASKS, TaskEntry
 
 RECORD = "cell.json"
@@ -106,7 +107,8 @@ def fingerprint(config: RunConfig) -> str:
     settings = config.fingerprinted()
     present = {name for name, weight in config.guides.weights.items() if weight} | {*config.guides.monitored}
     ignored = {name for name in settings if OPTIONS[name].section == "guides"} if not present else set()
-    for name in GUIDES.keys() - stated_guides(present):
+    flags = {name for name, entry in GUIDES.items() if entry.has_flag}  # other guides are in the option `guide`
+    for name in flags - set(stated_guides(present)):
         ignored |= {name, *(option.name for option in GUIDES[name].options)}
     settings = {name: value for name, value in settings.items() if name not in ignored}
     settings["dataset"] = data_digest(config.data.dataset)
@@ -216,11 +218,11 @@ def _rank_test(folder: RunFolder) -> None:
         rank(RankJob(ranker, dataset, "test", usual_depth(dataset), place), resamples=RESAMPLES, seed=0)
 
 
-def columns(axes: Sequence[str]) -> list[str]:
-    """The columns of `results.csv`."""
+def columns(axes: Sequence[str], guides: Sequence[str]) -> list[str]:
+    """The columns of `results.csv`, with one for the weights of each of these guides."""
     metrics = [name for task in TASKS.values() for name in (*task.metrics, *task.further_metrics)]
     return [
-        *("cell", "model", "dataset", "variant", *GUIDES, "guide_mode", "layers", "size", "learning_rate"),
+        *("cell", "model", "dataset", "variant", *guides, "guide_mode", "layers", "size", "learning_rate"),
         *("seed", "role", *(f"set:{name}" for name in axes), "precision", "device"),
         *("state", "diverged", "collapsed", "reason", "metric", "baseline"),
         *(f"{split}:{name}" for split in ("dev", "test") for name in (*metrics, "baseline")),
@@ -236,7 +238,8 @@ def row(cell: Cell, cell_fingerprint: str, folder: RunFolder, failed: Outcome | 
         "model": config.model.model,
         "dataset": Path(config.data.dataset).name,
         "variant": cell.variant,
-        **{name: flat[name] for name in (*GUIDES, "guide_mode", "learning_rate", "seed")},
+        **cell.weights,
+        **{name: flat[name] for name in ("guide_mode", "learning_rate", "seed")},
         "layers": flat["guide_layers"],
         "size": flat["train_limit"] or flat["train_fraction"],
         "role": cell.role,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from agcli.measures.seeds import SeedComparison, claim_line, compare_seeds, holm, stars, unpaired_line
 from agcli.sweep.cautions import seeds_fallen_short
-from agcli.sweep.results import CHOICE, GUIDING, PLACE, Split, axes, first_name, groups, reported, results_of, split_of
+from agcli.sweep.results import GUIDING, PLACE, Split, axes, choice, first_name, groups, reported, results_of, split_of
 from agcli.sweep.seed_groups import SHORTFALLS, SeedGroup, Setting, over_seeds, setting_of
 
 
@@ -85,7 +85,7 @@ def family(results: pd.DataFrame) -> list[Comparison]:
     unguided = cells[cells["variant"] == "none"]
     rows = [
         _compared(_partners(unguided, guided), guided, split_of(table, guided["dataset"].iloc[0]) != "dev")
-        for guided in groups(cells[cells["variant"] != "none"], *GUIDING, "variant", *CHOICE)
+        for guided in groups(cells[cells["variant"] != "none"], *GUIDING, "variant", *choice(table))
     ]
     corrected = holm([row.contrast.t_p if row.contrast else None for row in rows])
     return [replace(row, holm_p=p, stars=_stars(row, p)) for row, p in zip(rows, corrected, strict=True)]

@@ -6,7 +6,7 @@ variant, and `report` cells, in which the winners run with other seeds. Else eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -15,13 +15,26 @@ from typing import Any, Literal
 from agcli.config import default_learning_rate, recipe_values
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import GUIDES, PAPER_VARIANTS, variants
+from agcli.guides.registry import GUIDES
+from agcli.guides.spec import GuideSpec, parse_guide
+from agcli.guides.variants import (
+    PAPER_VARIANTS,
+    Weight,
+    run_options,
+    stated_guides,
+    variant_guides,
+    variant_specs,
+    weight_order,
+    weight_text,
+    weights_in,
+    with_weight,
+)
 from agcli.options import OPTIONS
 
 Role = Literal["single", "select", "report"]
 _SIZES = ("train_limit", "train_fraction")
 NOT_VARIED = (
-    *("model", "dataset", "recipe", "guide_layers", *GUIDES, *_SIZES),
+    *("model", "dataset", "recipe", "guide_layers", "guide", *GUIDES, *_SIZES),
     *("seed", "data_seed", "output", "checkpoint_every", "keep_checkpoints", "track"),
 )
 """Options that no `--set` may vary: the grid has an axis of its own for them, or they make no other run."""
@@ -41,8 +54,13 @@ class Cell:
     @property
     def setting(self) -> tuple[tuple[str, Any], ...]:
         """All options but weights, learning rate, guided layer and seed: variants are compared within one setting."""
-        free = {*GUIDES, "learning_rate", "seed", "guide_layers"} - set(self.axes)
+        free = {*GUIDES, "guide", "learning_rate", "seed", "guide_layers"} - set(self.axes)
         return tuple(sorted((name, value) for name, value in self.options.items() if name not in free))
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Guide -> its weight, of the guides whose weight the options state; 0: off."""
+        return weights_in(self.options)
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,10 @@ class Grid:
     """The options that are varied, and those that all cells share.
 
     Attributes:
-        weights: guide -> weights that are tried; of a guide that is not named its default.
+        weights: guide -> weights that are tried, numbers or `share:0.05`; of a guide that is not named its default.
+        guide: texts such as `next=0.05,heads=2`: default weight and options of a guide, where a variant has it.
+        tied: whether the weights of a variant of several guides move together, in the ratio of the registry's: those of
+            its first guide are tried, so that it has as many trials as a guide alone.
         layers: guided layers, each on its own; empty: all together.
         sizes: shares (up to 1.0) or numbers of training examples; empty: all.
         seeds: seeds whose metrics are reported; the order of examples follows them too.
@@ -61,13 +82,15 @@ class Grid:
     models: tuple[str, ...]
     datasets: tuple[str, ...]
     variants: tuple[str, ...] = PAPER_VARIANTS
-    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weights: Mapping[str, tuple[Weight, ...]] = field(default_factory=dict)
     layers: tuple[int, ...] = ()
     sizes: tuple[float | int, ...] = ()
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     select_seeds: tuple[int, ...] = ()
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    guide: tuple[str, ...] = ()
+    tied: bool = False
 
     def __post_init__(self) -> None:
         """Check all values without reading data or model.
@@ -83,13 +106,7 @@ class Grid:
         for name, values in (("--model", self.models), ("--dataset", self.datasets), ("--seeds", self.seeds)):
             if not values or len(set(values)) < len(values):
                 yield f"{name} needs one or more different values, not {', '.join(map(str, values)) or 'none'}."
-        known = variants()
-        for variant in self.variants:
-            if variant not in known:
-                yield f"--variants: {variant!r} is none of {', '.join(known)}.{did_you_mean(variant, known)}"
-        for guide, weights in self.weights.items():
-            if not weights or min(weights) <= 0 or len(set(weights)) < len(weights):
-                yield f"{grid_flag(guide)} needs different weights above 0; a variant without the guide is `none`."
+        yield from self._wrong_guides()
         chosen = (("--variants", self.variants), ("--sizes", self.sizes))
         for name, values in (*chosen, *((f"--set {axis}", tried) for axis, tried in self.axes.items())):
             if len(set(values)) < len(values):
@@ -106,6 +123,21 @@ class Grid:
             if name not in OPTIONS or name in NOT_VARIED:
                 near = did_you_mean(name, set(OPTIONS) - set(NOT_VARIED))
                 yield f"--set {name}: not an option that can be varied so.{near}"
+
+    def _wrong_guides(self) -> Iterator[str]:
+        """Problems of variants and weights."""
+        known: dict[frozenset[str], str] = {}
+        for variant in self.variants:
+            try:
+                guides = frozenset(variant_guides(variant))
+            except ValueError as error:
+                yield f"--variants: {error}"
+                continue
+            if (other := known.setdefault(guides, variant)) != variant:
+                yield f"--variants: {other} and {variant} have the same guides."
+        for guide, weights in self.weights.items():
+            if not weights or min(map(weight_order, weights))[1] <= 0 or len(set(weights)) < len(weights):
+                yield f"{grid_flag(guide)} needs different weights above 0; a variant without the guide is `none`."
 
     def _wrong_together(self) -> Iterator[str]:
         both = sorted(set(self.seeds) & set(self.select_seeds))
@@ -130,26 +162,33 @@ class Grid:
         """The fields as `sweep.json` holds them: a list of weights for each guide, under the guide's name."""
         fields = asdict(self)
         del fields["weights"]
-        used = {guide for variant in self.variants for guide in variants()[variant]}
+        for added in ("guide", "tied"):  # stated where they say something, as earlier plans have neither
+            if not fields[added]:
+                del fields[added]
+        used = {guide for variant in self.variants for guide in variant_guides(variant)}
         return {**fields, **{guide: self.weights_of(guide) for guide in stated_guides(used)}}
 
-    def weights_of(self, guide: str) -> tuple[float, ...]:
+    def weights_of(self, guide: str) -> tuple[Weight, ...]:
         """The weights that are tried of a guide."""
-        return tuple(self.weights.get(guide, (GUIDES[guide].weight,)))
+        if guide in self.weights:
+            return tuple(self.weights[guide])
+        given = [spec for spec in map(parse_guide, self.guide) if spec.name == guide]
+        return (_tried(given[0]) if given else GUIDES[guide].weight,)
 
-    def trials(self, variant: str, model: str) -> list[dict[str, float]]:
-        """The trials of a variant: weights; where there is no guide, as many learning rates."""
+    def trials(self, variant: str, model: str) -> list[dict[str, Any]]:
+        """The trials of a variant, as run options: weights; where there is no guide, as many learning rates."""
         weights = self._weights(variant)
-        if variants()[variant]:
+        if variant_guides(variant):
             return weights
         most = max(len(self._weights(other)) for other in self.variants)
         return [{**weights[0], **rate} for rate in self._rates(most, model)]
 
-    def _weights(self, variant: str) -> list[dict[str, float]]:
-        present = variants()[variant]
-        stated = stated_guides(present)
-        tried = [self.weights_of(guide) if guide in present else (0.0,) for guide in stated]
-        return [dict(zip(stated, weights, strict=True)) for weights in product(*tried)]
+    def _weights(self, variant: str) -> list[dict[str, Any]]:
+        """Run options of every combination of weights of a variant."""
+        specs = variant_specs(variant, self.guide)
+        tried = [self.weights_of(spec.name) for spec in specs]
+        combined = _moved_together(specs, tried[0]) if self.tied and len(specs) > 1 else product(*tried)
+        return [run_options([with_weight(*pair) for pair in zip(specs, weights, strict=True)]) for weights in combined]
 
     def _rates(self, count: int, model: str) -> list[dict[str, float]]:
         """`count` learning rates around the model's own and with it, evenly spaced in their logarithm."""
@@ -161,17 +200,23 @@ class Grid:
         return [{"learning_rate": float(f"{given * WIDEST_RATE**exponent:.3g}")} for exponent in exponents]
 
 
-def stated_guides(present: Collection[str]) -> list[str]:
-    """The guides whose weight is stated: those that are present, and those that a run has by default, off or on.
+def _tried(spec: GuideSpec) -> Weight:
+    """A given weight without the options behind it."""
+    return f"share:{spec.weight:.10g}" if spec.of_task else spec.weight
 
-    The others are left out, so that cells and fingerprints do not depend on which guides there are.
-    """
-    return [name for name, entry in GUIDES.items() if name in present or entry.by_default]
+
+def _moved_together(specs: Sequence[GuideSpec], weights: Sequence[Weight]) -> Iterator[tuple[Weight, ...]]:
+    """For each weight of the first guide one of every guide, in the ratio of their default weights."""
+    defaults = [spec.entry.weight for spec in specs]
+    for weight in weights:
+        share, number = weight_order(weight)
+        moved = [float(f"{number * default / defaults[0]:.10g}") for default in defaults]
+        yield tuple(f"share:{each:.10g}" if share else each for each in moved)
 
 
 def grid_flag(guide: str) -> str:
-    """`--mdg-grid`."""
-    return flag(f"{guide}_grid")
+    """`--mdg-grid`, or `--guide-grid next`."""
+    return flag(f"{guide}_grid") if GUIDES[guide].has_flag else f"--guide-grid {guide}"
 
 
 def first_cells(grid: Grid) -> list[Cell]:
@@ -213,31 +258,42 @@ def _shared(grid: Grid) -> Iterator[dict[str, Any]]:
 
 
 def _layers(grid: Grid, variant: str) -> list[dict[str, Any]]:
-    guided = variants()[variant] and grid.layers
+    guided = variant_guides(variant) and grid.layers
     return [{"guide_layers": str(layer)} for layer in grid.layers] if guided else [{}]
 
 
 def varied_options(cells: Sequence[Cell]) -> tuple[str, ...]:
     """The options that set cells apart beside variant and seed; sizes always, the presence of a guide never."""
-    names = dict.fromkeys(name for cell in cells for name in cell.options if name != "seed")
+    names = dict.fromkeys(name for cell in cells for name in _choices(cell) if name != "seed")
     return tuple(name for name in names if name in _SIZES or len(_values(cells, name)) > 1)
 
 
 def _values(cells: Sequence[Cell], name: str) -> set[Any]:
     """The values of an option; of a weight those above 0, of guided layers those of guided cells."""
-    values = {cell.options.get(name) for cell in cells if name != "guide_layers" or variants()[cell.variant]}
+    values = {_choices(cell).get(name) for cell in cells if name != "guide_layers" or variant_guides(cell.variant)}
     return values - {0.0, None} if name in GUIDES else values
+
+
+def _choices(cell: Cell) -> dict[str, Any]:
+    """A cell's options, and in place of its guides' texts each guide's weight."""
+    choices: dict[str, Any] = {}
+    for name, value in cell.options.items():
+        choices |= cell.weights if name == "guide" else {name: cell.weights.get(name, value)}
+    return choices
 
 
 def cell_name(cell: Cell, varied: Sequence[str]) -> str:
     """`both, size 300, seed 1`, which names the options that `varied_options` gives."""
     words = {**dict.fromkeys(_SIZES, "size"), "guide_layers": "layer"}
-    named = [name for name in varied if name in cell.options and (name not in GUIDES or cell.options[name])]
-    choices = [f"{words.get(name, name)} {_value_text(name, cell.options[name])}" for name in named]
+    own = _choices(cell)
+    named = [name for name in varied if name in own and (name not in GUIDES or own[name])]
+    choices = [f"{words.get(name, name)} {_value_text(name, own[name])}" for name in named]
     return ", ".join([cell.variant, *choices, f"seed {cell.options['seed']}"])
 
 
 def _value_text(name: str, value: Any) -> str:
     if name == "train_fraction":
         return f"{100 * value:g} %"
+    if name in GUIDES:
+        return weight_text(value) if isinstance(value, str) else str(value)
     return Path(str(value)).name if name in ("model", "dataset") else str(value)

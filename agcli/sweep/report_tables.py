@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from agcli.errors import counted
-from agcli.guides.registry import GUIDES, weights_text
+from agcli.guides.variants import weights_text
 from agcli.measures.seeds import p_text
-from agcli.sweep.results import CHOICE, GUIDING, Split, axes, first_name, groups, reported, split_of
+from agcli.sweep.results import GUIDING, Split, axes, choice, first_name, groups, guides_in, reported, split_of
 from agcli.sweep.seed_groups import over_seeds
 from agcli.sweep.winners import Winner
 from agcli.tables.table import Table
@@ -27,7 +27,7 @@ _COUNTS = {
 
 def mean_rows(table: pd.DataFrame) -> list[dict[str, object]]:
     """A plain row for each setting and variant that is reported, on its primary metric; dev where there is no test."""
-    settings = groups(reported(table), *GUIDING, "variant", *CHOICE)
+    settings = groups(reported(table), *GUIDING, "variant", *choice(table))
     return [_mean_row(part, split_of(table, part["dataset"].iloc[0])) for part in settings]
 
 
@@ -40,7 +40,7 @@ def _mean_row(part: pd.DataFrame, split: Split | None) -> dict[str, object]:
     return {
         **{name: row[name] for name in ("model", "dataset", "size", "layers", "guide_mode")},
         **{name: row[name] for name in axes(part)},
-        **{name: row[name] for name in ("variant", *GUIDES, "learning_rate", "metric")},
+        **{name: row[name] for name in ("variant", *guides_in(part), "learning_rate", "metric")},
         "split": split,
         "n": mean.n if mean else 0,
         **{name: getattr(mean, name, None) for name in ("mean", "sd", "low", "high")},

@@ -1,7 +1,8 @@
 """The one reader of a sweep's results: `results.csv`, or rows in memory, as a checked table.
 
-In the checked table empty text is "" and an empty number NaN, equal numbers have one spelling, every guide has a
-column of weights, and every row names the primary metric of its data set.
+In the checked table empty text is "" and an empty number NaN, equal numbers have one spelling, every guide that a row
+has, and those that a run has by default, have a column of weights (`guides.variants.Weight`), and every row names the
+primary metric of its data set.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import pandas as pd
 
 from agcli.errors import DataError
 from agcli.guides.registry import GUIDES
+from agcli.guides.variants import Weight, read_weight, stated_guides
 
 Split = Literal["dev", "test"]
 PLACE = ("model", "dataset", "size")
 GUIDING = ("guide_mode", "layers")
 """Settings that have no effect on an unguided cell."""
-CHOICE = (*GUIDES, "learning_rate")
-"""Settings that a grid search chooses."""
 STATES = ("finished", "failed", "pending")
 
 _TEXT = (*PLACE, *GUIDING, "variant", "role", "state")
@@ -61,11 +61,13 @@ def results_of(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame
         table[name] = [_text(value) for value in table[name]] if name in table else ""
     for name in ("size", "layers", *axes(table)):  # shares beside counts, indices beside `all` become fractions
         table[name] = [spelled(value) for value in table[name]]
-    for name in (*_NUMBERS, *GUIDES, *_columns(table, "collapsed", "dev:", "test:")):
-        table[name] = [_number(value, name) for value in table[name]] if name in table else 0.0
+    for name in (*_NUMBERS, *_columns(table, "collapsed", "dev:", "test:")):
+        table[name] = [_number(value, name) for value in table[name]]
+    for name in stated_guides(name for name in GUIDES if name in table):
+        table[name] = [_weight(value, name) for value in table[name]] if name in table else 0.0
     _check_values(table)
     table["metric"] = table["dataset"].map(_primary_metrics(table))
-    table = table.fillna({**dict.fromkeys(GUIDES, 0.0), "diverged": 0.0, "collapsed": 0.0})
+    table = table.fillna({"diverged": 0.0, "collapsed": 0.0})
     if "collapsed" not in table:
         table["collapsed"] = table["diverged"].where(table["state"] == "finished", 0.0)
         table["diverged"] -= table["collapsed"]
@@ -90,6 +92,17 @@ def _number(value: Any, column: str) -> float:
         return math.nan if value is None or value == "" else float(value)
     except ValueError:
         raise DataError("the results hold what is no number", column=column, value=value) from None
+
+
+def _weight(value: Any, guide: str) -> Weight:
+    """A number, 0 where it is missing, or text such as `share:0.05`."""
+    if (isinstance(value, str) and "," in value) or str(value).startswith("share:"):
+        try:
+            return read_weight(guide, value)
+        except ValueError as error:
+            raise DataError(f"the results hold what is no weight ({error})", column=guide, value=value) from None
+    number = _number(value, guide)
+    return 0.0 if math.isnan(number) else number
 
 
 def _check_values(table: pd.DataFrame) -> None:
@@ -142,10 +155,20 @@ def split_of(table: pd.DataFrame, dataset: str) -> Split | None:
     return "test" if column in finished and finished[column].notna().any() else "dev"
 
 
-def weights_of(table: pd.DataFrame) -> dict[str, float] | None:
+def guides_in(table: pd.DataFrame) -> list[str]:
+    """The guides that a checked table has a column of."""
+    return [name for name in GUIDES if name in table]
+
+
+def choice(table: pd.DataFrame) -> list[str]:
+    """The settings that a grid search chooses."""
+    return [*guides_in(table), "learning_rate"]
+
+
+def weights_of(table: pd.DataFrame) -> dict[str, Weight] | None:
     """Guide -> weight, where all rows have the same ones; None where they differ, as where a search chose them."""
-    weights = table[list(GUIDES)].drop_duplicates()
-    return {name: float(weights[name].iloc[0]) for name in GUIDES} if len(weights) == 1 else None
+    weights = table[guides_in(table)].drop_duplicates()
+    return {name: weights[name].iloc[0] for name in guides_in(weights)} if len(weights) == 1 else None
 
 
 def groups(table: pd.DataFrame, *columns: str) -> Iterator[pd.DataFrame]:
@@ -154,12 +177,14 @@ def groups(table: pd.DataFrame, *columns: str) -> Iterator[pd.DataFrame]:
         yield part
 
 
-def differing(table: pd.DataFrame, keys: Sequence[str], settings: Sequence[str] = (*GUIDING, *CHOICE)) -> list[str]:
+def differing(table: pd.DataFrame, keys: Sequence[str], settings: Sequence[str] | None = None) -> list[str]:
     """Axes, and then settings, in which rows differ that agree in `keys`, and in those named before.
 
-    Axes come first: weights that a search chose for each of their values need no mention then.
+    Settings are those of guiding and of a grid search, where none are named. Axes come first: weights that a search
+    chose for each of their values need no mention then.
     """
     apart: list[str] = []
+    settings = (*GUIDING, *choice(table)) if settings is None else settings
     for name in (*axes(table), *settings):
         known = name in table and name not in keys
         if known and (table.groupby([*keys, *apart], dropna=False)[name].nunique() > 1).any():

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from agcli.errors import DataError
-from agcli.guides.registry import GUIDES
+from agcli.guides.variants import Weight
 from agcli.measures.seeds import Summary, summary
-from agcli.sweep.results import GUIDING, PLACE, Split, axes, first_name
+from agcli.sweep.results import GUIDING, PLACE, Split, axes, first_name, guides_in
 
 SHORTFALLS = {
     "collapsed": "collapsed to one class",
@@ -74,7 +74,7 @@ class SeedGroup:
         fingerprints: (seed, fingerprint) of the finished cells, where the table has fingerprints.
     """
 
-    weights: Mapping[str, float]
+    weights: Mapping[str, Weight]
     learning_rate: float
     metrics: tuple[tuple[int, float], ...]
     collapsed: tuple[int, ...]
@@ -128,7 +128,7 @@ def over_seeds(
     if len(measured) < len(finished) and not gaps:
         raise DataError(f"{where}: a finished cell lacks its metric", column=column)
     return SeedGroup(
-        weights={name: float(row[name]) for name in GUIDES},
+        weights={name: row[name] for name in guides_in(part)},
         learning_rate=float(row["learning_rate"]),
         metrics=tuple(zip(_seeds(measured), measured["value"].tolist(), strict=True)),
         collapsed=_seeds(part[part["collapsed"] == 1]),

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from agcli.errors import DataError, RunError, UsageError, counted
+from agcli.guides.variants import stated_guides
 from agcli.runs.atomic import write_text
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import check_launcher
 from agcli.runs.signals import StopRequest, stop_on_signals
 from agcli.sweep.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
-from agcli.sweep.results import CHOICE, results_of
+from agcli.sweep.results import results_of
 from agcli.sweep.winners import winner
 from agcli.tables.csv_json import csv_text, json_text
 
@@ -140,8 +141,9 @@ class Sweep:
         """Write `results.csv` and `timing.csv` from the folders of the cells, and return the results."""
         cells = self.cells()
         rows = self.rows(cells)
-        header = columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes)))
-        lines = [[line.get(name) for name in header] for line in rows]
+        guides = stated_guides(name for cell in cells for name in cell.weights)
+        header = columns(tuple(dict.fromkeys(name for grid in self.grids for name in grid.axes)), guides)
+        lines = [[line.get(name, 0.0 if name in guides else None) for name in header] for line in rows]
         write_text(self.folder / "results.csv", csv_text([header, *lines]))
         times: list[Sequence[object]] = [["cell", "threads", "seconds"]]
         for cell in {self.fingerprint(cell): cell for cell in cells}.values():
@@ -163,9 +165,10 @@ def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winne
         if chosen is None:
             continue
         choice = {**chosen.weights, "learning_rate": chosen.learning_rate}
+        names = ("guide", *choice)
         for cell, line in tried:
-            if all(line.get(name, 0.0) == choice[name] for name in CHOICE):
-                winners[key] = {name: cell.options[name] for name in CHOICE if name in cell.options}
+            if all(line.get(name, 0.0) == value for name, value in choice.items()):
+                winners[key] = {name: cell.options[name] for name in names if name in cell.options}
     return winners
 
 

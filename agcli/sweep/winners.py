@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from agcli.errors import DataError, counted
-from agcli.sweep.results import CHOICE, GUIDING, first_name, groups, results_of
+from agcli.guides.variants import weight_order
+from agcli.sweep.results import GUIDING, choice, first_name, groups, results_of
 from agcli.sweep.seed_groups import SeedGroup, Setting, over_seeds, setting_of
 
 DECIMALS = 12
@@ -85,7 +86,7 @@ def winner(results: pd.DataFrame) -> Winner:
         raise DataError(
             "a winner is chosen among the `select` cells of one setting and one variant, which these are not"
         )
-    trials = tuple(over_seeds(part, "dev") for part in groups(table, *CHOICE))
+    trials = tuple(over_seeds(part, "dev") for part in groups(table, *choice(table)))
     seeds = set(table["seed"])
     ranked = sorted((trial for trial in trials if {seed for seed, _ in trial.metrics} == seeds), key=_rank)
     return Winner(
@@ -101,5 +102,6 @@ def winner(results: pd.DataFrame) -> Winner:
 
 def _rank(trial: SeedGroup) -> tuple[float, ...]:
     """Sort key of trials, the best first."""
-    mean, weights = sum(trial.values) / len(trial.values), trial.weights.values()
+    mean = sum(trial.values) / len(trial.values)
+    weights = [weight_order(weight)[1] for weight in trial.weights.values()]
     return (-round(mean, DECIMALS), round(sum(weights), DECIMALS), *weights, trial.learning_rate)

@@ -13,7 +13,7 @@ from accelerate.utils import set_seed
 
 from agcli.attention import EncoderAttention, Implementation, attach
 from agcli.attention.dispatch import choose
-from agcli.guides.registry import variant_weights
+from agcli.guides.variants import run_options, variant_specs
 from agcli.models import load_model, random_model
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
 from agcli.runs.device import make_accelerator, precision_of
@@ -93,7 +93,7 @@ def kept_maps(model: Any) -> EncoderAttention:
 def engine_method(spec: MethodSpec) -> Method:
     """Our engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with both, on its maps."""
     variant = {"eager": "both", "sdpa": "none"}.get(spec.variant, spec.variant)
-    guides = replace(GuideOptions(), **variant_weights(variant))  # type: ignore[arg-type]  # a field for each guide
+    guides = replace(GuideOptions(), **run_options(variant_specs(variant)))
     model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
     accelerator = make_accelerator(spec.training.precision)
     if spec.variant == "sdpa":

@@ -11,7 +11,7 @@ import torch
 from agcli.attention import Implementation
 from agcli.attention.dispatch import check
 from agcli.errors import UsageError
-from agcli.guides.registry import variants
+from agcli.guides.variants import is_variant, variant_guides
 from agcli.runs.launcher import check_launcher
 from agcli.timing.examples import Encoder, Source, find_encoder, find_source
 from agcli.timing.methods import MethodSpec
@@ -115,7 +115,7 @@ def _methods(request: TimingRequest, unguided: MethodSpec, length: int) -> Itera
     """`none` once, each guided variant once for every attention, then the baselines."""
     for variant in (*request.variants, *request.against):
         method = replace(unguided, name=variant, variant=variant)
-        if variants().get(variant):
+        if is_variant(variant) and variant_guides(variant):
             for attention in request.attention:
                 name = variant if request.attention == ("auto",) else f"{variant}, {attention}"
                 yield replace(method, name=name, attention=attention)

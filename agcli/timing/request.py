@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agcli.declare import declared_options, flag, option, out_of_range
-from agcli.guides.registry import variants
+from agcli.guides.variants import variant_names
 from agcli.options import OPTIONS, ModelOptions, TrainingOptions
 
 BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
@@ -22,7 +22,7 @@ class TimingOptions:
     """What is timed, on which batches, and for how long."""
 
     models: tuple[str, ...] = option(("minilm",), "Encoders: names, hub ids or folders.")
-    variants: tuple[str, ...] = option(("none", "both"), "Variants of our engine.", choices=tuple(variants()))
+    variants: tuple[str, ...] = option(("none", "both"), "Variants of our engine.", choices=variant_names())
     attention: tuple[str, ...] = option(
         ("auto",), "Attention of the guided variants.", choices=OPTIONS["attention"].spec.choices
     )
@@ -63,7 +63,7 @@ def request_problems(request: TimingRequest) -> Iterator[str]:
         if not values[name]:
             yield f"{flag(name)}: it is empty."
     if not request.variants and not request.against:
-        yield f"--variants: it is empty; allowed: {', '.join(variants())}."
+        yield f"--variants: it is empty; allowed: {', '.join(variant_names())}."
     if request.epochs is None and request.steps < max(request.rounds, 1):
         least = f"at least --rounds, which is {request.rounds}; raise one or lower the other"
         yield f"--steps: {request.steps} is not allowed; allowed: {least}."

@@ -580,6 +580,9 @@ class TestForest:
         assert list(tmp_path.iterdir()) == []
 
 
+BOTH = {"mdg+next": {"mdg": 0.1, "pdg": 0.0}, "pdg+next": {"mdg": 0.0, "pdg": 0.1}}
+
+
 class TestAThirdGuide:
     """One that is registered, and in no list of this package."""
 
@@ -622,14 +625,27 @@ class TestAThirdGuide:
         assert [label.get_text() for label in axes.get_xticklabels()] == ["off", "0.5", "0.7"]
         assert len(axes.texts) == 6
 
+    def test_guides_that_are_on_alone_have_a_row_each(self, tmp_path: Path, drawn: list[Figure]) -> None:
+        rows = [row for nu in (0.5, 0.7) for row in self.rows("next", nu, role="select")]
+        rows += [row for beta in ("0.7,layers=0", "0.2,layers=0") for row in five("pdg", pdg=beta, role="select")]
+        rows += [row | {"next": "share:0.1"} for row in self.rows("next", 0.1, role="select")]
+        assert len(weight_heatmap([*five("none", role="select"), *rows], tmp_path)) == len(style.METADATA)
+        axes = drawn[0].axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "NXT", "PDG (layers=0)"]
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["off", "0.2", "0.5", "0.7", "share:0.1"]
+        places = {text.get_position() for text in axes.texts}
+        assert places == {(0, 0), (2, 1), (3, 1), (4, 1), (1, 2), (3, 2)}
+
     def test_three_guides_are_compared_two_at_a_time(self, tmp_path: Path, drawn: list[Figure]) -> None:
         rows = [row for nu in (0.5, 0.7) for row in self.rows("next", nu, role="select")]
         rows += [row for beta in (0.1, 0.2) for row in five("pdg", pdg=beta, role="select")]
         rows += five("mdg", mdg=0.1, role="select")
+        rows += [row for pair in ("mdg+next", "pdg+next") for row in self.rows(pair, 0.5, role="select", **BOTH[pair])]
+        rows += five("both", mdg=0.1, pdg=0.1, role="select")
         assert len(weight_heatmap([*five("none", role="select"), *rows], tmp_path)) == 3 * len(style.METADATA)
         labels = [(figure.axes[0].get_ylabel()[0], figure.axes[0].get_xlabel()[0]) for figure in drawn]
         assert labels == [("α", "β"), ("α", "ν"), ("β", "ν")]
-        assert [len(figure.axes[0].texts) for figure in drawn] == [4, 4, 5]
+        assert [len(figure.axes[0].texts) for figure in drawn] == [5, 5, 6]
 
     def test_its_effects_have_its_marker_and_colour(self, tmp_path: Path, drawn: list[Figure]) -> None:
         forest([contrast("next", stars="*")], tmp_path)

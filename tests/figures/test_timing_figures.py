@@ -21,7 +21,7 @@ from agcli.figures.row_chart import MOST_LINES
 from agcli.figures.scaling import scaling
 from agcli.figures.step_time import step_time_bars
 from agcli.figures.timing_rows import three_digits
-from agcli.guides.registry import variants
+from agcli.guides.variants import variant_names
 
 
 def row(model: str = "bert", variant: str = "none", length: int = 128, **changes: Any) -> dict[str, Any]:
@@ -341,7 +341,7 @@ def test_three_digits(value: float, text: str) -> None:
 
 
 def test_every_variant_has_a_colour_of_its_own() -> None:
-    own = style.colours_of([*variants(), *style.METHOD_COLOURS])
+    own = style.colours_of([*variant_names(), *style.METHOD_COLOURS])
     assert len(set(own.values())) == len(own)
     found = style.colours_of(["mine", "none", "yours"])
     assert found["none"] == own["none"]

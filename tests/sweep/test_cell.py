@@ -50,7 +50,7 @@ def test_a_ranking_is_set_beside_its_first_stage_on_both_splits(tmp_path: Path) 
         **{"dev:RR": 0.4, "test:RR": 0.3},
     }
     assert (found["dev:baseline"], found["test:baseline"]) == (0.7, 0.8)
-    assert found.keys() <= set(columns(()))
+    assert found.keys() <= set(columns((), ("mdg", "pdg")))
 
 
 def test_a_cell_that_selects_shows_nothing_of_test(tmp_path: Path) -> None:

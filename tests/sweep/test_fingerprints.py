@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from agcli.config import make_config
-from agcli.guides.registry import GUIDES, variants
+from agcli.guides.registry import GUIDES
+from agcli.guides.spec import parse_guide
+from agcli.guides.variants import run_options, variant_names
 from agcli.sweep import cell
 from agcli.sweep.grid import Grid, first_cells
 
-OFF = dict.fromkeys(GUIDES, 0.0)
+OFF = {"mdg": 0.0, "pdg": 0.0}
 KEPT: list[tuple[dict[str, Any], str]] = [
     ({"mdg": 0.0, "pdg": 0.0}, "f54ebaa8119a7575"),
     ({"mdg": 0.01, "pdg": 0.0}, "21a91da4c7eca897"),
@@ -46,16 +48,30 @@ def test_cells_of_earlier_sweeps_are_found_again(options: dict[str, Any], expect
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_guide_makes_another_cell(guide: str) -> None:
-    weights = [fingerprint(**OFF | {guide: weight}) for weight in (0.0, 0.1, 0.2)]
+    texts = [f"{guide}={text}" for text in ("0.0", "0.1", "0.2", "share:0.1", "0.1,layers=0", "0.1,schedule=off:0.5")]
+    found = [fingerprint(**run_options([parse_guide(text)])) for text in texts]
     monitored = fingerprint(**OFF, monitor=guide)
-    assert len({*weights, monitored}) == 4
-    assert fingerprint(**OFF | {guide: 0.1}, guide_layers="0") != weights[1]
+    assert len({*found, monitored}) == 7
+    assert found[0] == fingerprint(**OFF)
+    assert fingerprint(**run_options([parse_guide(texts[1])]), guide_layers="0") not in found
+
+
+def test_every_value_of_every_option_of_a_guide_makes_another_cell() -> None:
+    texts = ["next=0.1", "next=0.1,heads=2", "next=0.1,heads=2-2", "next=0.1,share=0.5", "next=0.1,form=squared"]
+    texts += ["match=0.1", "match=0.1,match=similar", "match=0.1,match=similar,nearest=5", "pmi=0.1,counts=sentence"]
+    found = [fingerprint(**run_options([parse_guide(text)])) for text in texts]
+    assert len(set(found)) == len(texts)
+    assert fingerprint(**run_options([parse_guide("next=0.1,form=nll,heads=0-1")])) == fingerprint(
+        **run_options([parse_guide("next=0.1,heads=1+0")])
+    )
 
 
 def test_every_variant_of_a_grid_has_cells_of_its_own() -> None:
-    grid = Grid(models=("minilm",), datasets=("sample",), variants=tuple(variants()), seeds=(1,))
+    grid = Grid(
+        models=("minilm",), datasets=("sample",), variants=(*variant_names(), "mdg+next", "next+first"), seeds=(1,)
+    )
     found = [cell.fingerprint(cell.config_of(each)) for each in first_cells(grid)]
-    assert len(set(found)) == len(variants())
+    assert len(set(found)) == len(variant_names()) + 2
 
 
 def test_how_an_unguided_cell_would_be_guided_does_not_count() -> None:
@@ -66,17 +82,18 @@ PROGRAM = """
 import json, sys
 import entropy_guide
 from agcli.config import make_config
-from agcli.guides.registry import GUIDES
+from agcli.guides.spec import parse_guide
+from agcli.guides.variants import run_options
 from agcli.sweep import cell
 cell.data_digest = lambda dataset: "data"
 cell.model_digest = lambda model, offline: "model"
 make = lambda **options: cell.fingerprint(make_config({"model": "minilm", "dataset": "sample", **options}))
-off = dict.fromkeys(GUIDES, 0.0)
+of = lambda *texts: make(**run_options([parse_guide(text) for text in texts]))
 print(json.dumps({
     "kept": [make(**options) for options in json.loads(sys.argv[1])],
-    "alone": [make(**off | {name: weight}) for name in GUIDES for weight in (0.1, 0.2)],
-    "own option": [make(**off | {"entropy": 0.1}, entropy_power=2.0)],
-    "absent": [make(**off, entropy_power=2.0), make(**off | {"mdg": 0.1}, entropy_power=2.0)],
+    "alone": [of(f"{name}={weight}") for name in ("mdg", "next", "received_entropy") for weight in (0.1, 0.2)],
+    "own option": [of("received_entropy=0.1,power=2")],
+    "absent": [of("received_entropy=0,power=2"), of("mdg=0.1", "received_entropy=0,power=2")],
 }))
 """
 
