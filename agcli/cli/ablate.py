@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agcli.cli import display
-from agcli.cli.ablate_grids import AXES, GRID_OF, MOST_SEEDS, grid_of, recipe_grids, recipe_of
+from agcli.cli.ablate_grids import AXES, MOST_SEEDS, grid_of, recipe_grids, recipe_of
+from agcli.cli.ablate_guides import GRID_OF
 from agcli.cli.parameters import JsonOption, PlanOptions, refuse, with_options
 from agcli.declare import Declared, Option, declared_options, option, out_of_range
 from agcli.errors import RunError, UsageError
@@ -32,6 +33,14 @@ class GridOptions:
         None,
         f"Of {', '.join(variant_names())}, and sums of these such as mdg+next.",
         default_text=",".join(PAPER_VARIANTS),
+    )
+    guide: tuple[str, ...] | None = option(
+        None,
+        "NAME=WEIGHT[,option=value...]: weight and options of a guide in every variant that has it; once for each.",
+        repeated=True,
+    )
+    guide_grid: tuple[str, ...] | None = option(
+        None, "NAME=W1,W2: weights of a guide to try, or NAME=paper; once for each.", repeated=True
     )
     layers: Literal["all", "each"] | None = option(None, "each: guide one layer at a time.")
     sizes: str | None = option(None, "Training sizes: shares (0.2,1.0) or numbers (500,2000).")

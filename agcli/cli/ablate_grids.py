@@ -7,25 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agcli.cli.ablate_guides import GRID_OF, guide_grids, guides_and_weights, joined, listed, number
 from agcli.cli.parameters import options_of_file
 from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
-from agcli.guides.registry import GUIDES
-from agcli.guides.variants import PAPER_VARIANTS
+from agcli.guides.spec import parse_guide
+from agcli.guides.variants import PAPER_VARIANTS, variant_guides, weight_of
 from agcli.options import OPTIONS
 from agcli.sweep.grid import Grid
 
 if TYPE_CHECKING:
     from agcli.paper.recipes import Recipe
 
-PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
 MOST_SEEDS = 1000
 """More than anybody can train; a slip must not fill the memory with cells."""
-GRID_OF = {f"{name}_grid": name for name, entry in GUIDES.items() if entry.has_flag}
-"""Option with the weights to try -> guide."""
-AXES = ("variants", *GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
+AXES = ("variants", "guide", "guide_grid", *GRID_OF, "sizes", "layers", "seeds", "select_seeds", "set")
 """Options of the grid, which a config file may name as well."""
+_BESIDE_RECIPE = {"variants", "guide", "guide_grid", *GRID_OF, "seeds", "select_seeds"}
 _SAME = {
     **{grid: (guide,) for grid, guide in GRID_OF.items()},
     **{"sizes": ("train_limit", "train_fraction"), "layers": ("guide_layers",), "seeds": ("seed",)},
@@ -43,11 +42,8 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     shared = {name: value for name, value in options.items() if name not in ("model", "dataset")}
     make_config(shared, origin=str(config or COMMAND_LINE), from_command_line=given)  # checks them
     models, datasets = (_words(options.pop(name, OPTIONS[name].default)) for name in ("model", "dataset"))
-    weights = {
-        guide: parse_weights(_joined(axes[grid]), flag(grid)) if grid in axes else (float(options.pop(guide)),)
-        for grid, guide in GRID_OF.items()
-        if grid in axes or guide in options
-    }
+    specs, weights = guides_and_weights(axes, options)
+    names = _words(joined(axes.get("variants", list(PAPER_VARIANTS))))
     if axes.get("layers", "each") != "each":
         raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
     searches = any(len(tried) > 1 for tried in weights.values())
@@ -55,24 +51,40 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     grid = Grid(
         models=models,
         datasets=datasets,
-        variants=_words(_joined(axes.get("variants", list(PAPER_VARIANTS)))),
+        variants=names,
         weights=weights,
         layers=_layers(models, options) if "layers" in axes else (),
-        sizes=parse_sizes(_joined(axes["sizes"])) if "sizes" in axes else (),
+        sizes=parse_sizes(joined(axes["sizes"])) if "sizes" in axes else (),
         seeds=seeds,
         select_seeds=select_seeds,
         axes=_axes(axes.get("set", ())),
         options=options,
+        guide=specs,
     )
+    _check_named(grid, axes)
     _check_sizes(grid)
     return grid
+
+
+def _check_named(grid: Grid, axes: Mapping[str, Any]) -> None:
+    """Refuse a guide that is named and that no variant has."""
+    present = {guide for variant in grid.variants for guide in variant_guides(variant)}
+    for option, names in (
+        ("--guide", [parse_guide(text).name for text in grid.guide]),
+        ("--guide-grid", [*guide_grids(axes.get("guide_grid") or ())]),
+    ):
+        for name in names:
+            if name not in present:
+                wanted = ",".join([*grid.variants, name])
+                raise UsageError(f"{option} {name}: no variant has this guide.", hint=f"--variants {wanted}")
 
 
 def _with_file(
     axes: dict[str, Any], given: dict[str, Any], config: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the grid and of its runs, those of the command line in place of a file's that say the same."""
-    filed = options_of_file(config, given) if config is not None else {}
+    named = {name: axes[name] for name in ("guide",) if name in axes}
+    filed = options_of_file(config, given | named) if config is not None else {}
     filed = {name: value for name, value in filed.items() if value is not None}
     unknown = next((name for name in filed if name not in OPTIONS and name not in AXES), None)
     if unknown:
@@ -87,7 +99,7 @@ def _with_file(
     axes = {name: filed[name] for name in AXES if name in filed} | axes
     if axes.get("layers") == "all":
         del axes["layers"]
-    options = {name: value for name, value in filed.items() if name in OPTIONS} | given
+    options = {name: value for name, value in filed.items() if name in OPTIONS and name not in AXES} | given
     _check_axes(axes, options)
     return axes, options
 
@@ -136,15 +148,21 @@ def recipe_of(
     from agcli.paper.recipes import recipe
     from agcli.sweep.cell import training_examples
 
-    if config is not None or set(axes) - {"seeds", "select_seeds"}:
-        raise UsageError("--recipe brings its own grid: beside it only --seeds, --select-seeds and run options.")
+    if config is not None or set(axes) - _BESIDE_RECIPE:
+        raise UsageError(
+            "--recipe brings its own grid: beside it only --variants, weights and options of guides, --seeds, "
+            "--select-seeds and run options."
+        )
     options = dict(given)
     models, datasets = _words(options.pop("model", "")), _words(options.pop("dataset", ""))
     make_config(options)
     sizes = {dataset: training_examples(dataset) for dataset in datasets} if scale == "small" else {}
     narrowed = recipe(name, scale, sizes).narrowed(models, datasets if scale == "full" else ())
-    weights = {guide: (float(options.pop(guide)),) for guide in GUIDES if guide in options}
-    return replace(narrowed, weights={**narrowed.weights, **weights}), options
+    if "variants" in axes:
+        narrowed = narrowed.with_variants(_words(axes["variants"]))
+    specs, weights = guides_and_weights(axes, options)
+    given = {spec.name: (weight_of(replace(spec, options={})),) for spec in map(parse_guide, specs)} | weights
+    return narrowed.with_guides(specs, given), options
 
 
 def recipe_grids(
@@ -161,6 +179,8 @@ def recipe_grids(
             datasets=part.datasets,
             variants=paper_recipe.variants,
             weights=paper_recipe.weights,
+            guide=paper_recipe.guide,
+            tied=paper_recipe.tied,
             layers=_layers(part.models, options) if paper_recipe.each_layer else (),
             sizes=part.sizes,
             seeds=seeds,
@@ -189,31 +209,15 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in str(text).split(",") if word.strip())
 
 
-def _joined(value: Any) -> str:
-    """A list of a config file as the command line writes it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _axes(value: Any) -> dict[str, tuple[Any, ...]]:
     """The options of `--set` with the values that each takes."""
     axes: dict[str, tuple[Any, ...]] = {}
-    for text in _axis_texts(value):
+    for text in listed(value, "set"):
         name, values = parse_axis(text)
         if name in axes:
             raise UsageError(f"--set {name} is given twice: name all its values at once.")
         axes[name] = values
     return axes
-
-
-def _axis_texts(value: Any) -> list[str]:
-    """`--set`, or `set` in a file, which may be one text, several, or a table `dropout = [0.0, 0.1]`."""
-    if isinstance(value, dict):
-        return [f"{name}={_joined(values)}" for name, values in value.items()]
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
-        raise UsageError(f'set: {value!r} is none of "OPTION=V1,V2", a list of such, and a table of lists.')
-    return list(value)
 
 
 def _layers(models: tuple[str, ...], options: dict[str, Any]) -> tuple[int, ...]:
@@ -247,26 +251,10 @@ def _value(name: str, word: str) -> Any:
         raise UsageError(f"--set {name}: {word!r} is no value of {flag(name)}.") from None
 
 
-def parse_weights(text: str, option: str) -> tuple[float, ...]:
-    """`0.1,0.01` or `paper` (those among which section 3.3 chose) -> weights.
-
-    Raises:
-        UsageError: a word that is no number.
-    """
-    return PAPER_GRID if text.strip() == "paper" else tuple(_number(word, option) for word in text.split(","))
-
-
 def parse_sizes(text: str) -> tuple[float | int, ...]:
     """`0.2,1.0` -> shares, `500,2000` -> numbers of examples.
 
     Raises:
         UsageError: a word that is no number.
     """
-    return tuple(int(word) if word.strip().isdecimal() else _number(word, "--sizes") for word in text.split(","))
-
-
-def _number(word: str, option: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise UsageError(f"{option}: {word.strip()!r} is no number.") from None
+    return tuple(int(word) if word.strip().isdecimal() else number(word, "--sizes") for word in text.split(","))

@@ -15,6 +15,8 @@ from typing import Any
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import COMBINED, GUIDES
+from agcli.guides.spec import parse_guide
+from agcli.guides.variants import Weight, variant_guides
 from agcli.options import OPTIONS
 from agcli.paper.published import published_table, shipped, short_name
 
@@ -25,7 +27,7 @@ SMALL: dict[str, Any] = _DATA["small"]
 SEEDS = 10
 """Twice as many as a claim needs, so that a seed may be lost."""
 _PAPER_GUIDES = COMBINED["both"]
-_OF_THE_GRID = ("model", "dataset", *_PAPER_GUIDES, "seed", "guide_layers", "train_fraction")
+_OF_THE_GRID = ("model", "dataset", "guide", *_PAPER_GUIDES, "seed", "guide_layers", "train_fraction")
 """Options that a recipe's grid sets, whatever else is given."""
 
 
@@ -51,6 +53,8 @@ class Recipe:
     Attributes:
         scale: `full`, or `small` for a small encoder on any data.
         weights: guide -> weights that are tried.
+        guide: texts of guides with options, such as `next=0.01,share=0.5`.
+        tied: whether the weights of guides that are on together move together.
         each_layer: whether layers are guided one at a time.
         seeds: how many are reported; those that choose weights are others.
         timed: whether it is measured by `ag timing` and trains nothing to the end.
@@ -62,11 +66,13 @@ class Recipe:
     title: str
     parts: tuple[Part, ...]
     variants: tuple[str, ...]
-    weights: Mapping[str, tuple[float, ...]]
+    weights: Mapping[str, tuple[Weight, ...]]
     each_layer: bool
     seeds: int
     timed: bool
     notes: tuple[str, ...]
+    guide: tuple[str, ...] = ()
+    tied: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -86,7 +92,40 @@ class Recipe:
     @property
     def searches(self) -> bool:
         """Whether weights are tried against each other."""
-        return any(len(tried) > 1 for tried in self.weights.values())
+        guides = _guides_in(self.variants)
+        return any(len(tried) > 1 for guide, tried in self.weights.items() if guide in guides)
+
+    def with_variants(self, variants: Sequence[str]) -> Recipe:
+        """The recipe with these variants in place of its own, each guide tried as those of the recipe are."""
+        return replace(
+            self,
+            variants=tuple(variants),
+            weights=weights_tried(self.name, self.scale, variants),
+            guide=guides_of(self.name, variants),
+        )
+
+    def with_guides(self, texts: Sequence[str], weights: Mapping[str, tuple[Weight, ...]]) -> Recipe:
+        """The recipe with these guides and weights in place of its own.
+
+        Raises:
+            UsageError: a guide that no variant has.
+        """
+        present = _guides_in(self.variants)
+        given = {parse_guide(text).name: text for text in texts}
+        for name in (*given, *weights):
+            if name not in present and name not in _PAPER_GUIDES:
+                raise UsageError(
+                    f"The recipe {self.name} has no variant with {name}.",
+                    hint=f"--variants {','.join([*self.variants, name])}",
+                )
+        own = {parse_guide(text).name: text for text in self.guide}
+        together = {guide for name in self.variants if len(variant_guides(name)) > 1 for guide in variant_guides(name)}
+        return replace(
+            self,
+            guide=tuple((own | given).values()),
+            weights={**self.weights, **weights},
+            tied=self.tied and not together.intersection(weights),
+        )
 
     def narrowed(self, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Recipe:
         """The recipe with some of its models and data sets only; none named: all. At small scale any model is allowed.
@@ -144,20 +183,42 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
         title=published_table(name).title,
         parts=tuple(_full_parts(entry) if scale == "full" else _small_parts(entry, at_hand)),
         variants=tuple(entry["variants"]),
-        weights=weights_tried(name, scale),
+        weights=weights_tried(name, scale, entry["variants"]),
+        guide=guides_of(name, entry["variants"]),
+        tied=entry.get("tied", False),
         each_layer=entry.get("each_layer", False),
         seeds=SEEDS,
         timed=entry.get("timed", False),
-        notes=tuple(_note(key) for key in entry["notes"][scale]),
+        notes=tuple(_note(key, entry) for key in entry["notes"][scale]),
     )
 
 
-def weights_tried(name: str, scale: str) -> dict[str, tuple[float, ...]]:
-    """The weights of the paper's guides that a recipe tries: the paper's grid, or at small scale a run's defaults."""
-    if scale == "full" and _DATA["recipes"][name]["weights"] == "grid":
-        grid = tuple(map(float, shipped()["hyperparameters"]["grid"]))
-        return dict.fromkeys(_PAPER_GUIDES, grid)
-    return {guide: (GUIDES[guide].weight,) for guide in _PAPER_GUIDES}
+def weights_tried(name: str, scale: str, names: Sequence[str]) -> dict[str, tuple[Weight, ...]]:
+    """The weights that a recipe tries of the guides in these variants: the paper's grid, or the guides' defaults."""
+    guides = dict.fromkeys((*_PAPER_GUIDES, *_guides_in(names)))
+    searched = _DATA["recipes"][name]["weights"]
+    if searched == "grid at every scale" or (searched == "grid" and scale == "full"):
+        return dict.fromkeys(guides, tuple(map(float, shipped()["hyperparameters"]["grid"])))
+    return {guide: (GUIDES[guide].weight,) for guide in guides}
+
+
+def guides_of(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Texts of the guides in these variants that a recipe gives a share of the heads."""
+    share = _DATA["recipes"][name].get("share")
+    entries = [GUIDES[guide] for guide in _guides_in(names) if share and GUIDES[guide].takes_heads]
+    return tuple(f"{entry.name}={entry.weight:g},share={share:g}" for entry in entries)
+
+
+def _guides_in(names: Sequence[str]) -> dict[str, None]:
+    """The guides in variants, each once.
+
+    Raises:
+        UsageError: no such variant.
+    """
+    try:
+        return dict.fromkeys(guide for name in names for guide in variant_guides(name))
+    except ValueError as error:
+        raise UsageError(f"--variants: {error}") from None
 
 
 def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -168,9 +229,14 @@ def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> I
     """
     given: dict[str, Any] = {}
     for grid in grids:
-        for guide, tried in weights_tried(name, scale).items():
+        names = grid.get("variants", _DATA["recipes"][name]["variants"])
+        if list(names) != _DATA["recipes"][name]["variants"]:
+            given["variants"] = ",".join(names)
+        for guide, tried in weights_tried(name, scale, names).items():
             if tuple(grid[guide]) != tried:
-                given[guide] = ",".join(map(str, grid[guide]))
+                given[guide if GUIDES[guide].has_flag else f"guide_grid {guide}"] = ",".join(map(str, grid[guide]))
+        if texts := [text for text in grid.get("guide", ()) if text not in guides_of(name, names)]:
+            given["guide"] = " --guide ".join(texts)
         own = _small_options() if scale == "small" else _paper_options(grid["models"])
         for option, value in grid["options"].items():
             shapes = option in OPTIONS and OPTIONS[option].spec.shapes_result and option not in _OF_THE_GRID
@@ -186,10 +252,10 @@ def legend(unit: str, *, each_size: bool) -> list[str]:
     return [line.format(at_each_size=", at each size" if each_size else "") for line in _DATA["legend"][unit]]
 
 
-def _note(key: str) -> str:
+def _note(key: str, entry: Mapping[str, Any]) -> str:
     text: str = _DATA["notes"][key]
     alpha, beta = (GUIDES[guide].weight for guide in _PAPER_GUIDES)
-    return text.format(**SMALL, alpha=alpha, beta=beta)
+    return text.format(**SMALL, alpha=alpha, beta=beta, ratio=alpha / beta, share=entry.get("share"))
 
 
 def _full_parts(entry: Mapping[str, Any]) -> Iterator[Part]:

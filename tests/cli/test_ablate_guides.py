@@ -1,0 +1,131 @@
+"""Guides of the registry, their options, sums and shares in `ag ablate`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import as_flags
+from typer.testing import Result
+
+from agcli.cli.ablate_guides import guides_and_weights, parse_weights
+from agcli.errors import UsageError
+
+Ag = Callable[..., Result]
+
+
+@pytest.fixture
+def flags(options: dict[str, Any]) -> list[str]:
+    """The options of a short run, one epoch."""
+    return as_flags(options | {"epochs": 1})
+
+
+def planned(ag: Ag, flags: list[str], folder: Path, *words: object) -> list[dict[str, Any]]:
+    """The cells of a plan."""
+    shown = ag("ablate", *flags, *words, "--output", folder, "--dry-run", "--json")
+    cells: list[dict[str, Any]] = json.loads(shown.stdout)["cells"]
+    return cells
+
+
+def test_options_and_weights_of_guides_reach_the_cells_that_have_them(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["--variants", "none,next,mdg+next,next+first", "--guide", "next=0.05,heads=2", "--seeds", 1]
+    cells = planned(ag, flags, tmp_path / "sweep", *words)
+    assert [(cell["variant"], cell["mdg"], cell["pdg"], cell.get("guide")) for cell in cells] == [
+        ("none", 0.0, 0.0, None),
+        ("next", 0.0, 0.0, ["next=0.05,heads=2"]),
+        ("mdg+next", 0.01, 0.0, ["next=0.05,heads=2"]),
+        ("next+first", 0.0, 0.0, ["next=0.05,heads=2", "first=0.01"]),
+    ]
+    (plain,) = planned(ag, flags, tmp_path / "sweep", "--variants", "next", "--guide", "next=0.05", "--seeds", 1)
+    assert plain["cell"] not in {cell["cell"] for cell in cells}
+
+
+def test_several_weights_are_tried_of_any_guide(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text('guide = ["next=0.05,share=0.5"]\nguide_grid = {next = [0.1, "share:0.2"], mdg = "paper"}\n')
+    words = ["--variants", "none,mdg,next", "--config", file, "--seeds", 1, "--select-seeds", 1]
+    cells = planned(ag, flags, tmp_path / "sweep", *words)
+    assert [cell["guide"] for cell in cells if cell["variant"] == "next"] == [
+        ["next=0.1,share=0.5"],
+        ["next=share:0.2,share=0.5"],
+    ]
+    assert [cell["mdg"] for cell in cells if cell["variant"] == "mdg"] == [0.1, 0.01, 0.001, 0.0001]
+    assert len([cell for cell in cells if cell["variant"] == "none"]) == 4
+    replaced = planned(ag, flags, tmp_path / "sweep", *words, "--guide-grid", "next=0.3", "--guide-grid", "mdg=0.1,0.2")
+    assert [cell["guide"] for cell in replaced if cell["variant"] == "next"] == [["next=0.3,share=0.5"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--variants", "none,nxt"], "--variants: 'nxt' is none of none, mdg, pdg, both, next, .* mean 'next'"),
+        (["--variants", "none,both,mdg+pdg"], "both and mdg\\+pdg have the same guides"),
+        (["--variants", "next+next"], "'next\\+next' has a guide twice"),
+        (["--variants", "none+next"], "'none' is none of"),
+        (["--variants", "none,mdg", "--guide", "next=0.1"], "--guide next: no variant has this guide"),
+        (["--variants", "none,next", "--guide", "next=0"], "a variant without the guide is `none`"),
+        (["--variants", "none,next", "--guide", "next=0.1,head=2"], "next has no option 'head'; .*mean 'heads'"),
+        (["--variants", "none,next", "--guide-grid", "nxt=0.1"], "no guide 'nxt'.* mean 'next'"),
+        (["--variants", "none,next", "--guide-grid", "next"], "it has no weights; write next=0.1,0.01"),
+        (["--variants", "none,next", "--guide-grid", "next=a"], "--guide-grid next: 'a' is no number"),
+        (["--variants", "none,next", "--guide-grid", "next=0.1,0"], "--guide-grid next needs different weights above 0"),
+        (["--variants", "none,mdg", "--mdg", 1, "--guide", "mdg=2"], "--mdg and --guide both give weights of mdg"),
+        (["--variants", "none,mdg", "--mdg-grid", 1, "--guide-grid", "mdg=2"], "--mdg-grid and --guide-grid both"),
+        (["--set", "guide=next=1"], "--set guide: not an option that can be varied so"),
+    ],
+)
+def test_what_cannot_be_is_refused(ag: Ag, flags: list[str], tmp_path: Path, words: list[Any], message: str) -> None:
+    import re
+
+    shown = ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2)
+    assert re.search(message, " ".join(shown.stderr.split())), shown.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_share_is_one_weight_in_one_spelling() -> None:
+    assert parse_weights("share:0.050,0.1", "--guide-grid next") == ("share:0.05", 0.1)
+    with pytest.raises(UsageError, match="'x' is no number"):
+        parse_weights("share:x", "--guide-grid next")
+    assert guides_and_weights({"guide": ["next=share:0.10"]}, {}) == (("next=share:0.1",), {})
+
+
+@pytest.mark.slow
+def test_guides_shares_and_sums_end_in_a_report(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    words = ["--variants", "none,next,mdg+next", "--guide", "next=share:0.1,heads=2", "--seeds", 2, "--output", folder]
+    shown = ag("ablate", *flags, *words).stdout
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["variant"], row["mdg"], row["pdg"], row["next"], row["state"]) for row in rows] == [
+        *[("none", "0.0", "0.0", "0.0", "finished")] * 2,
+        *[("next", "0.0", "0.0", "share:0.1,heads=2", "finished")] * 2,
+        *[("mdg+next", "0.01", "0.0", "share:0.1,heads=2", "finished")] * 2,
+    ]
+    assert "first" not in rows[0]
+    report = json.loads((folder / "report" / "report.json").read_text())
+    assert [(row["variant"], row["next"], row["n"]) for row in report["contrasts"]] == [
+        ("next", "share:0.1,heads=2", 2),
+        ("mdg+next", "share:0.1,heads=2", 2),
+    ]
+    assert "next=share:0.1,heads=2" in shown
+    again = ag("ablate", *flags, *words)
+    assert "6 cells, 6 of them finished" in again.stderr or "cells" not in again.stderr
+
+
+@pytest.mark.slow
+def test_the_best_weight_of_any_guide_is_chosen(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    words = ["--variants", "none,next,first", "--guide-grid", "next=0.1,0.01", "--seeds", 1, "--select-seeds", 1]
+    shown = ag("ablate", *flags, *words, "--output", folder).stdout
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    chosen = {row["variant"]: (row["next"], row["first"]) for row in rows if row["role"] == "report"}
+    assert chosen["none"] == ("0.0", "0.0")
+    assert chosen["next"][0] in ("0.1", "0.01")
+    assert chosen["first"] == ("0.0", "0.01")
+    assert f"next={chosen['next'][0]}" in shown
+    assert (folder / "report").joinpath("weight_heatmap_tiny_pairs.png").is_file()
