@@ -183,7 +183,7 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
         title=published_table(name).title,
         parts=tuple(_full_parts(entry) if scale == "full" else _small_parts(entry, at_hand)),
         variants=tuple(entry["variants"]),
-        weights=weights_tried(name, scale, entry["variants"]),
+        weights=weights_tried(name, scale),
         guide=guides_of(name, entry["variants"]),
         tied=entry.get("tied", False),
         each_layer=entry.get("each_layer", False),
@@ -193,9 +193,9 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
     )
 
 
-def weights_tried(name: str, scale: str, names: Sequence[str]) -> dict[str, tuple[Weight, ...]]:
-    """The weights that a recipe tries of the guides in these variants: the paper's grid, or the guides' defaults."""
-    guides = dict.fromkeys((*_PAPER_GUIDES, *_guides_in(names)))
+def weights_tried(name: str, scale: str, names: Sequence[str] = ()) -> dict[str, tuple[Weight, ...]]:
+    """The weights that a recipe tries of the guides in these variants, or its own: the paper's grid, or defaults."""
+    guides = dict.fromkeys((*_PAPER_GUIDES, *_guides_in(names or _DATA["recipes"][name]["variants"])))
     searched = _DATA["recipes"][name]["weights"]
     if searched == "grid at every scale" or (searched == "grid" and scale == "full"):
         return dict.fromkeys(guides, tuple(map(float, shipped()["hyperparameters"]["grid"])))

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from agcli.errors import counted
+from agcli.guides.registry import GUIDES
 from agcli.guides.variants import weights_text
 from agcli.measures.seeds import p_text
 from agcli.sweep.results import GUIDING, Split, axes, choice, first_name, groups, guides_in, reported, split_of
@@ -94,7 +95,18 @@ def _means_table(means: Sequence[Mapping[str, object]], varied: Sequence[str]) -
             rows.append([*map(shared.get, names), _percent(row["baseline_mean"]), None, None, *[None] * len(counts)])
     columns = [*varied, "variant", "metric", "split", "seeds", "mean ± sd", "95 % t-interval", "best", *counts]
     equal = f" {NOT_ESTIMABLE}: the seeds are equal." if any(row["sd"] == 0 for row in means) else ""
-    return Table("Means", columns, rows, _MEANS + "".join(_COUNTS[name] for name in counts) + equal)
+    notes = "".join(_COUNTS[name] for name in counts) + equal + _weights_note(means)
+    return Table("Means", columns, rows, _MEANS + notes)
+
+
+def _weights_note(means: Sequence[Mapping[str, Any]]) -> str:
+    """The weights and options of each guided variant; a search's, which may differ, stand in the table of winners."""
+    weights: dict[str, set[str]] = {}
+    for row in means:
+        text = ", ".join(weights_text({name: row[name] for name in GUIDES if name in row}))
+        weights.setdefault(str(row["variant"]), set()).add(text)
+    known = [f"{variant} {min(texts)}" for variant, texts in weights.items() if len(texts) == 1 and min(texts)]
+    return f" Weights: {'; '.join(known)}." if known else ""
 
 
 def _varied(means: Sequence[Mapping[str, object]]) -> list[str]:

@@ -72,7 +72,10 @@ def test_several_weights_are_tried_of_any_guide(ag: Ag, flags: list[str], tmp_pa
         (["--variants", "none,next", "--guide-grid", "nxt=0.1"], "no guide 'nxt'.* mean 'next'"),
         (["--variants", "none,next", "--guide-grid", "next"], "it has no weights; write next=0.1,0.01"),
         (["--variants", "none,next", "--guide-grid", "next=a"], "--guide-grid next: 'a' is no number"),
-        (["--variants", "none,next", "--guide-grid", "next=0.1,0"], "--guide-grid next needs different weights above 0"),
+        (
+            ["--variants", "none,next", "--guide-grid", "next=0.1,0"],
+            "--guide-grid next needs different weights above 0",
+        ),
         (["--variants", "none,mdg", "--mdg", 1, "--guide", "mdg=2"], "--mdg and --guide both give weights of mdg"),
         (["--variants", "none,mdg", "--mdg-grid", 1, "--guide-grid", "mdg=2"], "--mdg-grid and --guide-grid both"),
         (["--set", "guide=next=1"], "--set guide: not an option that can be varied so"),
@@ -111,9 +114,9 @@ def test_guides_shares_and_sums_end_in_a_report(ag: Ag, flags: list[str], tmp_pa
         ("next", "share:0.1,heads=2", 2),
         ("mdg+next", "share:0.1,heads=2", 2),
     ]
-    assert "next=share:0.1,heads=2" in shown
+    assert "Weights: next next=share:0.1,heads=2; mdg+next mdg=0.01, next=share:0.1,heads=2." in " ".join(shown.split())
     again = ag("ablate", *flags, *words)
-    assert "6 cells, 6 of them finished" in again.stderr or "cells" not in again.stderr
+    assert "finished in" not in again.stderr, "no cell is run again"
 
 
 @pytest.mark.slow
@@ -128,4 +131,4 @@ def test_the_best_weight_of_any_guide_is_chosen(ag: Ag, flags: list[str], tmp_pa
     assert chosen["next"][0] in ("0.1", "0.01")
     assert chosen["first"] == ("0.0", "0.01")
     assert f"next={chosen['next'][0]}" in shown
-    assert (folder / "report").joinpath("weight_heatmap_tiny_pairs.png").is_file()
+    assert len(list((folder / "report").glob("weight_heatmap_*.png"))) == 1
