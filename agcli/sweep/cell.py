@@ -113,6 +113,8 @@ def fingerprint(config: RunConfig) -> str:
     settings = {name: value for name, value in settings.items() if name not in ignored}
     settings["dataset"] = data_digest(config.data.dataset)
     settings["model"] = model_digest(config.model.model, config.model.offline)
+    if names := knowledge_needed(config):
+        settings["knowledge"] = knowledge_digests_of(config.data.dataset, names)
     seeds = {"seed": config.training.seed, "data_seed": config.data_seed, "subset_seed": config.subset_seed}
     settings |= seeds  # where one is not given, what it follows
     settings["result_version"] = RESULT_VERSION
@@ -123,6 +125,26 @@ def fingerprint(config: RunConfig) -> str:
 def data_digest(dataset: str) -> str:
     """The digest in the manifest, which is compared with the files when the data are loaded."""
     return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
+
+
+def knowledge_needed(config: RunConfig) -> tuple[str, ...]:
+    """What the guides of a cell need of the data's knowledge, by name."""
+    from agcli.training.assemble import needed_knowledge
+
+    return needed_knowledge(config.guides)
+
+
+@lru_cache
+def knowledge_digests_of(dataset: str, names: tuple[str, ...]) -> dict[str, str]:
+    """The digest of each of these kinds of knowledge of prepared data.
+
+    Raises:
+        DataError: no such data, or such knowledge was not made of them; with the command that makes it.
+    """
+    from agcli.data.knowledge.stored import knowledge_digests
+    from agcli.tasks.base import load_dataset
+
+    return knowledge_digests(load_dataset(find_dataset(dataset, Path.cwd())), names)
 
 
 def training_examples(dataset: str) -> int:

@@ -20,7 +20,17 @@ from agcli.runs.atomic import write_text
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import check_launcher
 from agcli.runs.signals import StopRequest, stop_on_signals
-from agcli.sweep.cell import CellJob, Outcome, columns, config_of, fingerprint, read_record, row
+from agcli.sweep.cell import (
+    CellJob,
+    Outcome,
+    columns,
+    config_of,
+    fingerprint,
+    knowledge_digests_of,
+    knowledge_needed,
+    read_record,
+    row,
+)
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
 from agcli.sweep.results import results_of
 from agcli.sweep.winners import winner
@@ -172,6 +182,20 @@ def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winne
     return winners
 
 
+def check_knowledge(sweep: Sweep) -> None:
+    """Check that the data have all the knowledge that guides of the sweep need.
+
+    Raises:
+        DataError: some is missing; with the command that makes all of it.
+    """
+    needed: dict[str, dict[str, None]] = {}
+    for config in map(config_of, sweep.first):
+        needed.setdefault(config.data.dataset, {}).update(dict.fromkeys(knowledge_needed(config)))
+    for dataset, names in needed.items():
+        if names:
+            knowledge_digests_of(dataset, tuple(names))
+
+
 def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback: SweepCallback | None = None) -> None:
     """Run what is not finished, and write the results after every cell.
 
@@ -186,6 +210,7 @@ def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback
     callback = callback or SweepCallback()
     check_launcher()
     _check_plan(sweep)
+    check_knowledge(sweep)
     with RunFolder(sweep.folder).locked(callback.warning), stop_on_signals() as stop:
         write_text(sweep.folder / PLAN, json_text(sweep.plan))
         sweep.forget_failures()

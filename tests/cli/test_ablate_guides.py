@@ -132,3 +132,63 @@ def test_the_best_weight_of_any_guide_is_chosen(ag: Ag, flags: list[str], tmp_pa
     assert chosen["first"] == ("0.0", "0.01")
     assert f"next={chosen['next'][0]}" in shown
     assert len(list((folder / "report").glob("weight_heatmap_*.png"))) == 1
+
+
+TABLE2 = ["--recipe", "table2", "--scale", "small"]
+
+
+def test_table_2_wants_knowledge_before_anything_is_trained(
+    ag: Ag, flags: list[str], dataset: Path, tmp_path: Path
+) -> None:
+    shown = ag("ablate", *flags, *TABLE2, "--output", tmp_path / "sweep", code=3).stderr
+    assert f"ag prepare --dataset {dataset} --knowledge pmi,dependency,wordsim" in " ".join(shown.split())
+    assert not (tmp_path / "sweep").exists()
+    few = ag("ablate", *flags, *TABLE2, "--variants", "none,pmi", "--output", tmp_path / "sweep", code=3).stderr
+    assert "--knowledge pmi" in few
+    assert "wordsim" not in few
+    counted = ["--variants", "pmi", "--guide", "pmi=0.1,counts=sentence", "--seeds", 1]
+    (cell,) = planned(ag, flags, tmp_path / "sweep", *counted)
+    assert cell["guide"] == ["pmi=0.1,counts=sentence"]
+
+
+def test_every_row_of_table_2_has_four_trials_on_half_the_heads(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = [*TABLE2, "--variants", "none,both,next,delim,match", "--seeds", 1, "--select-seeds", 1]
+    cells = planned(ag, flags, tmp_path / "sweep", *words)
+    grid = ["0.1", "0.01", "0.001", "0.0001"]
+    for guide in ("next", "delim", "match"):
+        assert [cell["guide"] for cell in cells if cell["variant"] == guide] == [
+            [f"{guide}={weight},share=0.5"] for weight in grid
+        ]
+    assert [(cell["mdg"], cell["pdg"]) for cell in cells if cell["variant"] == "both"] == [
+        (0.1, 0.01),
+        (0.01, 0.001),
+        (0.001, 0.0001),
+        (0.0001, 0.00001),
+    ]
+    assert len({cell["learning_rate"] for cell in cells if cell["variant"] == "none"}) == 4
+    assert len(cells) == 20
+    given = [*words, "--guide", "next=0.5,heads=1", "--mdg", 0.3]
+    cells = planned(ag, flags, tmp_path / "sweep", *given)
+    assert [cell["guide"] for cell in cells if cell["variant"] == "next"] == [["next=0.5,heads=1"]]
+    assert [(cell["mdg"], cell["pdg"]) for cell in cells if cell["variant"] == "both"] == [
+        (0.3, float(weight)) for weight in grid
+    ]
+
+
+@pytest.mark.slow
+def test_table_2_ends_in_its_table(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    words = [*TABLE2, "--variants", "none,both,next,delim", "--seeds", 2, "--select-seeds", 1, "--output", folder]
+    shown = " ".join(ag("ablate", *flags, *words).stdout.split())
+    rows = list(csv.DictReader((folder / "report" / "paper_table.csv").open(newline="")))
+    ours = {row["row"]: row for row in rows if row["ours"] and row["column"] == "ACC"}
+    assert len(ours) == 4
+    assert {row["n"] for row in ours.values()} == {"2"}
+    next_row = next(row for name, row in ours.items() if name.endswith("+[Next]"))
+    assert next_row["next"].endswith(",share=0.5")
+    assert {row["paper"] for row in rows if row["row"] == "+[Next]" and row["column"] == "ACC"} >= {"83.71", "76.93"}
+    assert {row["row"] for row in rows if row["paper"]} >= {"BERT", "BERT+AG", "+[WordSim]"}
+    for text in ("half the heads of every layer", "every row has four trials", "--variants none,both,next,delim"):
+        assert text in shown
+    for name in ("paper_table.csv", "paper_table.json", "paper_table.md", "paper_table.tex"):
+        assert "Delim" in (folder / "report" / name).read_text()

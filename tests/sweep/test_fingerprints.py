@@ -35,6 +35,7 @@ KEPT: list[tuple[dict[str, Any], str]] = [
 def _data_and_model_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell, "data_digest", lambda dataset: "data")
     monkeypatch.setattr(cell, "model_digest", lambda model, offline: "model")
+    monkeypatch.setattr(cell, "knowledge_digests_of", lambda dataset, names: dict.fromkeys(names, "knowledge"))
 
 
 def fingerprint(**options: Any) -> str:
