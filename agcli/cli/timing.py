@@ -17,7 +17,10 @@ from agcli.timing.request import TIMING_OPTIONS, TimingOptions, TimingRequest, r
 if TYPE_CHECKING:
     from agcli.timing.measure import GroupTimes
 
-RUN_OPTIONS = ("dropout", "activation_checkpointing", "compile", "offline", "batch_size", "precision", "seed")
+RUN_OPTIONS = (
+    *("dropout", "activation_checkpointing", "compile", "offline", "batch_size", "precision", "seed"),
+    *("guide_layers", "guide_heads"),
+)
 """Options of a run that a timing uses."""
 _NOT_IN_PAPER = (
     "--paper: Table 4 has no such figure; it times bert, albert, roberta, biobert, clinicalbert, bluebert and scibert, "
@@ -49,7 +52,7 @@ def _request(given: dict[str, Any], run_options: dict[str, Any]) -> TimingReques
         config = make_config(run_options)
     except UsageError as error:
         problems.append(str(error))
-    request = TimingRequest(**given, model=config.model, training=config.training)
+    request = TimingRequest(**given, model=config.model, training=config.training, guides=config.guides)
     refuse([*problems, *request_problems(request)], "timing")
     return request
 

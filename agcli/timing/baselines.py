@@ -18,17 +18,20 @@ from agcli.models import quiet_transformers
 from agcli.options import GuideOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.launcher import without_outer_settings
-from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, kept_maps
+from agcli.timing.methods import KEPT_MAPS, Method, MethodSpec, fresh_model, guide_terms, kept_maps, option_notes
 from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import checkpoint_activations
-from agcli.training.loss_terms import GuidedForward, make_terms
+from agcli.training.loss_terms import GuidedForward, LossTerms, make_terms
+
+_KNOWLEDGE = "ag_knowledge"
+"""What the trainer carries to the device beside the model's inputs."""
 
 
 def hugging_face_trainer(spec: MethodSpec) -> Method:
     """The `Trainer` of transformers with its defaults: sdpa attention, its optimiser, schedule and clipping.
 
     Its own training step in the order of its own loop, on the group's batches instead of its data loader's, and
-    without logging. Mixed precision as our engine would choose it. `hf-guided` adds both guides the way one would
+    without logging. Mixed precision as our engine would choose it. `hf-guided` adds guides the way one would
     without this package: on the maps that transformers returns, and so keeps, with `eager` attention.
     """
     from transformers import Trainer, TrainingArguments
@@ -62,29 +65,32 @@ def hugging_face_trainer(spec: MethodSpec) -> Method:
         trainer.create_scheduler(num_training_steps=10**6)  # the rate changes nothing about the time
         trainer.current_gradient_accumulation_steps = 1  # set by its loop
     if guided:
-        trainer.compute_loss = partial(_loss_on_kept_maps, kept_maps(model), GuideOptions())
+        attention_maps = kept_maps(model)
+        terms = guide_terms(spec, attention_maps, model)
+        trainer.compute_loss = partial(_loss_on_kept_maps, attention_maps, terms)
 
     def step(rows: Rows) -> None:
         batch = spec.workload.batch(rows)
-        trainer.training_step(prepared, batch.inputs | {"labels": batch.labels})
+        known = {_KNOWLEDGE: dict(batch.knowledge)} if batch.knowledge else {}
+        trainer.training_step(prepared, {**batch.inputs, "labels": batch.labels, **known})
         if options.max_grad_norm > 0:
             trainer.accelerator.clip_grad_norm_(prepared.parameters(), options.max_grad_norm)
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
         prepared.zero_grad()
 
-    notes = (KEPT_MAPS,) if guided else ()
+    notes = (KEPT_MAPS, *option_notes(spec)) if guided else ()
     return Method(model, trainer.args.device, precision, attention, partial(_plain_epoch, spec.workload, step), notes)
 
 
 def _loss_on_kept_maps(
-    attention: EncoderAttention, options: GuideOptions, model: Any, inputs: dict[str, Tensor], **_: object
+    attention: EncoderAttention, terms: LossTerms, model: Any, inputs: dict[str, Any], **_: object
 ) -> Tensor:
-    """`Trainer.compute_loss`: the task's loss and both guides, on the maps in `outputs.attentions`."""
-    terms = make_terms(options, attention)
+    """`Trainer.compute_loss`: the task's loss and the guides, on the maps in `outputs.attentions`."""
+    known = inputs.pop(_KNOWLEDGE, {})
     mask = inputs["attention_mask"].bool()
     forward = GuidedForward(
-        terms, attention, Tokens(inputs["input_ids"], mask, inputs.get("token_type_ids"), terms.vocabulary)
+        terms, attention, Tokens(inputs["input_ids"], mask, inputs.get("token_type_ids"), terms.vocabulary, known)
     )
     outputs = model(**inputs, **forward.kwargs)
     loss: Tensor = outputs.loss + terms.values(forward.attention(outputs)).loss

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from agcli.data.batching import Examples, Rows, nested_subset
 from agcli.data.catalogue import find_dataset
+from agcli.data.knowledge.alignment import pair_relations
+from agcli.data.knowledge.stored import knowledge_digests, load_knowledge
 from agcli.data.prepared import PreparedPairs, load_prepared
 from agcli.errors import DataError, ModelError, UsageError, did_you_mean
 from agcli.models import ZOO, find_entry, load_tokenizer, locate
@@ -37,11 +40,17 @@ class Encoder:
 
 @dataclass(frozen=True, eq=False)
 class TimingExamples:
-    """What all methods of a group train on; `notes` says what is not as in training, such as synthetic ids."""
+    """What all methods of a group train on.
+
+    Attributes:
+        notes: what is not as in training, such as synthetic ids.
+        knowledge: name -> values of each two tokens of an example, for methods whose guides need them.
+    """
 
     examples: Examples
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    knowledge: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def find_encoder(name: str, *, random_weights: bool, offline: bool) -> Encoder:
@@ -76,12 +85,15 @@ class FullLength:
     name = "full-length rows"
     population = None
 
-    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+    def take(
+        self, encoder: Encoder, length: int, size: int | None, seed: int, knowledge: tuple[str, ...] = ()
+    ) -> TimingExamples:
         """`size` rows of `length` tokens.
 
         Raises:
-            UsageError: a whole epoch is wanted, and there is none.
+            UsageError: a whole epoch is wanted, and there is none; or guides need knowledge.
         """
+        _refuse_knowledge(knowledge)
         if size is None:
             raise UsageError(WITHOUT_EPOCH)
         return _synthetic_nli(np.full(size, length, dtype=np.int64), encoder, seed)
@@ -98,8 +110,15 @@ class Shaped:
         self._shape = shape(name)
         self.name, self.population = name, self._shape.examples
 
-    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
-        """`size` rows of such lengths, truncated at `length`; None: an epoch's."""
+    def take(
+        self, encoder: Encoder, length: int, size: int | None, seed: int, knowledge: tuple[str, ...] = ()
+    ) -> TimingExamples:
+        """`size` rows of such lengths, truncated at `length`; None: an epoch's.
+
+        Raises:
+            UsageError: guides need knowledge.
+        """
+        _refuse_knowledge(knowledge)
         size = self.population if size is None else min(size, self.population)
         lengths = np.minimum(self._shape.lengths(size, seed), length)
         note = f"lengths drawn from the shape of {self.name}: {self._shape.source}"
@@ -116,19 +135,28 @@ class Prepared:
     def __init__(self, dataset: PreparedPairs) -> None:
         if "train" not in dataset.splits or dataset.splits["train"].empty:
             raise DataError("the data set has no training example", file=dataset.folder)
-        self._train, self._labels = dataset.splits["train"], dataset.labels
+        self._train, self._labels, self._dataset = dataset.splits["train"], dataset.labels, dataset
         self.name, self.population = dataset.name, len(self._train)
 
-    def take(self, encoder: Encoder, length: int, size: int | None, seed: int) -> TimingExamples:
+    def take(
+        self, encoder: Encoder, length: int, size: int | None, seed: int, knowledge: tuple[str, ...] = ()
+    ) -> TimingExamples:
         """A random subset of `size` pairs, tokenised and truncated at `length`; None: all.
 
         Raises:
-            UsageError: there is no tokenizer to count lengths with.
+            UsageError: there is no tokenizer to count lengths with, or guides need knowledge of other ids.
+            DataError: that knowledge was not made of the data.
         """
+        knowledge_digests(self._dataset, knowledge)
         size = self.population if size is None else min(size, self.population)
         chosen = self._train.iloc[nested_subset(self.population, size, seed)]
         if encoder.tokenizer is not None:
-            return TimingExamples(pair_examples(chosen, self._labels, encoder.tokenizer, length), self._labels)
+            known = {name: load_knowledge(self._dataset, name) for name in knowledge}
+            texts = chosen["text_a"].tolist(), chosen["text_b"].tolist()
+            made = pair_relations(encoder.tokenizer, *texts, known, max_length=length) if known else {}
+            examples = pair_examples(chosen, self._labels, encoder.tokenizer, length)
+            return TimingExamples(examples, self._labels, knowledge=made)
+        _refuse_knowledge(knowledge)
         if not locate("minilm"):
             raise UsageError(
                 f"--random-weights: neither {encoder.name}'s tokenizer nor minilm's is here to count lengths with.",
@@ -152,6 +180,15 @@ def find_source(dataset: str | None, shape: str | None) -> Source:
     if dataset is not None:
         return Prepared(load_prepared(find_dataset(dataset, Path.cwd())))
     return Shaped(shape) if shape is not None else FullLength()
+
+
+def _refuse_knowledge(names: tuple[str, ...]) -> None:
+    """Guides that need knowledge of the texts have none of synthetic ids."""
+    if names:
+        raise UsageError(
+            f"--variants: {', '.join(names)}: knowledge of texts goes with their tokens, and these are synthetic ids.",
+            hint="--dataset NAME of data prepared with --knowledge, and a model whose tokenizer is on this machine",
+        )
 
 
 def _synthetic_nli(lengths: Rows, encoder: Encoder, seed: int, *notes: str) -> TimingExamples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -13,8 +13,9 @@ from accelerate.utils import set_seed
 
 from agcli.attention import EncoderAttention, Implementation, attach
 from agcli.attention.dispatch import choose
-from agcli.guides.variants import run_options, variant_specs
-from agcli.models import load_model, random_model
+from agcli.errors import UsageError
+from agcli.guides.base import TargetGuide
+from agcli.models import load_model, load_tokenizer, locate, random_model
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks.classification import Classification
@@ -22,7 +23,7 @@ from agcli.timing.stopwatch import DTYPES
 from agcli.timing.workload import Work, Workload
 from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations
 from agcli.training.engine import Engine, Position
-from agcli.training.loss_terms import make_terms
+from agcli.training.loss_terms import LossTerms, make_terms, vocabulary_for
 
 KEPT_MAPS = "guided on the maps that transformers keeps, which come after attention dropout"
 
@@ -36,6 +37,7 @@ class MethodSpec:
         variant: a variant of the guide registry, or one of `timing.request.BASELINES`.
         attention: value of `--attention`; heeded by guided variants only.
         random_weights: take the zoo's dimensions and no checkpoint.
+        guides: of a guided method those that it computes; of another none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class MethodSpec:
     workload: Workload
     model_options: ModelOptions
     training: TrainingOptions
+    guides: GuideOptions
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,8 @@ def kept_maps(model: Any) -> EncoderAttention:
 
 
 def engine_method(spec: MethodSpec) -> Method:
-    """Our engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with both, on its maps."""
-    variant = {"eager": "both", "sdpa": "none"}.get(spec.variant, spec.variant)
-    guides = replace(GuideOptions(), **run_options(variant_specs(variant)))
+    """Our engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with guides, on its maps."""
+    guides = spec.guides
     model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
     accelerator = make_accelerator(spec.training.precision)
     if spec.variant == "sdpa":
@@ -104,13 +106,14 @@ def engine_method(spec: MethodSpec) -> Method:
         attention = cast(Implementation, spec.attention if guides.captures else "auto")
         encoder = attach(model, attention, required=guides.captures, device=accelerator.device)
     checkpoint_activations(model, spec.model_options)
+    terms = guide_terms(spec, encoder, model)
     set_seed(spec.training.seed)
     engine = Engine(
         model,
         encoder,
         Classification.losses,
         spec.workload.examples,
-        make_terms(guides, encoder),
+        terms,
         spec.training,
         spec.workload.seed,
         accelerator,
@@ -123,9 +126,9 @@ def engine_method(spec: MethodSpec) -> Method:
         model,
         engine.device,
         precision,
-        attention_names(model, workload, engine.device, precision, guided=guides.captures),
+        attention_names(model, workload, engine.device, precision, terms.capture.quantities),
         partial(_engine_epoch, engine, workload),
-        notes if guides.captures and encoder.kind == "maps" else (),
+        (*(notes if guides.captures and encoder.kind == "maps" else ()), *option_notes(spec)),
         workload.steps_to_all_shapes() if spec.model_options.compile else 0,
     )
 
@@ -141,7 +144,33 @@ def _engine_epoch(engine: Engine, workload: Workload, number: int) -> Iterator[W
         report.measured.read()  # as a run does, before its next step: raises what was not finite
 
 
-def attention_names(model: Any, workload: Workload, device: torch.device, precision: str, *, guided: bool) -> str:
+def guide_terms(spec: MethodSpec, encoder: EncoderAttention, model: Any) -> LossTerms:
+    """The guides of a method, with the tokenizer's ids where they look at tokens.
+
+    Raises:
+        UsageError: layers or heads that the encoder has not, or no tokenizer or sign for a guide.
+    """
+    terms = make_terms(spec.guides, encoder)
+    looking = [guide.name for guide in terms.guides if isinstance(guide, TargetGuide)]
+    if not looking:
+        return terms
+    if spec.random_weights and not locate(spec.model):
+        raise UsageError(
+            f"--random-weights: {', '.join(looking)}: {spec.model}'s tokenizer is not on this machine.",
+            hint="a guide on tokens needs its ids; time another model, or leave the guide out",
+        )
+    tokenizer = load_tokenizer(spec.model, offline=spec.random_weights or spec.model_options.offline)
+    return replace(terms, vocabulary=vocabulary_for(terms.guides, tokenizer, model, spec.model))
+
+
+def option_notes(spec: MethodSpec) -> tuple[str, ...]:
+    """The guides of a method whose text says more than a weight."""
+    return tuple(f"guide {guide}" for guide in spec.guides.specs.values() if guide.options or guide.of_task)
+
+
+def attention_names(
+    model: Any, workload: Workload, device: torch.device, precision: str, quantities: Sequence[str]
+) -> str:
     """The implementation that runs in training; where `auto` chooses by length, all that it chooses here."""
     config = model.config
     implementation = str(config._attn_implementation)
@@ -158,7 +187,7 @@ def attention_names(model: Any, workload: Workload, device: torch.device, precis
                 None,
                 dropout=float(rate),
                 window=window,
-                capture=("received",) if guided else (),
+                capture=quantities,
                 implementation=cast(Implementation, implementation.removeprefix("ag_")),
             )
             chosen[name] = None

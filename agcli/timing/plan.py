@@ -13,10 +13,11 @@ from agcli.attention.dispatch import check
 from agcli.errors import UsageError
 from agcli.guides.variants import is_variant, variant_guides
 from agcli.runs.launcher import check_launcher
-from agcli.timing.examples import Encoder, Source, find_encoder, find_source
+from agcli.timing.examples import Encoder, Source, TimingExamples, find_encoder, find_source
 from agcli.timing.methods import MethodSpec
 from agcli.timing.request import TimingRequest, request_problems
 from agcli.timing.workload import Workload
+from agcli.training.assemble import needed_knowledge
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,8 @@ def plan_groups(request: TimingRequest) -> list[Group]:
 def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int) -> Group:
     """One model at one length."""
     size, seed, steps = request.training.batch_size, request.training.seed, request.steps
-    taken = source.take(encoder, length, None if request.epochs else steps * size, seed)
+    needed = dict.fromkeys(name for each in _variants(request) for name in needed_knowledge(request.guides_of(each)))
+    taken = source.take(encoder, length, None if request.epochs else steps * size, seed, tuple(needed))
     if size > len(taken.examples):
         raise UsageError(f"--batch-size: {size} is more than the {len(taken.examples)} pairs of {source.name}.")
     workload = Workload(taken.examples, size, seed, length if request.padding == "max" else 1)
@@ -96,6 +98,7 @@ def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int
         workload=workload,
         model_options=request.model,
         training=request.training,
+        guides=request.guides_of("none"),
     )
     return Group(
         model=encoder.name,
@@ -106,15 +109,15 @@ def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int
         blocks=split_evenly(steps, request.rounds),
         warmup=request.warmup,
         epochs=request.epochs,
-        methods=tuple(_methods(request, unguided, length)),
+        methods=tuple(_with_knowledge(spec, taken) for spec in _methods(request, unguided, length)),
         notes=(("random weights",) if request.random_weights else ()) + taken.notes,
     )
 
 
 def _methods(request: TimingRequest, unguided: MethodSpec, length: int) -> Iterator[MethodSpec]:
     """`none` once, each guided variant once for every attention, then the baselines."""
-    for variant in (*request.variants, *request.against):
-        method = replace(unguided, name=variant, variant=variant)
+    for variant in _variants(request):
+        method = replace(unguided, name=variant, variant=variant, guides=request.guides_of(variant))
         if is_variant(variant) and variant_guides(variant):
             for attention in request.attention:
                 name = variant if request.attention == ("auto",) else f"{variant}, {attention}"
@@ -123,6 +126,18 @@ def _methods(request: TimingRequest, unguided: MethodSpec, length: int) -> Itera
             yield replace(method, workload=replace(method.workload, multiple=length))
         else:
             yield method
+
+
+def _variants(request: TimingRequest) -> tuple[str, ...]:
+    return (*request.variants, *request.against)
+
+
+def _with_knowledge(spec: MethodSpec, taken: TimingExamples) -> MethodSpec:
+    """The method with the knowledge that its own guides need: collating it is part of what they cost."""
+    known = {name: taken.knowledge[name] for name in needed_knowledge(spec.guides)}
+    if not known:
+        return spec
+    return replace(spec, workload=replace(spec.workload, examples=replace(spec.workload.examples, knowledge=known)))
 
 
 def split_evenly(steps: int, rounds: int) -> tuple[int, ...]:

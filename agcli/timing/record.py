@@ -57,8 +57,9 @@ def write_record(folder: Path, request: TimingRequest, times: Sequence[GroupTime
 def _options(request: TimingRequest) -> dict[str, Any]:
     """The request without those options of a run that a timing replaces or does not use."""
     options = asdict(request)
-    model, training = options.pop("model"), options.pop("training")
+    model, training, guides = options.pop("model"), options.pop("training"), options.pop("guides")
     kept = {name: model[name] for name in ("dropout", "activation_checkpointing", "compile")}
+    kept |= {name: guides[name] for name in ("guide_layers", "guide_heads")}
     return options | kept | {name: training[name] for name in ("batch_size", "precision", "optimizer", "seed")}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from agcli.declare import declared_options, flag, option, out_of_range
-from agcli.guides.variants import variant_names
-from agcli.options import OPTIONS, ModelOptions, TrainingOptions
+from agcli.guides.spec_list import parse_guides
+from agcli.guides.variants import run_options, variant_guides, variant_names, variant_specs
+from agcli.options import OPTIONS, GuideOptions, ModelOptions, TrainingOptions
 
 BASELINES = ("authors", "hf-trainer", "hf-guided", "eager", "sdpa")
 """What else the batches can be given to: three other recipes, and our engine on transformers' own attention."""
@@ -22,13 +23,21 @@ class TimingOptions:
     """What is timed, on which batches, and for how long."""
 
     models: tuple[str, ...] = option(("minilm",), "Encoders: names, hub ids or folders.")
-    variants: tuple[str, ...] = option(("none", "both"), "Variants of our engine.", choices=variant_names())
+    variants: tuple[str, ...] = option(
+        ("none", "both"), f"Variants of our engine: {', '.join(variant_names())}, and sums of these such as mdg+next."
+    )
+    guide: tuple[str, ...] = option(
+        (),
+        "NAME=WEIGHT[,option=value...]: options of a guide in every variant that has it; once for each.",
+        repeated=True,
+    )
     attention: tuple[str, ...] = option(
         ("auto",), "Attention of the guided variants.", choices=OPTIONS["attention"].spec.choices
     )
     against: tuple[str, ...] = option(
         (),
-        "Also time other recipes (hf-guided keeps maps), or our engine on transformers' eager or sdpa attention.",
+        "Also time other recipes, or our engine on transformers' eager or sdpa attention; hf-guided and eager keep "
+        "maps, for the first guided variant, or both.",
         choices=BASELINES,
     )
     dataset: str | None = option(None, OPTIONS["dataset"].spec.help)
@@ -53,6 +62,15 @@ class TimingRequest(TimingOptions):
 
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    guides: GuideOptions = field(default_factory=GuideOptions)
+
+    def guides_of(self, variant: str) -> GuideOptions:
+        """The options of the guides of a variant or baseline; those that keep maps have the first guided variant's."""
+        if variant in ("hf-guided", "eager"):
+            variant = next((name for name in self.variants if variant_guides(name)), "both")
+        elif variant in BASELINES:
+            variant = "none"
+        return replace(self.guides, **run_options(variant_specs(variant, self.guide)))
 
 
 def request_problems(request: TimingRequest) -> Iterator[str]:
@@ -62,6 +80,7 @@ def request_problems(request: TimingRequest) -> Iterator[str]:
     for name in ("models", "lengths", "attention"):
         if not values[name]:
             yield f"{flag(name)}: it is empty."
+    yield from _guide_problems(request)
     if not request.variants and not request.against:
         yield f"--variants: it is empty; allowed: {', '.join(variant_names())}."
     if request.epochs is None and request.steps < max(request.rounds, 1):
@@ -71,3 +90,20 @@ def request_problems(request: TimingRequest) -> Iterator[str]:
         yield "--dataset and --shape: give one of them, not both."
     if request.epochs is not None and request.dataset is None and request.shape is None:
         yield "--epochs: a whole epoch needs --dataset or --shape."
+
+
+def _guide_problems(request: TimingRequest) -> Iterator[str]:
+    """Problems of variants and of the options of their guides."""
+    guides = set() if set(request.variants) - {"none"} else set(variant_guides("both"))
+    for variant in request.variants:
+        try:
+            guides.update(variant_guides(variant))
+        except ValueError as error:
+            yield f"--variants: {error}"
+    specs, problems = parse_guides(request.guide)
+    yield from (f"--guide {problem}" for problem in problems)
+    for spec in specs:
+        if spec.name not in guides:
+            yield f"--guide {spec}: no variant has this guide; --variants {','.join([*request.variants, spec.name])}."
+        elif not spec.weight:
+            yield f"--guide {spec}: a variant without the guide is `none`."

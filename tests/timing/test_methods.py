@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from agcli.guides.registry import PAPER_VARIANTS as VARIANTS
+from agcli.guides.variants import PAPER_VARIANTS as VARIANTS
 from agcli.options import ModelOptions
 from agcli.timing import methods
 from agcli.timing.methods import MethodSpec
