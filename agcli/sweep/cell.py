@@ -32,6 +32,7 @@ from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
 from agcli.runs.signals import StopRequest
 from agcli.sweep.grid import Cell
+from agcli.sweep.knowledge import knowledge_digests_of, knowledge_needed
 from agcli.tasks.registry import TASKS, TaskEntry
 
 RECORD = "cell.json"
@@ -125,26 +126,6 @@ def fingerprint(config: RunConfig) -> str:
 def data_digest(dataset: str) -> str:
     """The digest in the manifest, which is compared with the files when the data are loaded."""
     return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
-
-
-def knowledge_needed(config: RunConfig) -> tuple[str, ...]:
-    """What the guides of a cell need of the data's knowledge, by name."""
-    from agcli.training.assemble import needed_knowledge
-
-    return needed_knowledge(config.guides)
-
-
-@lru_cache
-def knowledge_digests_of(dataset: str, names: tuple[str, ...]) -> dict[str, str]:
-    """The digest of each of these kinds of knowledge of prepared data.
-
-    Raises:
-        DataError: no such data, or such knowledge was not made of them; with the command that makes it.
-    """
-    from agcli.data.knowledge.stored import knowledge_digests
-    from agcli.tasks.base import load_dataset
-
-    return knowledge_digests(load_dataset(find_dataset(dataset, Path.cwd())), names)
 
 
 def training_examples(dataset: str) -> int:

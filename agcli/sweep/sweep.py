@@ -26,12 +26,11 @@ from agcli.sweep.cell import (
     columns,
     config_of,
     fingerprint,
-    knowledge_digests_of,
-    knowledge_needed,
     read_record,
     row,
 )
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
+from agcli.sweep.knowledge import knowledge_digests_of, knowledge_needed
 from agcli.sweep.results import results_of
 from agcli.sweep.winners import winner
 from agcli.tables.csv_json import csv_text, json_text
