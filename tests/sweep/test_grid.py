@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agcli.cli.ablate_grids import parse_axis, parse_sizes, parse_weights
+from agcli.cli.ablate_grids import parse_axis, parse_sizes
+from agcli.cli.ablate_guides import parse_weights
 from agcli.errors import UsageError
 from agcli.sweep.grid import Cell, Grid, first_cells, report_cells
 from agcli.sweep.sweep import choose
