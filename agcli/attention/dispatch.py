@@ -137,7 +137,10 @@ def attend(
     settings = {"scaling": scaling, "dropout": dropout}
     if chosen == "cpu":
         lengths = _lengths(query, mask.padding)
-        return blockwise_attention(query, key, value, lengths, capture=capture, targets=targets, **settings)
+        outputs: tuple[Tensor, dict[Quantity, Tensor]] = blockwise_attention(
+            query, key, value, lengths, capture=capture, targets=targets, **settings
+        )
+        return outputs
     return triton_attention(query, key, value, mask.padding, capture=capture, targets=targets, **settings)
 
 
