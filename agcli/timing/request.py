@@ -76,11 +76,11 @@ class TimingRequest(TimingOptions):
 def request_problems(request: TimingRequest) -> Iterator[str]:
     """Problems of the options that show before any model or data set is looked up; each names its flag."""
     values: dict[str, Any] = {name: getattr(request, name) for name in TIMING_OPTIONS}
+    yield from _guide_problems(request)
     yield from out_of_range(values, TIMING_OPTIONS)
     for name in ("models", "lengths", "attention"):
         if not values[name]:
             yield f"{flag(name)}: it is empty."
-    yield from _guide_problems(request)
     if not request.variants and not request.against:
         yield f"--variants: it is empty; allowed: {', '.join(variant_names())}."
     if request.epochs is None and request.steps < max(request.rounds, 1):

@@ -5,7 +5,7 @@ import torch
 
 from agcli import MDG, PDG
 from agcli.guides.base import CapturedAttention, term_values
-from agcli.guides.registry import weights_text
+from agcli.guides.variants import weights_text
 
 
 def test_both_call_forms_agree(received, mask):
