@@ -172,7 +172,7 @@ def test_a_cut_into_blocks_changes_neither_values_nor_dropout(monkeypatch):
         Tiles(Tile(64, 64, 4, 1), Tile(64, 32, 4, 1), SMALL, SMALL, SMALL),
         BLOCKS,
     ):
-        monkeypatch.setattr(operators, "_tiles", lambda query, tiles=tiles: tiles)
+        monkeypatch.setattr(operators, "_tiles", lambda *_, tiles=tiles: tiles)
         torch.manual_seed(1)
         results.append(run(kernels, inputs, ragged(64, 50), gradients, dropout=0.3))
     for a, b in zip(*results, strict=True):

@@ -141,7 +141,7 @@ def test_numbers_are_of_the_clean_map_under_dropout(length):
 def test_a_cut_into_blocks_changes_nothing(monkeypatch):
     inputs, mask, results = tensors(2, 5, 64, 16), ragged(64, 64, 50), []
     for tiles in (Tiles(Tile(64, 64, 4, 1), Tile(64, 32, 4, 1), SMALL, SMALL, SMALL), BLOCKS):
-        monkeypatch.setattr(operators, "_tiles", lambda query, tiles=tiles: tiles)
+        monkeypatch.setattr(operators, "_tiles", lambda *_, tiles=tiles: tiles)
         torch.manual_seed(1)
         results.append(run(triton_attention, inputs, mask, CAPTURES["all"], dropout=0.3))
     for name, tensor in results[0].items():

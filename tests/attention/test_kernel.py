@@ -94,9 +94,10 @@ def test_the_interpreter_takes_the_cpu(machine, monkeypatch) -> None:
 @pytest.mark.parametrize("capability", [INTERPRETER, (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)])
 @pytest.mark.parametrize("itemsize", [2, 4])
 @pytest.mark.parametrize("width", [16, 32, 64, 128])
-def test_tiles_fit_dropouts_blocks_and_lengths_share_them(capability, itemsize, width) -> None:
+@pytest.mark.parametrize("cells", [True, False])
+def test_tiles_fit_dropouts_blocks_and_lengths_share_them(capability, itemsize, width, cells) -> None:
     """Dropout draws for blocks of 16 queries by 32 keys; a new length may not mean a compilation."""
-    cuts = [tiles_for(length, width, itemsize, capability) for length in range(1, 1100)]
+    cuts = [tiles_for(length, width, itemsize, capability, cells=cells) for length in range(1, 1100)]
     for length, tiles in enumerate(cuts, 1):
         for tile in (tiles.forward, tiles.receive, tiles.by_query, tiles.by_key, tiles.whole or tiles.forward):
             assert tile.queries % 16 == tile.keys % 32 == 0

@@ -27,8 +27,8 @@ triton.runtime.driver.set_active(types.SimpleNamespace(
     get_current_device=lambda: 0, get_current_stream=lambda device: 0, get_current_target=lambda: target))
 # Everything up to the launch: arguments are bound and specialised as on the device, and compiled to its machine code.
 JITFunction.__getitem__ = lambda self, grid: lambda **arguments: self.run(grid=grid, warmup=True, **arguments)
-operators._tiles = lambda query: tiles_for(
-    query.shape[2], operators._width(query.shape[3]), query.element_size(), tuple(capability))
+operators._tiles = lambda query, cells: tiles_for(
+    query.shape[2], operators._width(query.shape[3]), query.element_size(), tuple(capability), cells=cells)
 for batch, length in enumerate(lengths, 1):
     query = torch.zeros(batch, length, 3, head_dim, dtype=getattr(torch, dtype)).transpose(1, 2)
     mask = None if bare else torch.ones(batch, length, dtype=torch.bool)
@@ -66,7 +66,9 @@ SHARED_MEMORY = {(8, 0): 163, (8, 6): 99, (9, 0): 227}
         ((8, 0), "bfloat16", 64, (300,), 0.0, True, {}, {"forward", *BY_BLOCKS}),
         ((9, 0), "bfloat16", 64, (256, 200, 129), 0.1, False, ALL_ROWS, {"forward", "backward_whole"}),
         ((9, 0), "bfloat16", 64, (512, 301), 0.1, False, PATTERNS, {"forward", "receive", *BY_BLOCKS}),
-        ((8, 6), "bfloat16", 64, (256,), 0.1, False, ALL_ROWS, {"forward", "backward_whole"}),
+        ((8, 6), "bfloat16", 64, (128,), 0.1, False, ALL_ROWS, {"forward", "backward_whole"}),
+        ((8, 6), "bfloat16", 64, (256,), 0.1, False, ALL_ROWS, {"forward", "receive", *BY_BLOCKS}),
+        ((9, 0), "bfloat16", 128, (128,), 0.1, False, ALL_ROWS, {"forward", "backward_whole"}),
         ((8, 6), "bfloat16", 128, (300,), 0.0, True, ALL_ROWS, {"forward", *BY_BLOCKS}),
         ((8, 0), "float32", 24, (40,), 0.1, True, {"entropy": [1]}, {"forward", *BY_BLOCKS}),
     ],

@@ -48,7 +48,7 @@ def run_forward(
 
     query, key, value = _dense(query), _dense(key), _dense(value)
     output, received, statistics, normaliser = _empty_outputs(query, rows, capture)
-    tiles = _tiles(query)
+    tiles = _tiles(query, bool(cells))
     shared: dict[str, Any] = {"key": key, "normaliser": normaliser, **_strides(query=query, key=key)}
     shared |= {**_mask(mask), "scale": scaling / math.log(2)}
     fused = capture and query.shape[2] <= tiles.forward.queries
@@ -98,7 +98,7 @@ def run_backward(
     query, key, value, gradient = _dense(query), _dense(key), _dense(value), _dense(gradient)
     guide = None if guide is None else _dense(guide)
     for_query, for_key, for_value = _empty_gradients(query)
-    tiles = _tiles(query)
+    tiles = _tiles(query, bool(cells))
     shared: dict[str, Any] = {"key": key, "value": value, "normaliser": normaliser, "gradient": gradient}
     shared |= _strides(query=query, key=key, value=value, gradient=gradient)
     from_sample, from_head = (0, 0) if guide is None else guide.stride()[:2]
@@ -206,10 +206,10 @@ def _dense(tensor: Tensor) -> Tensor:
     return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
-def _tiles(query: Tensor) -> Tiles:
+def _tiles(query: Tensor, cells: bool) -> Tiles:
     on_device = query.device.type == "cuda"
     capability = torch.cuda.get_device_capability(query.device) if on_device else INTERPRETER
-    return tiles_for(query.shape[2], _width(query.shape[3]), query.element_size(), capability)
+    return tiles_for(query.shape[2], _width(query.shape[3]), query.element_size(), capability, cells=cells)
 
 
 @functools.cache

@@ -48,7 +48,7 @@ class Tiles:
 
 
 @functools.cache
-def tiles_for(length: int, width: int, itemsize: int, capability: tuple[int, int]) -> Tiles:
+def tiles_for(length: int, width: int, itemsize: int, capability: tuple[int, int], *, cells: bool = False) -> Tiles:
     """The cut for a call.
 
     Lengths fall into classes (up to 32, 64, 128, 256, longer), so that a new length seldom means a compilation.
@@ -57,6 +57,7 @@ def tiles_for(length: int, width: int, itemsize: int, capability: tuple[int, int
         width: the head's size padded to a power of two, at least 16.
         itemsize: bytes of an element: 2 for bfloat16 and float16, 4 for float32.
         capability: the device's, such as (9, 0); INTERPRETER for the interpreter.
+        cells: whether some head has a target of any cells, whose weights take a tile of shared memory.
     """
     if capability == INTERPRETER:
         small, rows = Tile(32, 32, 4, 1), _class_of(length, 64)
@@ -65,7 +66,7 @@ def tiles_for(length: int, width: int, itemsize: int, capability: tuple[int, int
     if itemsize == 4:
         return _float32(width)
     roomy = capability[0] in (9, 10)
-    return _wide(length, roomy=roomy) if width == 128 else _narrow(length, roomy=roomy)
+    return _wide(length, roomy=roomy) if width == 128 else _narrow(length, roomy=roomy, cells=cells)
 
 
 def _float32(width: int) -> Tiles:
@@ -74,15 +75,15 @@ def _float32(width: int) -> Tiles:
     return Tiles(tile, None, Tile(32, 32, 4, 2), tile, tile)
 
 
-def _narrow(length: int, *, roomy: bool) -> Tiles:
-    """Heads up to 64 wide, in 16 bits: whole maps up to 256 x 256.
+def _narrow(length: int, *, roomy: bool, cells: bool) -> Tiles:
+    """Heads up to 64 wide, in 16 bits: whole maps up to 256 x 256, or 128 x 128 with targets where it is not roomy.
 
     Where it is roomy (H100 and its like: 227 KB of shared memory and products that leave the registers free) a
     forward tile has 64 keys; elsewhere 32, and no kernel takes more than the 99 KB of a consumer's GPU.
     """
     keys = 64 if roomy else 32
     receive, by_query, by_key = Tile(64, 128, 4, 3), Tile(128, 32, 4, 2), Tile(32, 64, 4, 3)
-    rows = _class_of(length, 256)
+    rows = _class_of(length, 256 if roomy or not cells else 128)
     if not rows:
         return Tiles(Tile(128, keys, 8 if roomy else 4, 3), None, receive, by_query, by_key)
     if rows == 32:
