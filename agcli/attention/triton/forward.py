@@ -132,6 +132,22 @@ def kept(seed, row, key, threshold, ROWS: tl.constexpr, KEYS: tl.constexpr, KEYS
     return tile
 
 
+@triton.jit
+def receive_whole(
+    q, key, mask, logs, received, key_stride, length, scale, end,
+    HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, KEYS: tl.constexpr,
+):  # fmt: skip
+    """Column sums of the clean map (Eq. 8), where one block holds all queries."""
+    for start in range(0, end, KEYS):
+        at = start + tl.arange(0, KEYS)
+        k = load_tile(key, at, key_stride, length, HEAD_DIM, WIDTH)
+        sums = tl.sum(tl.exp2(dot(q, tl.trans(k)) * scale - logs[:, None]), 0)
+        tl.store(received + at, tl.where(are_real(mask, at, length), sums, 0.0), mask=at < length)
+    for start in range(tl.cdiv(end, KEYS) * KEYS, length, KEYS):
+        at = start + tl.arange(0, KEYS)
+        tl.store(received + at, tl.zeros([KEYS], dtype=tl.float32), mask=at < length)
+
+
 @triton.jit(do_not_specialize=["mask_stride", "length", "threshold"])
 def forward(
     query, key, value, mask, seed, output, normaliser, received, statistics, plan, columns, cells,
@@ -197,15 +213,9 @@ def forward(
         store_rows(statistics, mass, squares, weight_logs, total, real, plan, rows, length, MASS, SQUARES, ENTROPY)
 
     if received is not None:
-        received += series() * length
-        for start in range(0, end, KEYS):
-            at = start + tl.arange(0, KEYS)
-            k = load_tile(key, at, key_strides[2], length, HEAD_DIM, WIDTH)
-            sums = tl.sum(tl.exp2(dot(q, tl.trans(k)) * scale - logs[:, None]), 0)
-            tl.store(received + at, tl.where(are_real(mask, at, length), sums, 0.0), mask=at < length)
-        for start in range(tl.cdiv(end, KEYS) * KEYS, length, KEYS):
-            at = start + tl.arange(0, KEYS)
-            tl.store(received + at, tl.zeros([KEYS], dtype=tl.float32), mask=at < length)
+        receive_whole(
+            q, key, mask, logs, received + series() * length, key_strides[2], length, scale, end, HEAD_DIM, WIDTH, KEYS
+        )
 
 
 @triton.jit(do_not_specialize=["mask_stride", "length"])
