@@ -31,8 +31,8 @@ class RowPlan:
         heads: quantity -> how many heads of it are captured; the slots lie in this order.
         lines: `FIELDS` numbers a head, one head after the other; empty if nothing is captured. A target's place is a
             diagonal's offset or a number in `columns` or `cells`; a slot of -1 says that the head does not give this.
-        columns: float32, contiguous.
-        cells: of one type, contiguous.
+        columns: weights of the targets of that kind, in float32 and contiguous.
+        cells: weights of the targets of that kind, all of one type and contiguous.
     """
 
     heads: dict[Quantity, int]
