@@ -20,6 +20,7 @@ import typer
 
 from agcli.cli.app import app
 from agcli.config import make_config
+from agcli.guides.registry import GUIDES
 from agcli.options import OPTIONS
 
 CHECKOUT = Path(__file__).parents[1]
@@ -116,6 +117,14 @@ def test_the_two_commands_of_a_newcomer_are_cis() -> None:
     script = (CHECKOUT / ".ci" / "run").read_text("utf-8").splitlines()
     install, test = INSTALL_AND_TEST.replace("pip install", "pip install --quiet").split(" && ")
     assert {install, test} <= set(script)
+
+
+def test_every_guide_stands_in_the_table_of_guides_with_its_options() -> None:
+    rows = [line.split("|") for line in README.splitlines() if re.match(r"\| `[a-z_]+`", line)]
+    options = {name: row[3] for row in rows for name in re.findall(r"`([a-z_]+)`", row[1])}
+    for name, entry in GUIDES.items():
+        assert name in options
+        assert all(option.name.replace("_", "-") in options[name] for option in entry.options), name
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
