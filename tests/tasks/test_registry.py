@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,9 @@ class Length(Task):
     outputs = ("LABEL_0",)
     dataset: PreparedPairs
 
-    def examples(self, tokenizer: Any, shared: Path | None = None) -> dict[str, Examples]:
+    def examples(
+        self, tokenizer: Any, shared: Path | None = None, knowledge: Collection[str] = ()
+    ) -> dict[str, Examples]:
         labels, found = self.dataset.labels, {}
         for split, frame in self.dataset.splits.items():
             examples = pair_examples(frame, labels, tokenizer, self.options.max_length)
