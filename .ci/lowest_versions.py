@@ -9,7 +9,7 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 extras = project["optional-dependencies"]
-for requirement in [*project["dependencies"], *extras["ray"], *extras["tensorboard"]]:
+for requirement in [*project["dependencies"], *extras["knowledge"], *extras["ray"], *extras["tensorboard"]]:
     bound = re.match(r"([\w-]+)>=([\w.]+)", requirement)
     assert bound, f"no lower bound: {requirement}"
     if bound[1] != "torch":
