@@ -21,7 +21,6 @@ on_a_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="a GPU's own sizes")
 
 
 CAPTURES = {
-    "a diagonal": {"mass:next": "all"},
     "two diagonals": {"mass:back": (4, 0), "mass:next": (1,)},
     "columns": {"mass:word": (1,), "mass:sign": (3, 0)},
     "cells": {"mass:near": (2,), "mass:far": (4,)},
