@@ -391,6 +391,7 @@ def test_a_layer_is_recomputed_alike_under_activation_checkpointing(tiny, batch,
     assert_same(outcome(checkpointed, batch, implementation), plain, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", PATHS)
 def test_a_compiled_encoder_gives_the_same(tiny, batch, implementation):
     """The reference compiles without a break; the CPU path leaves the graph, since it reads the padding."""
