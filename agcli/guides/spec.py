@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agcli.errors import did_you_mean
+from agcli.errors import did_you_mean, shortened
 from agcli.guides.entry import GuideEntry, GuideOption
 from agcli.guides.registry import GUIDES, SHARED_OPTIONS
 from agcli.guides.schedule import Schedule, parse_schedule
@@ -14,6 +14,8 @@ from agcli.guides.schedule import Schedule, parse_schedule
 SHARE = "share:"
 MOST_INDICES = 1000
 """More layers or heads than any encoder has: a slip such as `0-99999999` must not fill the memory."""
+LONGEST_TEXT = 1000
+"""More characters than any guide needs: messages and names of files repeat the text."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def parse_guide(text: str) -> GuideSpec:
     Raises:
         ValueError: not of that form, or no such guide, option or value; the message says what is allowed.
     """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{shortened(text)} has {len(text):,} characters; allowed: at most {LONGEST_TEXT}.")
     first, *rest = text.split(",")
     name, equals, weight = first.partition("=")
     name, weight = name.strip(), weight.strip()

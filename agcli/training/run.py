@@ -130,6 +130,10 @@ class _Training:
             self.callback.message("no usable checkpoint: starting from the first step.")
             return
         self.progress = checkpoint.load(newest, self.engine)
+        sums = self.progress["sums"]
+        if "examples" in sums:  # older versions counted the examples of all values once
+            examples = sums.pop("examples")
+            self.progress["sums"] = {name: [total, examples] for name, total in sums.items()}
         self.callback.message(f"resuming after step {self.engine.position.step}.")
 
     def _train_epoch(self) -> None:

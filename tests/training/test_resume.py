@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -374,6 +375,29 @@ def fill(disk: Path) -> None:
     """Leave 20 kB: too little for a checkpoint."""
     free = os.statvfs(disk)
     (disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_frsize - 20_000))
+
+
+def test_a_run_of_an_older_version_goes_on_where_it_stopped(whole: Runs, broken: Runs) -> None:
+    """Its state has one number of examples for the sums of all values, and its settings no guides in a list."""
+    assert broken.ag(before=at_call(6, kill, STEP)).code == -signal.SIGKILL
+    state = RunFolder(broken.run.checkpoints / "step-00000004")
+    values = state.read_json("state.json")
+    sums = values["progress"]["sums"]
+    values["progress"]["sums"] = {name: total for name, (total, _) in sums.items()} | {"examples": sums["mdg"][1]}
+    checkpoint.write_sealed(state.path, lambda aside: _copy_with(state.path, aside, values))
+    settings = RunFolder(broken.folder).config
+    assert settings.pop("guide") is None
+    broken.run.write_json("config.json", settings)
+    ended = broken.resume()
+    assert ended.code == 0, ended.said
+    assert "resuming after step 4" in ended.said
+    assert differing(whole, broken) == []
+
+
+def _copy_with(folder: Path, aside: Path, state: dict[str, Any]) -> None:
+    shutil.copytree(folder, aside, dirs_exist_ok=True)
+    (aside / "state.json").write_text(json.dumps(state))
+    (aside / checkpoint.MANIFEST).unlink()
 
 
 def test_changed_data_are_not_trained_on(broken: Runs, tmp_path: Path) -> None:
