@@ -144,12 +144,13 @@ def _ablate(*, given: dict[str, Any], run_options: dict[str, Any]) -> None:
 def _sweep(grids: tuple[Grid, ...], description: dict[str, Any] | None, folder: Path, options: AblateOptions) -> None:
     """Run what is not finished of a sweep, and report it; or show its plan."""
     from agcli.cli.ablate_display import SweepProgress, show_plan, show_report
-    from agcli.sweep.sweep import Sweep, check_knowledge, read_plan, run_sweep
+    from agcli.sweep.guide_check import check_guides
+    from agcli.sweep.sweep import Sweep, read_plan, run_sweep
 
     before = read_plan(folder)
     threads = options.threads or (before["threads"] if before else max(1, (os.cpu_count() or 1) // options.workers))
     sweep = Sweep(grids, folder, threads, options.keep_models, description)
-    check_knowledge(sweep)
+    check_guides(sweep.first)
     if options.dry_run:
         show_plan(sweep, options.workers, options.json)
         return

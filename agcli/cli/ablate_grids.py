@@ -222,9 +222,10 @@ def _axes(value: Any) -> dict[str, tuple[Any, ...]]:
 
 def _layers(models: tuple[str, ...], options: dict[str, Any]) -> tuple[int, ...]:
     """The layers that every model of the grid has."""
-    from agcli.sweep.cell import num_layers
+    from agcli.models import load_config
 
-    return tuple(range(min(num_layers(model, bool(options.get("offline"))) for model in models)))
+    configs = [load_config(model, offline=bool(options.get("offline"))) for model in models]
+    return tuple(range(min(config.num_hidden_layers for config in configs)))
 
 
 def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from agcli.models.model_files import Source, locate
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 
 if TYPE_CHECKING:
-    from agcli.models.load import LoadedModel, load_model, load_tokenizer, quiet_transformers, random_model
+    from agcli.models.load import LoadedModel, load_config, load_model, load_tokenizer, quiet_transformers, random_model
 
 __all__ = [
     "ZOO",
@@ -19,6 +19,7 @@ __all__ = [
     "ModelEntry",
     "Source",
     "find_entry",
+    "load_config",
     "load_model",
     "load_tokenizer",
     "locate",

@@ -103,15 +103,23 @@ def load_model(
     return LoadedModel(model, tokenizer, name, source.origin, source.revision, weights.sha256, cased, notes)
 
 
+def load_config(name: str, *, offline: bool = False) -> PretrainedConfig:
+    """Load only the configuration of a model, with the same checks as `load_model`.
+
+    Raises:
+        ModelError: as for `load_model`.
+    """
+    source = resolve(name, offline=offline)
+    return build_config(source, read_config(source), lambda: read_state_dict(_checked_weights(source))[0])
+
+
 def load_tokenizer(name: str, *, offline: bool = False) -> PreTrainedTokenizerBase:
     """Load only the tokenizer of a model, with the same checks as `load_model`.
 
     Raises:
         ModelError: as for `load_model`.
     """
-    source = resolve(name, offline=offline)
-    config = build_config(source, read_config(source), lambda: read_state_dict(_checked_weights(source))[0])
-    return tokenizer_of(source, config)[0]
+    return tokenizer_of(resolve(name, offline=offline), load_config(name, offline=offline))[0]
 
 
 def random_model(

@@ -153,15 +153,6 @@ def model_digest(model: str, offline: bool) -> str:
     return hashlib.sha256(json.dumps([find_weights(folder).sha256, hashes]).encode()).hexdigest()
 
 
-@lru_cache
-def num_layers(model: str, offline: bool) -> int:
-    """Attention layers of an encoder, by its configuration."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(resolve(model, offline=offline).folder, local_files_only=True)
-    return int(config.num_hidden_layers)
-
-
 def run_cell(job: CellJob) -> Outcome:
     """Train, evaluate and record a cell; one that was interrupted is resumed from its last checkpoint.
 

@@ -30,7 +30,7 @@ from agcli.sweep.cell import (
     row,
 )
 from agcli.sweep.grid import Cell, Grid, Winners, cell_name, first_cells, report_cells, varied_options
-from agcli.sweep.knowledge import knowledge_digests_of, knowledge_needed
+from agcli.sweep.guide_check import check_guides
 from agcli.sweep.results import results_of
 from agcli.sweep.winners import winner
 from agcli.tables.csv_json import csv_text, json_text
@@ -181,20 +181,6 @@ def choose(cells: Sequence[Cell], rows: Sequence[Mapping[str, object]]) -> Winne
     return winners
 
 
-def check_knowledge(sweep: Sweep) -> None:
-    """Check that the data have all the knowledge that guides of the sweep need.
-
-    Raises:
-        DataError: some is missing; with the command that makes all of it.
-    """
-    needed: dict[str, dict[str, None]] = {}
-    for config in map(config_of, sweep.first):
-        needed.setdefault(config.data.dataset, {}).update(dict.fromkeys(knowledge_needed(config)))
-    for dataset, names in needed.items():
-        if names:
-            knowledge_digests_of(dataset, tuple(names))
-
-
 def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback: SweepCallback | None = None) -> None:
     """Run what is not finished, and write the results after every cell.
 
@@ -209,7 +195,7 @@ def run_sweep(sweep: Sweep, runner: Runner, *, fail_fast: bool = False, callback
     callback = callback or SweepCallback()
     check_launcher()
     _check_plan(sweep)
-    check_knowledge(sweep)
+    check_guides(sweep.first)
     with RunFolder(sweep.folder).locked(callback.warning), stop_on_signals() as stop:
         write_text(sweep.folder / PLAN, json_text(sweep.plan))
         sweep.forget_failures()

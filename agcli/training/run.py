@@ -289,7 +289,8 @@ class _Training:
         output = self.parts.config.output
         if output.track:
             settings = self.parts.config.flat()
-            values = {name: _trackable(value) for name, value in settings.items() if value is not None}
+            listed = {name: " ".join(value) for name, value in settings.items() if isinstance(value, tuple)}
+            values = {name: value for name, value in (settings | listed).items() if value is not None}
             project, own = tracker_settings(output, self.folder.name)
             self.engine.accelerator.init_trackers(project, config=values, init_kwargs={output.track: own})
             stack.callback(self.engine.accelerator.end_training)
@@ -297,8 +298,3 @@ class _Training:
     def _track(self, values: Mapping[str, float], step: int) -> None:
         if self.parts.config.output.track:
             self.engine.accelerator.log(dict(values), step=step)
-
-
-def _trackable(value: Any) -> Any:
-    """A setting as a tracker takes it: no list."""
-    return " ".join(value) if isinstance(value, tuple) else value

@@ -192,3 +192,19 @@ def test_table_2_ends_in_its_table(ag: Ag, flags: list[str], tmp_path: Path) -> 
         assert text in shown
     for name in ("paper_table.csv", "paper_table.json", "paper_table.md", "paper_table.tex"):
         assert "Delim" in (folder / "report" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--variants", "none,period"], "The guide period needs a piece that spells a period, which"),
+        (["--variants", "none,next", "--guide", "next=0.1,heads=5"], "--guide next=0.1,heads=5: it takes 5 heads"),
+        (["--variants", "none,mdg", "--guide", "mdg=0.1,layers=2"], "layer 2 is too high"),
+        (["--variants", "none", "--monitor", "period"], "The guide period needs a piece"),
+    ],
+)
+def test_encoders_without_what_a_guide_needs_are_refused_before_anything_is_trained(
+    ag: Ag, flags: list[str], tmp_path: Path, words: list[str], message: str
+) -> None:
+    assert message in ag("ablate", *flags, *words, "--output", tmp_path / "sweep", code=2).stderr
+    assert not (tmp_path / "sweep").exists()
