@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from statistics import median
 
 from agcli.runs.folder import RunFolder
 from agcli.runs.processes import pinned_threads
 from agcli.sweep.cell import config_of
-from agcli.sweep.grid import Cell
+from agcli.sweep.knowledge import knowledge_needed
 from agcli.sweep.sweep import Sweep
 from agcli.training.assemble import Assembly
 
@@ -38,7 +37,7 @@ class Estimate:
 
 
 def estimate(sweep: Sweep, workers: int) -> Estimate:
-    """Measure a few steps of each kind of cell that has to run: of each setting, guided and unguided.
+    """Measure a few steps of each kind of cell that has to run: of each setting and variant.
 
     Raises:
         AgError: wrong settings, data or models, which would fail in a worker.
@@ -46,11 +45,19 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
     left = sweep.unfinished()
     kinds: dict[object, tuple[int, float, int]] = {}
     steps, seconds = 0, 0.0
+    parts: Assembly | None = None
+    data: object = None
     with pinned_threads(sweep.threads):
         for cell in left.values():
-            kind = (cell.setting, cell.variant == "none")
+            kind = (cell.setting, cell.variant)
             if kind not in kinds:
-                kinds[kind] = _measured(cell, sweep.folder)
+                config = config_of(cell)
+                before, data = data, (cell.setting, knowledge_needed(config))
+                if parts is None or data != before:
+                    parts = Assembly(config, RunFolder(sweep.folder / "cells" / "none"))
+                else:  # tokenised data last longer than the steps
+                    parts = parts.with_config(config)
+                kinds[kind] = _measured(parts)
             cell_steps, step_seconds, _ = kinds[kind]
             steps += cell_steps
             seconds += cell_steps * step_seconds
@@ -59,9 +66,8 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
     return Estimate(len(left), steps, seconds, largest * (3 * STATE_BYTES * min(workers, len(left)) + kept))
 
 
-def _measured(cell: Cell, folder: Path) -> tuple[int, float, int]:
+def _measured(parts: Assembly) -> tuple[int, float, int]:
     """Optimiser steps of a cell, seconds of one, and weights of its model."""
-    parts = Assembly(config_of(cell), RunFolder(folder / "cells" / "none"))
     engine, plan = parts.engine, parts.plan
     times = [report.seconds for report in islice(engine.train_epoch(), MEASURED_STEPS)]
     return plan.total_steps, median(times[1:] or times) if times else math.nan, plan.num_parameters

@@ -165,7 +165,7 @@ def guide_terms(spec: MethodSpec, encoder: EncoderAttention, model: Any) -> Loss
 
 def option_notes(spec: MethodSpec) -> tuple[str, ...]:
     """The guides of a method whose text says more than a weight."""
-    return tuple(f"guide {guide}" for guide in spec.guides.specs.values() if guide.options or guide.of_task)
+    return tuple(f"guide {guide}" for guide in spec.guides.specs.values() if guide.options)
 
 
 def attention_names(

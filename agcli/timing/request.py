@@ -107,3 +107,5 @@ def _guide_problems(request: TimingRequest) -> Iterator[str]:
             yield f"--guide {spec}: no variant has this guide; --variants {','.join([*request.variants, spec.name])}."
         elif not spec.weight:
             yield f"--guide {spec}: a variant without the guide is `none`."
+        elif spec.of_task or spec.schedule.kind != "constant":
+            yield f"--guide {spec}: a timing has a constant weight, which no time depends on: no share:, no schedule=."

@@ -31,7 +31,9 @@ from agcli.training.engine import Engine
 from agcli.training.loss_terms import LossTerms, make_terms, vocabulary_for
 from agcli.training.report import Plan
 
-AFTER_DROPOUT = "this encoder bypasses the attention interface: received attention is taken after attention dropout"
+AFTER_DROPOUT = (
+    "this encoder bypasses the attention interface: guides see its maps after attention dropout, dropped cells as 0"
+)
 PROCESS_BYTES = 600 * 2**20
 """Resident memory of a process that has loaded torch, transformers and the data, without weights; measured 0.6 GiB."""
 WINDOWED = "layers with a sliding window attend by the reference, which keeps their maps"

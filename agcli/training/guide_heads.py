@@ -59,8 +59,9 @@ def _number(spec: GuideSpec, stated: Mapping[str, int | tuple[int, ...]], num_he
 def _next_free(spec: GuideSpec, number: int, free: Sequence[int], num_heads: int, encoder: str) -> tuple[int, ...]:
     if number > len(free):
         left = ", ".join(map(str, free)) or "none"
+        option = f"--guide {spec}" if spec.weight else f"--monitor {spec.name}"
         raise UsageError(
-            f"--guide {spec}: it takes {counted(number, 'head')} of each layer, and of the "
+            f"{option}: it takes {counted(number, 'head')} of each layer, and of the "
             f"{counted(num_heads, 'head')} of {encoder} these are free: {left}.",
             hint="fewer heads (heads=1), heads that guides share (heads=0-3 of both), fewer guides, or more "
             "--guide-heads",

@@ -95,6 +95,8 @@ def test_only_guided_layers_are_captured(request_for: Make, monkeypatch: pytest.
         ({"variants": ("none", "mdg"), "guide": ("next=0.1",)}, "--guide next=0.1: no variant has this guide"),
         ({"variants": ("none", "next"), "guide": ("next=0",)}, "a variant without the guide is `none`"),
         ({"variants": ("none", "next"), "guide": ("next=1,layer=2",)}, "next has no option 'layer'.*mean 'layers'"),
+        ({"variants": ("none", "next"), "guide": ("next=share:0.1",)}, "--guide next=share:0.1: a timing has"),
+        ({"variants": ("none", "next"), "guide": ("next=1,schedule=off:0.3",)}, "a timing has a constant weight"),
     ],
 )
 def test_wrong_guides_are_refused_before_anything_is_looked_up(

@@ -65,5 +65,7 @@ def test_too_few_free_heads() -> None:
     assert "fewer heads" in str(caught.value.hint)
     with pytest.raises(UsageError, match=r"--guide behind=1: it takes 1 head of each layer.*are free: none"):
         heads("ahead=1,share=1.0", "behind=1", num_heads=4)
+    with pytest.raises(UsageError, match=r"^--monitor behind: it takes 1 head"):
+        heads("ahead=1,share=1.0", "behind=0", num_heads=4)
     with pytest.raises(UsageError, match="--guide spread=1,heads=5"):
         heads("spread=1,heads=5", num_heads=4)
