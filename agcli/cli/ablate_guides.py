@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agcli.declare import flag
-from agcli.errors import UsageError, did_you_mean
+from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
 from agcli.guides.spec import SHARE
 from agcli.guides.spec_list import parse_guides
@@ -53,7 +53,7 @@ def guide_grids(value: Any) -> dict[str, tuple[Weight, ...]]:
         guide, equals, weights = (word.strip() for word in text.partition("="))
         if guide not in GUIDES:
             raise UsageError(
-                f"--guide-grid: there is no guide {guide!r}; allowed: {', '.join(GUIDES)}.{did_you_mean(guide, GUIDES)}"
+                f"--guide-grid: there is no guide {shortened(guide)}; allowed: {', '.join(GUIDES)}.{did_you_mean(guide, GUIDES)}"
             )
         if not equals or not weights:
             raise UsageError(f"--guide-grid {text}: it has no weights; write {guide}=0.1,0.01 or {guide}=paper.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from agcli.errors import did_you_mean
+from agcli.errors import did_you_mean, shortened
 from agcli.guides.registry import COMBINED, GUIDES
 from agcli.guides.spec import GuideSpec, parse_guide
 from agcli.guides.spec_list import guide_values
@@ -39,10 +39,10 @@ def variant_guides(variant: str) -> tuple[str, ...]:
         if part not in known:
             names = variant_names()
             allowed = f"{', '.join(names)}, or a sum of some, such as mdg+next"
-            raise ValueError(f"{part!r} is none of {allowed}.{did_you_mean(part, names)}")
+            raise ValueError(f"{shortened(part)} is none of {allowed}.{did_you_mean(part, names)}")
         guides += COMBINED.get(part, (part,))
     if len(set(guides)) < len(guides):
-        raise ValueError(f"{variant!r} has a guide twice.")
+        raise ValueError(f"{shortened(variant)} has a guide twice.")
     return tuple(guides)
 
 

@@ -6,6 +6,7 @@ variant, and `report` cells, in which the winners run with other seeds. Else eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -136,7 +137,8 @@ class Grid:
             if (other := known.setdefault(guides, variant)) != variant:
                 yield f"--variants: {other} and {variant} have the same guides."
         for guide, weights in self.weights.items():
-            if not weights or min(map(weight_order, weights))[1] <= 0 or len(set(weights)) < len(weights):
+            allowed = all(0 < weight_order(weight)[1] < math.inf for weight in weights)
+            if not weights or not allowed or len(set(weights)) < len(weights):
                 yield f"{grid_flag(guide)} needs different weights above 0; a variant without the guide is `none`."
 
     def _wrong_together(self) -> Iterator[str]:

@@ -108,6 +108,10 @@ def test_a_tie_goes_to_the_weaker_guide_and_a_failed_seed_is_out(grid: Make) -> 
         ({"select_seeds": (9,)}, "nothing to pick"),
         ({"weights": {"mdg": (0.1, 0.01)}, "select_seeds": (1,)}, "share 1"),
         ({"weights": {"mdg": (0.1, 0.01)}, "select_seeds": (9,), "layers": (0,)}, "choose the weights first"),
+        ({"weights": {"next": (0.1, float("nan"))}}, "--guide-grid next needs different weights above 0"),
+        ({"weights": {"next": ("share:nan",)}}, "--guide-grid next needs different weights above 0"),
+        ({"weights": {"next": (float("inf"),)}}, "--guide-grid next needs different weights above 0"),
+        ({"weights": {"next": (0.1, "share:-1")}}, "--guide-grid next needs different weights above 0"),
     ],
 )
 def test_grids_that_cannot_be(grid: Make, fields: dict[str, object], problem: str) -> None:
