@@ -211,8 +211,13 @@ def why_maps_are_kept(implementation: Implementation, query: Tensor, capture: Co
     return _why_only_reference(AttentionMask(), None, capture) or _why_reference(query, None, capture)
 
 
-def check(implementation: Implementation, device: torch.device, capture: Collection[Quantity] = ()) -> None:
+def check(
+    implementation: Implementation, device: torch.device, capture: Collection[Quantity] = (), *, whose: str = ""
+) -> None:
     """Whether a forced implementation can run on a device at all, and capture these quantities.
+
+    Args:
+        whose: what the quantities are for, which the message names.
 
     Raises:
         UsageError: it cannot.
@@ -220,7 +225,8 @@ def check(implementation: Implementation, device: torch.device, capture: Collect
     if implementation in ("cpu", "triton"):
         query = torch.empty((1, 1, 1, 64), device=device)
         cause = _why_only_reference(AttentionMask(), None, capture)
-        _refuse(implementation, cause or _why_not(implementation, query, None, capture))
+        cause = cause or _why_not(implementation, query, None, capture)
+        _refuse(implementation, f"{whose}: {cause}" if cause and whose else cause)
 
 
 def _refuse(implementation: Implementation, cause: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.spec import parse_guide
-from agcli.guides.variants import PAPER_VARIANTS, variant_guides, weight_of
+from agcli.guides.variants import PAPER_VARIANTS, bare_weight, variant_guides
 from agcli.options import OPTIONS
 from agcli.sweep.grid import Grid
 
@@ -161,7 +160,7 @@ def recipe_of(
     if "variants" in axes:
         narrowed = narrowed.with_variants(_words(axes["variants"]))
     specs, weights = guides_and_weights(axes, options)
-    given = {spec.name: (weight_of(replace(spec, options={})),) for spec in map(parse_guide, specs)} | weights
+    given = {spec.name: (bare_weight(spec),) for spec in map(parse_guide, specs)} | weights
     return narrowed.with_guides(specs, given), options
 
 

@@ -52,9 +52,8 @@ def guide_grids(value: Any) -> dict[str, tuple[Weight, ...]]:
     for text in listed(value, "guide_grid"):
         guide, equals, weights = (word.strip() for word in text.partition("="))
         if guide not in GUIDES:
-            raise UsageError(
-                f"--guide-grid: there is no guide {shortened(guide)}; allowed: {', '.join(GUIDES)}.{did_you_mean(guide, GUIDES)}"
-            )
+            allowed = f"allowed: {', '.join(GUIDES)}.{did_you_mean(guide, GUIDES)}"
+            raise UsageError(f"--guide-grid: there is no guide {shortened(guide)}; {allowed}")
         if not equals or not weights:
             raise UsageError(f"--guide-grid {text}: it has no weights; write {guide}=0.1,0.01 or {guide}=paper.")
         if guide in grids:

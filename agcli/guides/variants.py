@@ -82,6 +82,11 @@ def weight_of(spec: GuideSpec) -> Weight:
     return spec.weight if not (spec.options or spec.of_task) else str(spec).partition("=")[2]
 
 
+def bare_weight(spec: GuideSpec) -> Weight:
+    """A guide's weight without the options behind it: a number or `share:0.05`."""
+    return weight_of(replace(spec, options={}))
+
+
 def read_weight(guide: str, text: str) -> Weight:
     """A weight in its one spelling.
 

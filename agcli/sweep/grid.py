@@ -21,6 +21,7 @@ from agcli.guides.spec import GuideSpec, parse_guide
 from agcli.guides.variants import (
     PAPER_VARIANTS,
     Weight,
+    bare_weight,
     run_options,
     stated_guides,
     variant_guides,
@@ -175,7 +176,7 @@ class Grid:
         if guide in self.weights:
             return tuple(self.weights[guide])
         given = [spec for spec in map(parse_guide, self.guide) if spec.name == guide]
-        return (_tried(given[0]) if given else GUIDES[guide].weight,)
+        return (bare_weight(given[0]) if given else GUIDES[guide].weight,)
 
     def trials(self, variant: str, model: str) -> list[dict[str, Any]]:
         """The trials of a variant, as run options: weights; where there is no guide, as many learning rates."""
@@ -200,11 +201,6 @@ class Grid:
         given = float({**implied, **self.options}.get("learning_rate") or default_learning_rate(model))
         exponents = [(place - (count - 1) // 2) / (count // 2) for place in range(count)]
         return [{"learning_rate": float(f"{given * WIDEST_RATE**exponent:.3g}")} for exponent in exponents]
-
-
-def _tried(spec: GuideSpec) -> Weight:
-    """A given weight without the options behind it."""
-    return f"share:{spec.weight:.10g}" if spec.of_task else spec.weight
 
 
 def _moved_together(specs: Sequence[GuideSpec], weights: Sequence[Weight]) -> Iterator[tuple[Weight, ...]]:

@@ -21,7 +21,7 @@ from agcli.runs.device import make_accelerator, precision_of
 from agcli.tasks.classification import Classification
 from agcli.timing.stopwatch import DTYPES
 from agcli.timing.workload import Work, Workload
-from agcli.training.assemble import AFTER_DROPOUT, checkpoint_activations
+from agcli.training.assemble import AFTER_DROPOUT, check_attention, checkpoint_activations
 from agcli.training.engine import Engine, Position
 from agcli.training.loss_terms import LossTerms, make_terms, vocabulary_for
 
@@ -96,6 +96,7 @@ def kept_maps(model: Any) -> EncoderAttention:
 def engine_method(spec: MethodSpec) -> Method:
     """Our engine; `sdpa`: without guides, on transformers' own fused attention; `eager`: with guides, on its maps."""
     guides = spec.guides
+    attention = cast(Implementation, spec.attention if guides.captures else "auto")
     model = fresh_model(spec, "sdpa" if spec.variant == "sdpa" else "eager")
     accelerator = make_accelerator(spec.training.precision)
     if spec.variant == "sdpa":
@@ -103,10 +104,11 @@ def engine_method(spec: MethodSpec) -> Method:
     elif spec.variant == "eager":
         encoder = kept_maps(model)
     else:
-        attention = cast(Implementation, spec.attention if guides.captures else "auto")
         encoder = attach(model, attention, required=guides.captures, device=accelerator.device)
     checkpoint_activations(model, spec.model_options)
     terms = guide_terms(spec, encoder, model)
+    if encoder.kind == "interface":
+        check_attention(terms, attention, accelerator.device, spec.model)
     set_seed(spec.training.seed)
     engine = Engine(
         model,

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from agcli.attention import EncoderAttention, attach, why_maps_are_kept
+from agcli.attention import EncoderAttention, Implementation, attach, why_maps_are_kept
 from agcli.attention.dispatch import check
 from agcli.config import RunConfig
 from agcli.data.batching import Examples
@@ -110,7 +110,7 @@ class Assembly:
         """The engine; everything random from here on follows the run's seed."""
         config, accelerator = self.config, self.accelerator
         terms = self._with_vocabulary(make_terms(config.guides, self.encoder_attention))
-        check(config.model.attention, accelerator.device, terms.capture.quantities)
+        check_attention(terms, config.model.attention, accelerator.device, self.loaded.name)
         checkpoint_activations(self.loaded.model, config.model)
         # Several processes need different seeds, so that each has its own dropout.
         set_seed(config.training.seed, device_specific=accelerator.num_processes > 1)
@@ -216,6 +216,17 @@ def needed_knowledge(options: GuideOptions) -> tuple[str, ...]:
     entries = [GUIDES[name] for name in dict.fromkeys(present) if GUIDES[name].knowledge]
     needed = [entry.knowledge_with(options.of_guide(entry.name)) for entry in entries]
     return tuple(dict.fromkeys(name for name in needed if name))
+
+
+def check_attention(terms: LossTerms, attention: Implementation, device: torch.device, encoder: str) -> None:
+    """Whether a forced implementation gives each guide what it needs.
+
+    Raises:
+        UsageError: it does not; names guide, encoder and cause.
+    """
+    for guide in terms.guides:
+        needed = LossTerms((guide,), released=terms.released).capture.quantities
+        check(attention, device, needed, whose=f"the guide {guide.name} on {encoder}")
 
 
 def checkpoint_activations(model: Any, options: ModelOptions) -> None:

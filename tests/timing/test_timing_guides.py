@@ -122,3 +122,10 @@ def test_a_guide_on_tokens_needs_the_tokenizer(request_for: Make, monkeypatch: p
     spec = specs_of(request_for(variants=("none", "period"), models=("minilm",), random_weights=True, dataset=None))
     with pytest.raises(UsageError, match="period: minilm's tokenizer is not on this machine"):
         guide_terms(spec["period"], EncoderAttention("maps", 2, 2, "Bert"), None)
+
+
+def test_what_a_forced_implementation_does_not_give_is_refused_before_it_is_timed(request_for: Make) -> None:
+    specs = specs_of(request_for(variants=("none", "next+disagreement"), attention=("cpu",)))
+    with pytest.raises(UsageError, match=r"--attention cpu: the guide disagreement on .*: attention maps"):
+        build_method(specs["next+disagreement"])
+    build_method(specs["none"])

@@ -111,6 +111,11 @@ def test_only_the_guided_layers_and_heads_are_captured(config: Make) -> None:
     assert [capture.of_layer(layer) for layer in (0, 1)] == [{"squared_norm": "all"}, {"mass:ahead": (0, 1)}]
 
 
+def test_what_a_forced_implementation_does_not_give_is_named_with_the_guide_that_needs_it(config: Make) -> None:
+    with pytest.raises(UsageError, match=r"--attention cpu: the guide disagreement on \S*tiny: attention maps .* only"):
+        build(config(guide=["ahead=1", "disagreement=1"], attention="cpu"))
+
+
 def test_the_plan_names_guides_by_their_texts_with_the_heads_they_take(config: Make) -> None:
     guides = ["ahead=0.05", "behind=share:0.1,heads=2,schedule=linear:0.5", "spread=1,heads=0-2", "mdg=0.1,layers=0"]
     plan = plan_of(config(guide=guides, pdg=0.0, monitor="pdg,toward"))
