@@ -26,7 +26,7 @@ from agcli.guides.base import CapturedAttention, Guide, TargetGuide, TermValues
 from agcli.guides.schedule import parse_schedule
 from agcli.guides.tokens import Vocabulary
 from agcli.training.loss_terms import GuidedForward, LossTerms, vocabulary_for
-from agcli.training.trainer_tokens import Knowledge, check_knowledge, check_schedules, tokens_of
+from agcli.training.trainer_tokens import Knowledge, check_indices, check_knowledge, check_schedules, tokens_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -57,7 +57,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
 
     Raises:
         UsageError: `DataParallel`, a loss that caches gradients, two guides of one name, a schedule of no guide, or a
-            guide without the vocabulary or knowledge that it needs.
+            guide without the vocabulary, knowledge, layers or heads that it needs.
         ModelError: an encoder that returns no attention.
     """
 
@@ -83,6 +83,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
             self.model_accepts_loss_kwargs = False
         self._encoder = _encoder_of(self.model)
         self._attention = attach(self._encoder)
+        check_indices(self.guides, self._attention)
         present = {guide.name: (schedules or {}).get(guide.name, "constant") for guide in self.guides}
         self._terms = LossTerms(
             self.guides,

@@ -121,6 +121,13 @@ def test_knowledge_of_another_shape(tmp_path: Path) -> None:
         guided.compute_loss(model.train(), batch)
 
 
+@pytest.mark.parametrize("guide", [Ahead(heads=(0, 2)), MDG(heads=(2,)), Spread(layers=(0, 2))])
+def test_a_layer_or_head_that_is_not_there(tmp_path: Path, guide: Any) -> None:
+    """Sums over no head would be a guide that is silently 0."""
+    with pytest.raises(UsageError, match=rf"The guide {guide.name}: (layer|head) 2 is too high; BertModel has 2"):
+        trainer(tmp_path, guide, vocabulary=VOCABULARY)
+
+
 def test_two_guides_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="share a name: ahead, ahead"):
         trainer(tmp_path, Ahead(heads=(0,)), Ahead(heads=(1,)), vocabulary=VOCABULARY)
