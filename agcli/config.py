@@ -15,7 +15,7 @@ from typing import Any
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
-from agcli.guides.spec_list import guide_values, parse_guides
+from agcli.guides.spec import guide_values, parse_guides
 from agcli.models.zoo import find_entry
 from agcli.options import (
     OPTIONS,

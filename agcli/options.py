@@ -90,6 +90,13 @@ class _GuideProperties:
         """Whether any guide is in the loss or monitored, so that attention has to be captured."""
         return any(self.weights.values()) or bool(self.monitored)
 
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """What guides in the loss and monitored ones need of the data's knowledge, by name."""
+        present = dict.fromkeys((*self.specs, *self.monitored))
+        needed = [GUIDES[name].knowledge_with(self.of_guide(name)) for name in present]
+        return tuple(dict.fromkeys(name for name in needed if name))
+
     def of_guide(self, name: str) -> dict[str, Any]:
         """A guide's own options, with their defaults; those of a guide with a flag follow the guide mode."""
         options = GUIDES[name].options

@@ -8,8 +8,7 @@ from typing import Any
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
-from agcli.guides.spec import SHARE
-from agcli.guides.spec_list import parse_guides
+from agcli.guides.spec import SHARE, parse_guides
 from agcli.guides.variants import Weight
 
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from agcli.config import read_config_file
 from agcli.declare import Declared, flag, option
 from agcli.errors import UsageError
-from agcli.guides.spec_list import guide_values, parse_guides
+from agcli.guides.spec import guide_values, parse_guides
 from agcli.options import OPTIONS
 
 

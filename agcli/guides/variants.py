@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from agcli.errors import did_you_mean, shortened
 from agcli.guides.registry import COMBINED, GUIDES
-from agcli.guides.spec import GuideSpec, parse_guide
-from agcli.guides.spec_list import guide_values
+from agcli.guides.spec import GuideSpec, guide_values, parse_guide
 
 PAPER_VARIANTS = ("none", "mdg", "pdg", "both")
 """What Wang et al. 2022 compare: without guides, with one, with both."""

@@ -21,6 +21,7 @@ import pandas as pd
 
 from agcli.config import RunConfig, make_config
 from agcli.data.catalogue import find_dataset
+from agcli.data.knowledge.stored import knowledge_digests
 from agcli.data.prepared import load_prepared, read_manifest
 from agcli.errors import AgError, DataError, DivergedError, InterruptedRunError
 from agcli.guides.registry import GUIDES
@@ -32,7 +33,7 @@ from agcli.runs.atomic import sha256
 from agcli.runs.folder import RESULT_VERSION, RunFolder
 from agcli.runs.signals import StopRequest
 from agcli.sweep.grid import Cell
-from agcli.sweep.knowledge import knowledge_digests_of, knowledge_needed
+from agcli.tasks.base import load_dataset
 from agcli.tasks.registry import TASKS, TaskEntry
 
 RECORD = "cell.json"
@@ -114,7 +115,7 @@ def fingerprint(config: RunConfig) -> str:
     settings = {name: value for name, value in settings.items() if name not in ignored}
     settings["dataset"] = data_digest(config.data.dataset)
     settings["model"] = model_digest(config.model.model, config.model.offline)
-    if names := knowledge_needed(config):
+    if names := config.guides.knowledge:
         settings["knowledge"] = knowledge_digests_of(config.data.dataset, names)
     seeds = {"seed": config.training.seed, "data_seed": config.data_seed, "subset_seed": config.subset_seed}
     settings |= seeds  # where one is not given, what it follows
@@ -126,6 +127,16 @@ def fingerprint(config: RunConfig) -> str:
 def data_digest(dataset: str) -> str:
     """The digest in the manifest, which is compared with the files when the data are loaded."""
     return str(read_manifest(find_dataset(dataset, Path.cwd()))["digest"])
+
+
+@lru_cache
+def knowledge_digests_of(dataset: str, names: tuple[str, ...]) -> dict[str, str]:
+    """The digest of each of these kinds of knowledge of prepared data.
+
+    Raises:
+        DataError: no such data, or such knowledge was not made of them; with the command that makes it.
+    """
+    return knowledge_digests(load_dataset(find_dataset(dataset, Path.cwd())), names)
 
 
 def training_examples(dataset: str) -> int:

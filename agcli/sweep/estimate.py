@@ -10,7 +10,6 @@ from statistics import median
 from agcli.runs.folder import RunFolder
 from agcli.runs.processes import pinned_threads
 from agcli.sweep.cell import config_of
-from agcli.sweep.knowledge import knowledge_needed
 from agcli.sweep.sweep import Sweep
 from agcli.training.assemble import Assembly
 
@@ -52,7 +51,7 @@ def estimate(sweep: Sweep, workers: int) -> Estimate:
             kind = (cell.setting, cell.variant)
             if kind not in kinds:
                 config = config_of(cell)
-                before, data = data, (cell.setting, knowledge_needed(config))
+                before, data = data, (cell.setting, config.guides.knowledge)
                 if parts is None or data != before:
                     parts = Assembly(config, RunFolder(sweep.folder / "cells" / "none"))
                 else:  # tokenised data last longer than the steps

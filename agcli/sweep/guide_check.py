@@ -8,9 +8,8 @@ from functools import lru_cache
 
 from agcli.guides.tokens import Vocabulary
 from agcli.options import GuideOptions
-from agcli.sweep.cell import config_of
+from agcli.sweep.cell import config_of, knowledge_digests_of
 from agcli.sweep.grid import Cell
-from agcli.sweep.knowledge import knowledge_digests_of, knowledge_needed
 
 
 def check_guides(cells: Sequence[Cell]) -> None:
@@ -24,7 +23,7 @@ def check_guides(cells: Sequence[Cell]) -> None:
     configs = [config_of(cell) for cell in cells]
     needed: dict[str, dict[str, None]] = {}
     for config in configs:
-        needed.setdefault(config.data.dataset, {}).update(dict.fromkeys(knowledge_needed(config)))
+        needed.setdefault(config.data.dataset, {}).update(dict.fromkeys(config.guides.knowledge))
     for dataset, names in needed.items():
         if names:
             knowledge_digests_of(dataset, tuple(names))

@@ -17,7 +17,6 @@ from agcli.timing.examples import Encoder, Source, TimingExamples, find_encoder,
 from agcli.timing.methods import MethodSpec
 from agcli.timing.request import TimingRequest, request_problems
 from agcli.timing.workload import Workload
-from agcli.training.assemble import needed_knowledge
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def plan_groups(request: TimingRequest) -> list[Group]:
 def _group(request: TimingRequest, source: Source, encoder: Encoder, length: int) -> Group:
     """One model at one length."""
     size, seed, steps = request.training.batch_size, request.training.seed, request.steps
-    needed = dict.fromkeys(name for each in _variants(request) for name in needed_knowledge(request.guides_of(each)))
+    needed = dict.fromkeys(name for each in _variants(request) for name in request.guides_of(each).knowledge)
     taken = source.take(encoder, length, None if request.epochs else steps * size, seed, tuple(needed))
     if size > len(taken.examples):
         raise UsageError(f"--batch-size: {size} is more than the {len(taken.examples)} pairs of {source.name}.")
@@ -134,7 +133,7 @@ def _variants(request: TimingRequest) -> tuple[str, ...]:
 
 def _with_knowledge(spec: MethodSpec, taken: TimingExamples) -> MethodSpec:
     """The method with the knowledge that its own guides need: collating it is part of what they cost."""
-    known = {name: taken.knowledge[name] for name in needed_knowledge(spec.guides)}
+    known = {name: taken.knowledge[name] for name in spec.guides.knowledge}
     if not known:
         return spec
     return replace(spec, workload=replace(spec.workload, examples=replace(spec.workload.examples, knowledge=known)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from agcli.declare import declared_options, flag, option, out_of_range
-from agcli.guides.spec_list import parse_guides
+from agcli.guides.spec import parse_guides
 from agcli.guides.variants import run_options, variant_guides, variant_names, variant_specs
 from agcli.options import OPTIONS, GuideOptions, ModelOptions, TrainingOptions
 

@@ -22,7 +22,7 @@ from agcli.guides.base import Guide, TargetGuide, Term
 from agcli.guides.registry import GUIDES
 from agcli.guides.spec import indices_text
 from agcli.models import LoadedModel, load_model
-from agcli.options import GuideOptions, ModelOptions, OutputOptions
+from agcli.options import ModelOptions, OutputOptions
 from agcli.runs.device import make_accelerator, precision_of
 from agcli.runs.folder import RunFolder
 from agcli.runs.launcher import ignored_settings
@@ -65,13 +65,8 @@ class Assembly:
             folder = recorded
         task = make_task(load_dataset(folder), config.data, config.ranking, config.subset_seed)
         task.choose_metric(config.training.metric)  # one of another task is refused here
-        knowledge_digests(task.dataset, self.knowledge)  # what is missing is refused here
+        knowledge_digests(task.dataset, self.config.guides.knowledge)  # what is missing is refused here
         return task
-
-    @property
-    def knowledge(self) -> tuple[str, ...]:
-        """What the run's guides need of the data's knowledge, by name."""
-        return needed_knowledge(self.config.guides)
 
     @property
     def metric(self) -> str:
@@ -103,7 +98,7 @@ class Assembly:
     @cached_property
     def examples(self) -> dict[str, Examples]:
         """Split -> tokenised examples; of the training split the chosen subset."""
-        return self.task.examples(self.loaded.tokenizer, self.tokenised, self.knowledge)
+        return self.task.examples(self.loaded.tokenizer, self.tokenised, self.config.guides.knowledge)
 
     @cached_property
     def engine(self) -> Engine:
@@ -208,14 +203,6 @@ class Assembly:
         maps = batch * layers_with_maps * attention.num_heads * length * length * 3
         on_gpu = self.accelerator.device.type != "cpu"
         return int(4 * (4 * weights + tokens + maps) + (0 if on_gpu else PROCESS_BYTES + 4 * 2 * weights))
-
-
-def needed_knowledge(options: GuideOptions) -> tuple[str, ...]:
-    """What guides in the loss and monitored ones need of the data's knowledge, by name."""
-    present = [name for name, weight in options.weights.items() if weight] + [*options.monitored]
-    entries = [GUIDES[name] for name in dict.fromkeys(present) if GUIDES[name].knowledge]
-    needed = [entry.knowledge_with(options.of_guide(entry.name)) for entry in entries]
-    return tuple(dict.fromkeys(name for name in needed if name))
 
 
 def check_attention(terms: LossTerms, attention: Implementation, device: torch.device, encoder: str) -> None:

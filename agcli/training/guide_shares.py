@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agcli.config import RunConfig
 from agcli.errors import UsageError
-from agcli.guides.spec import GuideSpec, parse_guide
-from agcli.guides.spec_list import guide_values
+from agcli.guides.spec import GuideSpec, guide_values, parse_guide
 from agcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:

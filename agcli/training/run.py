@@ -276,7 +276,7 @@ class _Training:
             "data": {
                 "name": dataset.name,
                 "digest": dataset.digest,
-                "knowledge": knowledge_digests(dataset, self.parts.knowledge),
+                "knowledge": knowledge_digests(dataset, self.parts.config.guides.knowledge),
                 "folder": str(dataset.folder.resolve()),
                 "credentialed": dataset.credentialed,
             },

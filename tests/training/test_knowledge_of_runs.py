@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,30 @@ import pytest
 import torch
 from tiny_runs import write_dataset
 
-from agcli.config import RunConfig
+from agcli.config import RunConfig, make_config
 from agcli.data.knowledge.preparation import KnowledgeMaker
 from agcli.data.prepared import load_prepared
 from agcli.errors import DataError
 from agcli.guides.base import CapturedAttention
 from agcli.guides.registry import GUIDES
+from agcli.options import GuideOptions
 from agcli.runs.folder import RunFolder
-from agcli.training import assemble
-from agcli.training.assemble import Assembly, needed_knowledge
+from agcli.training.assemble import Assembly
 from agcli.training.output_folder import check_resumable
 from agcli.training.run import finetune
-
-
-@dataclass(frozen=True)
-class Options:
-    """The properties of guide options that decide it."""
-
-    weights: Mapping[str, float] = field(default_factory=dict)
-    monitored: tuple[str, ...] = ()
-    own: Mapping[str, Any] = field(default_factory=dict)
-
-    def of_guide(self, name: str) -> Mapping[str, Any]:
-        return {option.name: option.default for option in GUIDES[name].options} | self.own
 
 
 def test_guides_that_are_present_or_monitored_say_what_they_need() -> None:
     known = {name: entry.knowledge for name, entry in GUIDES.items() if entry.knowledge}
     assert known, "guides of knowledge are registered"
     for name, needed in known.items():
-        assert needed_knowledge(Options({name: 0.1})) == (needed,)  # type: ignore[arg-type]
-        assert needed_knowledge(Options({name: 0.0}, (name,))) == (needed,)  # type: ignore[arg-type]
-        assert needed_knowledge(Options({name: 0.0})) == ()  # type: ignore[arg-type]
-    others = {name: 0.1 for name in GUIDES if name not in known}
-    assert needed_knowledge(Options(others, tuple(others))) == ()  # type: ignore[arg-type]
-    assert needed_knowledge(Options({"pmi": 0.1}, (), {"counts": "sentence"})) == ()  # type: ignore[arg-type]
+        assert make_config({"guide": [f"{name}=0.1"]}).guides.knowledge == (needed,)
+        assert make_config({"monitor": name}).guides.knowledge == (needed,)
+        assert make_config({"guide": [f"{name}=0"]}).guides.knowledge == ()
+    others = [name for name in GUIDES if name not in known]
+    options = {"guide": [f"{name}=0.1" for name in others], "monitor": ",".join(others)}
+    assert make_config(options).guides.knowledge == ()
+    assert make_config({"guide": ["pmi=0.1,counts=sentence"]}).guides.knowledge == ()
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def needs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def needed(*names: str) -> None:
-        monkeypatch.setattr(assemble, "needed_knowledge", lambda options: names)
+        monkeypatch.setattr(GuideOptions, "knowledge", names)
 
     return needed
 
@@ -126,5 +115,5 @@ def test_a_run_records_its_knowledge_and_goes_on_with_no_other(
 
 def test_runs_without_such_guides_need_none(config: Callable[..., RunConfig], dataset: Path, tmp_path: Path) -> None:
     parts = Assembly(config(dataset=str(dataset)), RunFolder(tmp_path / "run"))
-    assert parts.knowledge == ()
+    assert parts.config.guides.knowledge == ()
     assert parts.examples["train"].knowledge == {}

@@ -1,10 +1,10 @@
-"""Several guides as they are given, and the run options that say the same."""
+"""Guides as they are given, several of them, and the run options that say the same."""
 
 from __future__ import annotations
 
 import pytest
 
-from agcli.guides.spec_list import guide_values, parse_guides
+from agcli.guides.spec import guide_values, parse_guides
 
 
 def values(*texts: str) -> dict[str, object]:
