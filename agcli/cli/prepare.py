@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agcli.cli.parameters import JsonOption, refuse, with_options
+from agcli.data.knowledge.kinds import KINDS
 from agcli.data.request import PREPARE_OPTIONS, KnowledgeOptions, PrepareRequest
 from agcli.declare import declared_options, flag, option, out_of_range
 from agcli.errors import UsageError
@@ -41,7 +42,10 @@ def _prepare(*, given: dict[str, Any]) -> None:
     from agcli.data.preparation import add_knowledge
     from agcli.data.preparation import prepare as prepare_dataset
 
-    refuse(out_of_range(given, {**PREPARE_OPTIONS, **SHOW_OPTIONS}), "prepare")
+    problems = out_of_range(given, {**PREPARE_OPTIONS, **SHOW_OPTIONS})
+    if given.get("knowledge") == ():
+        problems.append(f"--knowledge names nothing; allowed: {', '.join(KINDS)}.")
+    refuse(problems, "prepare")
     shown = ShowOptions(**{name: given.pop(name) for name in SHOW_OPTIONS if name in given})
     values = {name: value for name, value in given.items() if name not in _TYPED}
     if "labels" in given:

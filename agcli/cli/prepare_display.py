@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agcli.cli import display
 from agcli.data.request import RANKING
-from agcli.errors import counted
+from agcli.errors import DataError, counted
 from agcli.tables.table import Table
 
 if TYPE_CHECKING:
@@ -67,10 +67,16 @@ def report_knowledge(prepared: PreparedPairs | PreparedRanking, as_json: bool) -
 
 
 def _knowledge(prepared: PreparedPairs | PreparedRanking) -> dict[str, dict[str, Any]]:
-    """The manifest of each kind of knowledge of the data."""
+    """The manifest of each kind of knowledge of the data; a warning for each that is not of these data as they are."""
     from agcli.data.knowledge.stored import read_knowledge_manifest
 
-    return {name: read_knowledge_manifest(prepared, name) for name in prepared.knowledge}
+    made = {}
+    for name in prepared.knowledge:
+        try:
+            made[name] = read_knowledge_manifest(prepared, name)
+        except DataError as error:
+            display.warn(f"{error}" + (f" {error.hint}" if error.hint else ""))
+    return made
 
 
 def _show_knowledge(prepared: PreparedPairs | PreparedRanking, made: dict[str, dict[str, Any]]) -> None:

@@ -92,6 +92,16 @@ def test_json_has_it_beside_the_manifest(run: Run) -> None:
     assert shown == json.loads(Path("data/mine/manifest.json").read_text())
 
 
+def test_knowledge_of_other_data_beside_it_is_a_warning(run: Run, toy: None) -> None:
+    run(f"{SOURCE} --knowledge wordsim --wordnet some/folder")
+    manifest = Path("data/mine/knowledge/wordsim/manifest.json")
+    manifest.write_text(manifest.read_text().replace('"data_digest": "', '"data_digest": "0'))
+    shown = run("--dataset mine --knowledge pmi")
+    assert "knowledge 'wordsim' was made from other data" in shown.stderr
+    assert "--knowledge wordsim" in shown.stderr
+    assert "pmi" in shown.stdout
+
+
 def test_data_that_are_replaced_lose_it(run: Run) -> None:
     run(f"{SOURCE} --knowledge pmi")
     run(f"{SOURCE} --overwrite")
@@ -111,6 +121,9 @@ def test_what_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert 'pip install "agcli[knowledge]"' in shown
         assert not Path("data").exists()
     run(SOURCE)
+    assert (
+        "--knowledge names nothing; allowed: pmi, wordsim, dependency" in run("--dataset mine --knowledge ,", 2).stderr
+    )
     useless = run("--dataset mine --knowledge pmi --labels a,b --seed 3", 2).stderr
     assert "--seed, --labels: of no use, as" in useless
     assert "prepared already" in useless

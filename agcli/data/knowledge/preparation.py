@@ -15,7 +15,7 @@ from agcli.data.knowledge.dependency import dependency_relations, load_pipeline
 from agcli.data.knowledge.inputs import Dataset, TrainingInputs, training_inputs
 from agcli.data.knowledge.pmi import pmi_relations
 from agcli.data.knowledge.relations import Relations
-from agcli.data.knowledge.stored import Knowledge, WordNumbers, finder, read_knowledge_manifest, write_knowledge
+from agcli.data.knowledge.stored import Knowledge, WordNumbers, finder, load_knowledge, write_knowledge
 from agcli.data.knowledge.wordnet import open_wordnet
 from agcli.data.knowledge.wordsim import wordsim_relations
 from agcli.data.ranking.candidates import Progress
@@ -51,8 +51,8 @@ class KnowledgeMaker:
 
     def _one(self, dataset: Dataset, inputs: TrainingInputs, name: str, progress: Progress) -> dict[str, Any]:
         with suppress(DataError):  # none, a damaged or a stale one: made anew
-            there = read_knowledge_manifest(dataset, name)
-            if there["made_with"] == self.settings[name]:
+            there = load_knowledge(dataset, name).manifest  # read whole, as a damaged one is made anew by this command
+            if there.get("made_with") == self.settings[name]:
                 return there
         start = time.perf_counter()
         words, relations = self._made(inputs, name, progress)

@@ -115,7 +115,7 @@ def read_knowledge_manifest(dataset: Dataset, name: str) -> dict[str, Any]:
     hint = prepare_command(dataset, [name])
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        form, made_from = manifest["format"], manifest["data_digest"]
+        form, made_from, kind = manifest["format"], manifest["data_digest"], manifest["name"]
     except FileNotFoundError:
         raise DataError(f"these data have no knowledge {name!r}", file=dataset.folder, hint=hint) from None
     except OSError as error:
@@ -124,6 +124,8 @@ def read_knowledge_manifest(dataset: Dataset, name: str) -> dict[str, Any]:
         raise DataError("the manifest is damaged", file=path, hint=hint) from None
     if form != FORMAT:
         raise DataError(f"this knowledge is not of format {FORMAT}", file=path, hint=hint)
+    if kind != name:
+        raise DataError(f"this is knowledge {kind!r}, in the place of {name!r}", file=path, hint=hint)
     if made_from != dataset.digest:
         problem = f"knowledge {name!r} was made from other data than lie beside it"
         raise DataError(problem, file=path.parent, hint=hint)
@@ -154,11 +156,11 @@ def load_knowledge(dataset: Dataset, name: str) -> Knowledge:
     manifest = read_knowledge_manifest(dataset, name)
     folder = dataset.folder / KNOWLEDGE / name
     try:
-        words, relations = _read(folder, manifest.get("within_text", False))
+        words, relations = _read(folder)
         whole = _digest(words, relations) == manifest["digest"]
     except PermissionError as error:
         raise unreadable(folder, error, folder) from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, EOFError):
         whole = False
     if not whole:
         problem = f"knowledge {name!r} is not what its manifest recorded"
@@ -167,11 +169,16 @@ def load_knowledge(dataset: Dataset, name: str) -> Knowledge:
     return Knowledge(name, manifest, relations, finder(words, texts))
 
 
-def _read(folder: Path, within_text: bool) -> tuple[WordNumbers, Relations]:
-    stored = _arrays(folder / RELATIONS)
+def _read(folder: Path) -> tuple[WordNumbers, Relations]:
+    """Words that are places in texts are related within their text only; the digest tells them from words as written.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error, EOFError: a file is missing or damaged.
+    """
+    stored, in_places = _arrays(folder / RELATIONS), (folder / PLACES).exists()
     keys = stored["first"] * int(stored["size"]) + stored["second"]
-    relations = Relations(int(stored["size"]), keys, stored["values"], within_text)
-    if (folder / PLACES).exists():
+    relations = Relations(int(stored["size"]), keys, stored["values"], within_text=in_places)
+    if in_places:
         return TextWords(**_arrays(folder / PLACES)), relations
     with (folder / WORDS).open(encoding="utf-8", newline="") as file:
         return file.read().split("\n")[:-1], relations

@@ -58,8 +58,10 @@ def open_wordnet(folder: Path | None) -> Iterator[tuple[Taxonomy, dict[str, str]
     with tempfile.TemporaryDirectory() as staged:
         try:
             nltk.data.path.insert(0, _data_root(folder, Path(staged)))
-            reader = _reader()
-            yield _taxonomy(reader), {"nltk": nltk.__version__, **_version(reader)}
+            reader = _reader(folder)
+            with _damage_named(folder):
+                versions = _version(reader)
+            yield _taxonomy(reader, folder), {"nltk": nltk.__version__, **versions}
         finally:
             nltk.data.path[:] = paths
 
@@ -90,8 +92,27 @@ def _lexnames() -> str:
     return "".join(f"{row:02}\t{kind}.{topic}\t{pos}\n" for row, (kind, pos, topic) in enumerate(_LEXICOGRAPHER_FILES))
 
 
-def _reader() -> Any:
+@contextmanager
+def _damage_named(folder: object) -> Iterator[None]:
+    """Turn what NLTK raises for WordNet's files, which is of any kind, into an error that names their folder.
+
+    Raises:
+        DataError: NLTK raised something.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other languages' WordNets are not used; a missing sense is an error here
+            yield
+    except Exception as error:
+        problem = f"WordNet cannot be read ({type(error).__name__})"
+        raise DataError(problem, file=folder or "on NLTK's data path", hint=_HINT) from None
+
+
+def _reader(folder: Path | None = None) -> Any:
     """NLTK's reader of the first WordNet on its data path.
+
+    Args:
+        folder: the user's, of whose files NLTK may read copies.
 
     Raises:
         UsageError: there is none.
@@ -107,27 +128,24 @@ def _reader() -> Any:
             root = nltk.data.find("corpora/wordnet.zip/wordnet/")
         except LookupError:
             raise UsageError("--knowledge wordsim needs WordNet, which NLTK does not find.", hint=_HINT) from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # other languages' WordNets are not used
-            reader = WordNetCorpusReader(root, None)
-            reader.synsets("dog", "n")[0].hypernyms()
-    except Exception as error:
-        problem = f"WordNet cannot be read ({type(error).__name__})"
-        raise DataError(problem, file=root, hint=_HINT) from None
+    with _damage_named(folder or root):
+        reader = WordNetCorpusReader(root, None)
+        reader.synsets("dog", "n")[0].hypernyms()
     return reader
 
 
-def _taxonomy(reader: Any) -> Taxonomy:
+def _taxonomy(reader: Any, folder: Path | None = None) -> Taxonomy:
     @cache
     def first_sense(word: str, part_of_speech: str) -> str | None:
-        senses = reader.synsets(word, pos=part_of_speech)
-        return str(senses[0].name()) if senses else None
+        with _damage_named(folder):
+            senses = reader.synsets(word, pos=part_of_speech)
+            return str(senses[0].name()) if senses else None
 
     @cache
     def above(sense: str) -> tuple[str, ...]:
-        synset = reader.synset(sense)
-        return tuple(each.name() for each in synset.hypernyms() + synset.instance_hypernyms())
+        with _damage_named(folder):
+            synset = reader.synset(sense)
+            return tuple(each.name() for each in synset.hypernyms() + synset.instance_hypernyms())
 
     return Taxonomy(first_sense, above)
 

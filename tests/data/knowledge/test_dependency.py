@@ -49,6 +49,14 @@ def test_without_spacy_or_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--spacy mine: no pipeline that can be loaded") as error:
         load_pipeline("mine")
     assert "python -m spacy download mine" in str(error.value.hint)
+
+    def other_package(name: str, exclude: object) -> object:
+        raise TypeError("load() missing 1 required positional argument")
+
+    monkeypatch.setitem(sys.modules, "spacy", SimpleNamespace(load=other_package, __version__="3"))
+    with pytest.raises(UsageError, match=r"--spacy /a/folder: no pipeline that can be loaded \(TypeError\)") as error:
+        load_pipeline("/a/folder")
+    assert "download" not in str(error.value.hint)
     tagger = SimpleNamespace(pipe_names=["tok2vec"])
     monkeypatch.setitem(sys.modules, "spacy", SimpleNamespace(load=lambda *_, **__: tagger, __version__="3"))
     with pytest.raises(UsageError, match="no parser, only tok2vec"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +127,38 @@ def test_damaged_files_are_refused_and_made_anew(
         load_knowledge(data, name)
     assert f"--knowledge {name}" in str(error.value.hint)
     assert "new york" not in str(error.value)
-    maker(of="again").add_to(data)
+    maker().add_to(data)  # of the same settings: the command that the hint names mends it
     assert load_knowledge(data, name).digest == whole
+
+
+def test_knowledge_of_another_kind_is_refused_and_made_anew(data: PreparedPairs) -> None:
+    maker().add_to(data)
+    folder = data.folder / "knowledge"
+    shutil.rmtree(folder / "wordsim")
+    shutil.copytree(folder / "pmi", folder / "wordsim")
+    with pytest.raises(DataError, match="this is knowledge 'pmi', in the place of 'wordsim'") as error:
+        knowledge_digests(data, ["wordsim"])
+    assert "--knowledge wordsim" in str(error.value.hint)
+    assert maker().add_to(data)["wordsim"]["name"] == "wordsim"
+
+
+def test_arcs_stay_in_their_text_whatever_the_manifest_says(data: PreparedPairs) -> None:
+    maker().add_to(data)
+    manifest = data.folder / "knowledge" / "dependency" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"within_text": true', '"within_text": false'))
+    assert load_knowledge(data, "dependency").relations.within_text
+    assert not load_knowledge(data, "pmi").relations.within_text
+
+
+@pytest.mark.parametrize("entry", [{"size": np.array([1, 2])}, {"values": np.array(["a", "b"])}, {"first": np.ones(1)}])
+def test_tables_of_another_form_are_refused(data: PreparedPairs, entry: dict[str, np.ndarray]) -> None:
+    maker().add_to(data)
+    file = data.folder / "knowledge" / "pmi" / RELATIONS
+    with np.load(file) as stored:
+        table = dict(stored) | entry
+    np.savez_compressed(file, **table)
+    with pytest.raises(DataError, match="not what its manifest recorded"):
+        load_knowledge(data, "pmi")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,20 @@ def test_wordnet_agrees_with_nltk(real: Taxonomy) -> None:
             assert real.similarity(one, other) == pytest.approx(expected, abs=1e-12)
     assert real.first_sense("dogs", "n") == "dog.n.01"
     assert real.first_sense("xyzzy", "n") is None
+
+
+def test_a_sense_that_is_not_in_damaged_files() -> None:
+    class Reader:
+        """NLTK's reader gives None for a sense that its index names and its data do not have, and warns."""
+
+        def synsets(self, word: str, pos: str) -> list[None]:
+            warnings.warn("No WordNet synset", stacklevel=1)
+            return [None]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=r"^here: WordNet cannot be read \(AttributeError\)"):
+            wordnet._taxonomy(Reader(), Path("here")).first_sense("dog", "n")
 
 
 def test_a_folder_without_wordnet(tmp_path: Path) -> None:
