@@ -207,8 +207,8 @@ def attach(
     as_maps, allow_maps = (" or as maps", "") if attention == "auto" else ("", ", allow maps: --attention auto")
     raise ModelError(
         f"{name} gives no attention back through transformers' attention interface{as_maps}, so it cannot be guided.",
-        hint=f"choose another encoder (`ag models` lists those that work){allow_maps}, or turn the guides off: "
-        "--mdg 0 --pdg 0",
+        hint=f"choose another encoder (`ag models` lists those that work){allow_maps}, or leave the guides out: "
+        "--mdg 0 --pdg 0, and no --guide",
     )
 
 

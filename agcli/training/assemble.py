@@ -217,9 +217,20 @@ def check_attention(terms: LossTerms, attention: Implementation, device: torch.d
 
 
 def checkpoint_activations(model: Any, options: ModelOptions) -> None:
-    """Recompute activations in the backward pass, under `--activation-checkpointing`."""
-    if options.activation_checkpointing:
+    """Recompute activations in the backward pass, under `--activation-checkpointing`.
+
+    Raises:
+        UsageError: the architecture cannot, such as ALBERT's.
+    """
+    if not options.activation_checkpointing:
+        return
+    try:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    except ValueError:
+        raise UsageError(
+            f"--activation-checkpointing: {type(model).__name__} does not support it.",
+            hint="leave it out; a smaller --batch-size with --accumulate saves memory too",
+        ) from None
 
 
 def _heads_taken(term: Term) -> str:

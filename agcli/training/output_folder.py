@@ -63,6 +63,11 @@ def choose(config: RunConfig, *, resume: bool, overwrite: bool) -> Placement:
             + ("" if folder.state == "finished" else ", --resume goes on with it")
             + ", another --output leaves it alone",
         )
+    if not (folder.path / "config.json").is_file():
+        raise UsageError(
+            f"--resume: the run in {folder.path} was killed at its start, before its settings were written.",
+            hint="start it anew, with all its options: --overwrite",
+        )
     differences = _differences(folder, config)
     if differences:
         raise UsageError(

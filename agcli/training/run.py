@@ -181,6 +181,11 @@ class _Training:
         dev = self.task.evaluate(self.parts.examples["dev"], logits)
         sums, position = self.progress["sums"], self.engine.position
         means = {name: total / examples for name, (total, examples) in sums.items()}  # of steps that computed it
+        for name in self.history.guide_names if position.epoch == 1 else ():
+            if means.get(name) == 0.0:
+                self.callback.warning(
+                    f"{name} was 0 in every step of the epoch: it has nothing to guide in these data."
+                )
         epoch = {"epoch": position.epoch, "step": position.step, **means, "dev": dev}
         score, best = dev[self.parts.metric], self.progress["best"]
         better = best is None or score > best["score"]

@@ -145,8 +145,10 @@ def test_a_run_without_settings_can_only_be_overwritten() -> None:
     RunFolder(DEFAULT).path.mkdir(parents=True)
     RunFolder(DEFAULT).set_state("running")
     assert place(config()).path == place(config(), resume=True).path == Path(f"{DEFAULT}-run=2")
-    with pytest.raises(UsageError, match="killed at its start"):
+    with pytest.raises(UsageError, match="killed at its start") as error:
         place(config(str(DEFAULT)), resume=True)
+    assert "--overwrite" in str(error.value.hint)
+    assert "--resume" not in str(error.value.hint)
     assert place(config(str(DEFAULT)), overwrite=True).path == DEFAULT
 
 

@@ -21,10 +21,11 @@ from agcli.config import RunConfig, make_config, read_config_file
 from agcli.data.prepared import load_prepared
 from agcli.errors import DataError, DivergedError, RunError, UsageError
 from agcli.measures.classification import Predictions, classification_metrics
+from agcli.options import ModelOptions
 from agcli.runs.folder import RunFolder, open_run
 from agcli.tasks.classification import load_predictions
 from agcli.training import checkpoint
-from agcli.training.assemble import PROCESS_BYTES
+from agcli.training.assemble import PROCESS_BYTES, checkpoint_activations
 from agcli.training.predict import predict
 from agcli.training.report import Plan, RunCallback
 from agcli.training.run import finetune, plan_run
@@ -266,6 +267,28 @@ def test_activation_checkpointing_gives_the_same_run(config: Make, tmp_path: Pat
     one = finetune(config(), tmp_path / "kept")
     other = finetune(config(activation_checkpointing=True), tmp_path / "recomputed")
     assert [name for name in same_files(one, other) if name != "model/config.json"] == []
+
+
+def test_an_architecture_that_cannot_recompute_activations_is_named() -> None:
+    class Shared(torch.nn.Module):
+        def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, bool]) -> None:
+            raise ValueError("Shared does not support activation checkpointing.")
+
+    checkpoint_activations(Shared(), ModelOptions())
+    with pytest.raises(UsageError, match="--activation-checkpointing: Shared does not support it"):
+        checkpoint_activations(Shared(), ModelOptions(activation_checkpointing=True))
+
+
+def test_a_guide_that_guides_nothing_is_a_warning(config: Make, tmp_path: Path) -> None:
+    """One map is told from no other: MDG is 0."""
+    log = Log()
+    finetune(config(guide_layers="0", guide_heads="0"), tmp_path / "run", callback=log)
+    assert [text for text in log.warnings if "nothing to guide" in text] == [
+        "mdg was 0 in every step of the epoch: it has nothing to guide in these data."
+    ]
+    log = Log()
+    finetune(config(), tmp_path / "other", callback=log)
+    assert not [text for text in log.warnings if "nothing to guide" in text]
 
 
 def test_training_may_be_limited_to_a_nested_subset(config: Make, tmp_path: Path) -> None:

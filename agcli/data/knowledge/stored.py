@@ -29,6 +29,7 @@ from agcli.errors import DataError, unreadable
 from agcli.runs.atomic import write_folder
 
 FORMAT = 1
+_WRITE_HINT = "free some space, or make the folder writable, then run the command again"
 WORDS, PLACES, RELATIONS = "words.txt", "places.npz", "relations.npz"
 
 Spans = tuple[Numbers, Numbers, Numbers]
@@ -90,7 +91,7 @@ def write_knowledge(
         np.savez_compressed(folder / RELATIONS, size=size, first=first, second=second, values=relations.values)
         (folder / MANIFEST).write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
-    write_folder(dataset.folder / KNOWLEDGE / name, write, hint="free some space, then run the command again")
+    write_folder(dataset.folder / KNOWLEDGE / name, write, hint=_WRITE_HINT)
     return written
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from typing import Any
 
 from agcli.data.knowledge.kinds import EXTRA
 from agcli.data.knowledge.wordsim import PARTS_OF_SPEECH, Taxonomy
-from agcli.errors import DataError, MissingExtraError, UsageError
+from agcli.errors import DataError, MissingExtraError, UsageError, unreadable
+from agcli.runs.atomic import writing
 
 _SUFFIXES = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 _NEEDED = tuple(f"{kind}.{suffix}" for suffix in _SUFFIXES.values() for kind in ("data", "index"))
@@ -48,7 +48,8 @@ def open_wordnet(folder: Path | None) -> Iterator[tuple[Taxonomy, dict[str, str]
     Raises:
         MissingExtraError: NLTK is not installed.
         UsageError: there is no WordNet.
-        DataError: its files are damaged.
+        DataError: its files are damaged or unreadable.
+        RunError: there is no space for a copy of them.
     """
     try:
         import nltk
@@ -81,10 +82,14 @@ def _data_root(folder: Path | None, staged: Path) -> str:
     target = staged / "corpora" / "wordnet"
     target.mkdir(parents=True)
     for name in (*_NEEDED, *_MAY_BE_EMPTY, "lexnames"):
+        content = _lexnames().encode() if name == "lexnames" else b""
         if (folder / name).is_file():
-            shutil.copyfile(folder / name, target / name)
-        else:
-            (target / name).write_text(_lexnames() if name == "lexnames" else "", encoding="utf-8")
+            try:
+                content = (folder / name).read_bytes()
+            except OSError as error:
+                raise unreadable(folder / name, error, folder / name) from None
+        with writing(target / name, "free some space, or name another folder for temporary files: TMPDIR=FOLDER"):
+            (target / name).write_bytes(content)
     return str(staged)
 
 

@@ -16,7 +16,7 @@ from agcli.data.knowledge.inputs import training_inputs
 from agcli.data.knowledge.preparation import knowledge_maker
 from agcli.data.knowledge.wordnet import open_wordnet
 from agcli.data.knowledge.wordsim import Taxonomy, wordsim_relations
-from agcli.errors import DataError, MissingExtraError, UsageError
+from agcli.errors import DataError, MissingExtraError, RunError, UsageError
 
 ABOVE = {"dog": ["animal", "pet"], "cat": ["animal"], "animal": ["thing"], "pet": ["role"], "role": ["thing"]}
 SENSES = {("dog", "n"): "dog", ("dogs", "n"): "dog", ("cat", "n"): "cat", ("barks", "v"): "bark", ("dog", "v"): "bark"}
@@ -91,6 +91,24 @@ def test_wordnet_agrees_with_nltk(real: Taxonomy) -> None:
             assert real.similarity(one, other) == pytest.approx(expected, abs=1e-12)
     assert real.first_sense("dogs", "n") == "dog.n.01"
     assert real.first_sense("xyzzy", "n") is None
+
+
+def test_files_that_cannot_be_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in wordnet._NEEDED:
+        (tmp_path / name).touch()
+    target = tmp_path / "staged"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", refuse)
+        with pytest.raises(RunError, match=r"cannot write .*data.noun: No space left") as error:
+            wordnet._data_root(tmp_path, target)
+        assert "TMPDIR" in str(error.value.hint)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"data.noun: cannot be read"):
+        wordnet._data_root(tmp_path, tmp_path / "other")
 
 
 def test_a_sense_that_is_not_in_damaged_files() -> None:
