@@ -174,6 +174,18 @@ def gradient_shares(norms: Mapping[str, float]) -> str:
     return "gradient norms on the first batch: " + ", ".join(parts)
 
 
+def add_to_sums(sums: dict[str, Any], report: StepReport) -> None:
+    """Add a step to an epoch's sums: name -> [sum over examples, examples] of the task loss and each guide."""
+    for name, value in {"task_loss": report.task_loss, **report.guides}.items():
+        total, examples = sums.get(name, (0.0, 0))
+        sums[name] = [total + value * report.examples, examples + report.examples]
+
+
+def idle_guides(means: Mapping[str, float]) -> list[str]:
+    """Guides that were exactly 0 in an epoch, as one is whose targets are not in the data."""
+    return [name for name, value in means.items() if name != "task_loss" and value == 0.0]
+
+
 class StepTable:
     """A CSV that grows by rows with a leading `step`, and can be cut back to an earlier step."""
 

@@ -27,7 +27,7 @@ from agcli.training import checkpoint, model_card
 from agcli.training.assemble import Assembly, tracker_settings
 from agcli.training.guide_shares import RECORD, SetShare, set_weights, shares_of, with_recorded_weights
 from agcli.training.output_folder import check_resumable
-from agcli.training.report import History, Plan, RunCallback, StepReport, gradient_shares
+from agcli.training.report import History, Plan, RunCallback, StepReport, add_to_sums, gradient_shares, idle_guides
 
 SIGNAL_STEPS = 8
 """Steps after which several processes exchange whether one received a signal: that waits for the slowest."""
@@ -168,10 +168,7 @@ class _Training:
             self.progress["shares"] = report.shares
             self.callback.message(gradient_shares(report.shares))
         self.history.add(report)
-        sums = self.progress["sums"]
-        for name, value in {"task_loss": report.task_loss, **report.guides}.items():
-            total, examples = sums.get(name, (0.0, 0))
-            sums[name] = [total + value * report.examples, examples + report.examples]
+        add_to_sums(self.progress["sums"], report)
         losses = {"loss": self.history.loss(report), "task_loss": report.task_loss}
         self._track(losses | {"learning_rate": report.learning_rate} | report.guides, report.step)
         self.callback.step(report)
@@ -181,11 +178,8 @@ class _Training:
         dev = self.task.evaluate(self.parts.examples["dev"], logits)
         sums, position = self.progress["sums"], self.engine.position
         means = {name: total / examples for name, (total, examples) in sums.items()}  # of steps that computed it
-        for name in self.history.guide_names if position.epoch == 1 else ():
-            if means.get(name) == 0.0:
-                self.callback.warning(
-                    f"{name} was 0 in every step of the epoch: it has nothing to guide in these data."
-                )
+        for name in idle_guides(means) if position.epoch == 1 else ():
+            self.callback.warning(f"{name} was 0 in every step of the epoch: it has nothing to guide in these data.")
         epoch = {"epoch": position.epoch, "step": position.step, **means, "dev": dev}
         score, best = dev[self.parts.metric], self.progress["best"]
         better = best is None or score > best["score"]
