@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,9 @@ from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.spec import parse_guide
-from agcli.guides.variants import PAPER_VARIANTS, bare_weight, variant_guides
+from agcli.guides.variants import PAPER_VARIANTS, Weight, bare_weight, is_variant, variant_guides
 from agcli.options import OPTIONS
-from agcli.sweep.grid import Grid
+from agcli.sweep.grid import Grid, grid_flag
 
 if TYPE_CHECKING:
     from agcli.paper.recipes import Recipe
@@ -45,6 +45,7 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     names = _words(joined(axes.get("variants", list(PAPER_VARIANTS))))
     if axes.get("layers", "each") != "each":
         raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
+    _check_named(names, specs, weights, axes)
     searches = any(len(tried) > 1 for tried in weights.values())
     seeds, select_seeds = _seeds(axes, options, searches, 5)
     grid = Grid(
@@ -60,22 +61,30 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
         options=options,
         guide=specs,
     )
-    _check_named(grid, axes)
     _check_sizes(grid)
     return grid
 
 
-def _check_named(grid: Grid, axes: Mapping[str, Any]) -> None:
-    """Refuse a guide that is named and that no variant has."""
-    present = {guide for variant in grid.variants for guide in variant_guides(variant)}
-    for option, names in (
-        ("--guide", [parse_guide(text).name for text in grid.guide]),
-        ("--guide-grid", [*guide_grids(axes.get("guide_grid") or ())]),
-    ):
-        for name in names:
-            if name not in present:
-                wanted = ",".join([*grid.variants, name])
-                raise UsageError(f"{option} {name}: no variant has this guide.", hint=f"--variants {wanted}")
+def _check_named(
+    variants: Sequence[str], guides: Sequence[str], weights: Mapping[str, Sequence[Weight]], axes: Mapping[str, Any]
+) -> None:
+    """Refuse a guide that is named and that no variant has, and one whose own layers go before each layer."""
+    if not all(map(is_variant, variants)):
+        return  # the grid names what is wrong
+    present = {guide for variant in variants for guide in variant_guides(variant)}
+    named = [(f"--guide {name}", name) for name in (parse_guide(text).name for text in guides)]
+    named += [(grid_flag(name), name) for name in guide_grids(axes.get("guide_grid") or ())]
+    named += [(grid_flag(name), name) for name, tried in weights.items() if len(tried) > 1]
+    for option, name in named:
+        if name not in present:
+            wanted = ",".join([*variants, name])
+            raise UsageError(f"{option}: no variant has this guide.", hint=f"--variants {wanted}")
+    own = next((text for text in guides if "layers" in parse_guide(text).options), None)
+    if "layers" in axes and own is not None:
+        raise UsageError(
+            f"--layers each beside --guide {own}: its own layers go before each layer, so its cells would be the same.",
+            hint="leave out layers=, or --layers each",
+        )
 
 
 def _with_file(

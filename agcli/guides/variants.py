@@ -35,6 +35,8 @@ def variant_guides(variant: str) -> tuple[str, ...]:
     known = [name for name in (*GUIDES, *COMBINED) if COMBINED.get(name) != ()]
     guides: list[str] = []
     for part in (part.strip() for part in variant.split("+")):
+        if COMBINED.get(part) == ():
+            raise ValueError(f"{part!r} is the variant without guides, and no part of a sum: {variant!r}.")
         if part not in known:
             names = variant_names()
             allowed = f"{', '.join(names)}, or a sum of some, such as mdg+next"

@@ -111,7 +111,11 @@ def _over_examples(folder: Path, comparisons: Sequence[Comparison]) -> Iterator[
         if row.contrast is None or row.unguided is None or row.contrast.n < 2:
             continue
         sides = [dict(row.unguided.fingerprints), dict(row.guided.fingerprints)]
-        first, second = (_scores([folder / "cells" / side[seed] for seed in row.contrast.seeds]) for side in sides)
+        cells = [[folder / "cells" / side[seed] for seed in row.contrast.seeds] for side in sides]
+        if not all(cell.is_dir() for side in cells for cell in side):
+            yield f"{row.name}: nothing over examples, as cells of these seeds are not in {folder / 'cells'}."
+            continue
+        first, second = map(_scores, cells)
         if row.contrast.n >= FEWEST_SEEDS:  # of fewer the resampled spread is far too small
             yield f"{row.name}: {_crossed_line(row.contrast, crossed_bootstrap(first, second))}"
         needed = power(first, second)

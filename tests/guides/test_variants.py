@@ -39,7 +39,7 @@ def test_every_guide_is_a_variant_and_so_is_every_sum() -> None:
     [
         ("nxt", "'nxt' is none of none, mdg, .* Did you mean 'next'"),
         ("next+", "'' is none of"),
-        ("none+next", "'none' is none of"),
+        ("none+next", "'none' is the variant without guides, and no part of a sum: 'none\\+next'"),
         ("both+mdg", "'both\\+mdg' has a guide twice"),
     ],
 )

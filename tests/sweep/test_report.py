@@ -124,6 +124,19 @@ def table_of(report: Report, title: str) -> list[dict[str, object]]:
     return [dict(zip(found.columns, cells, strict=True)) for cells in found.rows]
 
 
+EVIDENCE = Path(__file__).parents[2] / "data" / "evidence" / "ablation"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EVIDENCE.iterdir() if path.is_dir()))
+def test_results_without_their_runs_are_still_read(tmp_path: Path, drawn: list[Figure], name: str) -> None:
+    for file in ("sweep.json", "results.csv"):
+        (tmp_path / file).write_bytes((EVIDENCE / name / file).read_bytes())
+    report = write_report(tmp_path)
+    recorded = pd.read_csv(EVIDENCE / name / "means.csv")
+    assert [row["mean"] for row in report.means] == pytest.approx(recorded["mean"].tolist(), abs=1e-12)
+    assert any("nothing over examples, as cells of these seeds are not in" in line for line in report.lines)
+
+
 CHANCE = {"baseline": "majority class", "test:baseline": 0.33, "dev:baseline": 0.34}
 
 
