@@ -67,4 +67,4 @@ class EntropyBand:
 
 def mean_entropy(attention: CapturedAttention, layers: Subset, heads: Subset) -> Tensor:
     """Mean entropy over layers, heads and real rows, in nats; shape (batch,)."""
-    return mean_over_rows(attention.stacked("entropy", layers, heads), attention.mask)
+    return mean_over_rows(attention.stacked("entropy", layers, heads), attention.mask[:, None, None, :])

@@ -35,7 +35,9 @@ fp16 training, would not be either.
 class RowGuide(ABC):
     """A guide of rows towards their targets T; rows without a target are left out, and so are samples of such rows.
 
-    `nll`: mean over layers, heads and rows of `−ln a_i`, `a_i = Σ_j A_ij T_ij`.
+    `nll`: mean over layers, heads and rows of `−ln a_i`, `a_i = Σ_j A_ij T_ij`. A row that cannot reach its targets, so
+    that its mass is exactly 0, is left out: they lie outside a sliding window, or an encoder that gives its maps after
+    attention dropout has dropped them.
     `squared`: the same mean of `‖A_i − P_i‖² = q_i − 2 a_i/t_i + Σ_j T_ij²/t_i²`, `P_i = T_i/t_i`, `t_i = Σ_j T_ij`.
 
     At uniform attention over L tokens, with one target a row, the gradient of `squared` with respect to the scores is
@@ -79,18 +81,17 @@ class RowGuide(ABC):
         targets = attention.row_sums(self.name)  # (batch, length)
         rows = targets > 0
         if self.form == "nll":
-            return mean_over_rows(-mass.clamp_min(LEAST_MASS).log(), rows)
+            return mean_over_rows(-mass.clamp_min(LEAST_MASS).log(), rows[:, None, None, :] & (mass > 0))
         norm = attention.stacked("squared_norm", self.layers, self.heads)
         sums = targets.masked_fill(~rows, 1.0).to(mass.dtype)[:, None, None, :]
         squares = attention.row_sums(self.name, power=2).to(mass.dtype)[:, None, None, :]
-        return mean_over_rows(norm - 2 * mass / sums + squares / sums.square(), rows)
+        return mean_over_rows(norm - 2 * mass / sums + squares / sums.square(), rows[:, None, None, :])
 
 
 def mean_over_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """Mean over layers, heads and some rows of each sample; 0 for a sample without one.
+    """Mean over some rows of all layers and heads of each sample; 0 for a sample without one.
 
-    Shape: values (batch, layers, heads, length), rows (batch, length) -> (batch,).
+    Shape: values (batch, layers, heads, length); rows likewise, or 1 for layers and heads -> (batch,).
     """
-    kept = values.masked_fill(~rows[:, None, None, :], 0.0)
-    count = rows.sum(-1) * (values.shape[1] * values.shape[2])
-    return kept.sum((1, 2, 3)) / count.clamp_min(1)
+    kept = rows.expand(values.shape)
+    return values.masked_fill(~kept, 0.0).sum((1, 2, 3)) / kept.sum((1, 2, 3)).clamp_min(1)

@@ -34,8 +34,8 @@ def guide_value(
 ) -> Tensor:
     """What a guide adds to the loss of each sample, without its weight; differentiable in the maps.
 
-    It is computed by the guide's class, whose further options have their defaults. A sample without a row to guide
-    gives 0.
+    It is computed by the guide's class, whose further options have their defaults. Of a guide towards targets, a sample
+    without a row that has one gives 0.
 
     Shape:
         maps: (batch, layers, heads, length, length), a row for each query; padded rows and columns count as 0.
@@ -96,8 +96,8 @@ def capture_of_maps(guide: Guide, maps: Tensor, tokens: Tokens) -> CapturedAtten
 def _guide(name: str, form: str, heads: tuple[int, ...] | None, available: int) -> Guide:
     if name not in GUIDES:
         raise ValueError(f"there is no guide {name!r}; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}")
-    if heads is not None and not all(0 <= head < available for head in heads):
-        raise ValueError(f"heads {heads} are not allowed; allowed: 0 to {available - 1}")
+    if heads is not None and not (set(heads) <= set(range(available)) and len(set(heads)) == len(heads)):
+        raise ValueError(f"heads {heads} are not allowed; allowed: 0 to {available - 1}, each once")
     kind = GUIDES[name].load()
     has_forms = "form" in {item.name for item in fields(kind)}
     if form != "nll" and not has_forms:

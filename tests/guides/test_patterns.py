@@ -133,6 +133,15 @@ def test_a_mass_that_underflows_is_finite_and_so_is_its_gradient(form):
     assert query.grad.isfinite().all()
 
 
+def test_rows_that_cannot_reach_their_target_are_left_out_of_nll():
+    """A window of two tokens on each side hides the first token from all rows but three."""
+    batch = map_batch(layers=1, heads=1, ids=[list(range(10, 18))])
+    positions = torch.arange(8)
+    maps = ((positions[:, None] - positions).abs() <= 2).double()
+    maps = (maps / maps.sum(-1, keepdim=True)).reshape(1, 1, 1, 8, 8)
+    assert batch.value("first", "nll", maps).item() == pytest.approx((math.log(3) + math.log(4) + math.log(5)) / 3)
+
+
 @pytest.mark.parametrize("mass", [1e-35, 1e-20])
 def test_a_small_mass_sends_no_more_than_fp16s_loss_scale_can_bear(mass):
     batch = map_batch(layers=1, heads=1, ids=[[9, 9]])
