@@ -98,7 +98,7 @@ def test_the_capture_is_what_terms_and_monitors_need_together(config: Make) -> N
 
 
 def test_an_implementation_that_cannot_capture_it_is_refused_before_the_run(config: Make, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--attention cpu: the guide mdg on .*tiny: the released arithmetic"):
+    with pytest.raises(UsageError, match=r"--attention cpu: the guide mdg on .*tiny: the released arithmetic"):
         finetune(config(guide_mode="released", attention="cpu"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
