@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,5 +48,10 @@ class Tokens:
 
     def among(self, ids: tuple[int, ...]) -> Tensor:
         """Whether each real token is one of these, (batch, length)."""
-        wanted = torch.tensor(ids, dtype=self.input_ids.dtype, device=self.input_ids.device)
-        return torch.isin(self.input_ids, wanted) & self.mask
+        return torch.isin(self.input_ids, _on_device(ids, self.input_ids.dtype, self.input_ids.device)) & self.mask
+
+
+@functools.lru_cache(maxsize=64)
+def _on_device(ids: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Copied once and not with every batch, as a copy waits for the device."""
+    return torch.tensor(ids, dtype=dtype, device=device)
