@@ -15,7 +15,7 @@ from typing import Any
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean, shortened
 from agcli.guides.registry import GUIDES
-from agcli.guides.spec import guide_values, parse_guides
+from agcli.guides.spec import guide_values, parse_guides, parse_indices
 from agcli.models.zoo import find_entry
 from agcli.options import (
     OPTIONS,
@@ -165,7 +165,7 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
     guides = config.guides
     for name in ("guide_layers", "guide_heads"):
         try:
-            parse_indices(getattr(guides, name))
+            parse_subset(getattr(guides, name))
         except ValueError as error:
             yield f"{flag(name)}: {error}"
     for name in guides.monitored:
@@ -183,26 +183,13 @@ def _joint_problems(config: RunConfig) -> Iterator[str]:
         yield "--train-limit and --train-fraction: give one of them, not both."
 
 
-MAX_INDICES = 1000
-"""More layers or heads than any encoder has: a slip such as `0-99999999` must not fill the memory."""
-
-
-def parse_indices(text: str) -> tuple[int, ...] | None:
+def parse_subset(text: str) -> tuple[int, ...] | None:
     """`all` -> None, `6,7` -> (6, 7), `0-2,5` -> (0, 1, 2, 5).
 
     Raises:
         ValueError: not of that form.
     """
-    if text.strip() == "all":
-        return None
-    indices: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        last = last if dash else first
-        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) < MAX_INDICES):
-            raise ValueError(f"{text!r} is no list of indices; allowed: `all`, `6,7`, `0-5` (0-based).")
-        indices.update(range(int(first), int(last) + 1))
-    return tuple(sorted(indices))
+    return None if text.strip() == "all" else parse_indices(text, ",", "`all`, `6,7`, `0-5` (0-based)")
 
 
 BASE_WIDTH = 768

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agcli.config import RunConfig, make_config, parse_indices, read_config_file
+from agcli.config import RunConfig, make_config, parse_subset, read_config_file
 from agcli.declare import flag
 from agcli.errors import UsageError
 from agcli.guides.entry import GuideOption
@@ -106,7 +106,7 @@ def test_options_that_exclude_each_other() -> None:
     [("all", None), ("6,7", (6, 7)), ("0-2,5", (0, 1, 2, 5)), (" 3 , 1 - 1".replace(" - ", "-"), (1, 3))],
 )
 def test_indices(text: str, indices: tuple[int, ...] | None) -> None:
-    assert parse_indices(text) == indices
+    assert parse_subset(text) == indices
 
 
 @pytest.mark.parametrize("text", [" ", "-1", "5-2", "a", "1,,2", "1-", "1.5", "0-99999999999"])

@@ -133,25 +133,24 @@ def parse_heads(text: str) -> int | tuple[int, ...]:
     """
     if text.isdecimal() and 0 < int(text) < MOST_INDICES:
         return int(text)
-    return _indices(text)
+    return parse_indices(text)
 
 
-def parse_layers(text: str) -> tuple[int, ...]:
-    """`3`, `0-2`, `1+3` -> which layers.
+def parse_indices(text: str, separator: str = "+", allowed: str = "0-3, 6+7, 0-2+5 (0-based)") -> tuple[int, ...]:
+    """`3`, `0-2`, `0-2+5` -> (0, 1, 2, 5).
+
+    Args:
+        allowed: examples of the form, for the message.
 
     Raises:
         ValueError: not of that form.
     """
-    return _indices(text)
-
-
-def _indices(text: str) -> tuple[int, ...]:
     indices: set[int] = set()
-    for part in text.split("+"):
+    for part in text.split(separator):
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
         if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) < MOST_INDICES):
-            raise ValueError(f"{text!r} is no list of indices; allowed: 0-3, 6+7, 0-2+5 (0-based).")
+            raise ValueError(f"{text!r} is no list of indices; allowed: {allowed}.")
         indices.update(range(int(first), int(last) + 1))
     return tuple(sorted(indices))
 
@@ -169,10 +168,9 @@ def _number(name: str, text: str) -> float:
 def _value(name: str, option: GuideOption, text: str) -> Any:
     """An option's value in its own type; texts of indices and schedules in one spelling."""
     try:
-        value = _parsed(option, text)
+        return _parsed(option, text)
     except ValueError as error:
         raise ValueError(f"{name}: {option.name} {error}") from None
-    return value
 
 
 def _parsed(option: GuideOption, text: str) -> Any:
@@ -181,7 +179,7 @@ def _parsed(option: GuideOption, text: str) -> Any:
             heads = parse_heads(text)
             return str(heads) if isinstance(heads, int) else indices_text(heads, alone="{0}-{0}")
         case "layers":
-            return indices_text(parse_layers(text), alone="{0}")
+            return indices_text(parse_indices(text), alone="{0}")
         case "schedule":
             return str(parse_schedule(text))
     limits = dict(option.limits or {})

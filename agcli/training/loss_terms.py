@@ -12,13 +12,13 @@ import torch
 from transformers import PreTrainedModel
 
 from agcli.attention.encoder_attention import EncoderAttention
-from agcli.config import parse_indices
+from agcli.config import parse_subset
 from agcli.declare import flag
 from agcli.errors import UsageError, counted
 from agcli.guides.base import CapturedAttention, Guide, Subset, TargetGuide, Term, TermValues, term_values
 from agcli.guides.capture import MASS, Capture, Indices, Request
 from agcli.guides.schedule import Schedule
-from agcli.guides.spec import GuideSpec, parse_layers
+from agcli.guides.spec import GuideSpec, parse_indices
 from agcli.guides.targets import Target
 from agcli.guides.tokens import Tokens, Vocabulary
 from agcli.options import GuideOptions
@@ -199,7 +199,7 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
 
 def _subset(text: str, name: str, count: int) -> Subset:
     """The layers or heads that `--guide-layers` or `--guide-heads` names."""
-    indices = parse_indices(text)
+    indices = parse_subset(text)
     if indices is not None and indices[-1] >= count:
         raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
     return indices
@@ -210,7 +210,7 @@ def _layers(spec: GuideSpec, options: GuideOptions, encoder: EncoderAttention) -
     usual = _subset(options.guide_layers, "guide_layers", encoder.num_layers)
     if "layers" not in spec.options:
         return usual
-    layers = parse_layers(spec.options["layers"])
+    layers = parse_indices(spec.options["layers"])
     if layers[-1] >= encoder.num_layers:
         raise UsageError(
             f"--guide {spec}: layer {layers[-1]} is too high; {encoder.encoder} has "
