@@ -201,6 +201,26 @@ def check_subset(layers: Subset, heads: Subset) -> None:
             raise ValueError(f"{name} must be None or a tuple of 0-based indices, got {indices!r}")
 
 
+@dataclass(frozen=True)
+class SubsetGuide:
+    """The fields that guides share.
+
+    Attributes:
+        weight: λ in the loss; not applied by the call.
+        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
+
+    Raises:
+        ValueError: layers or heads that are no tuple of 0-based indices.
+    """
+
+    weight: float = 1.0
+    layers: Subset = None
+    heads: Subset = None
+
+    def __post_init__(self) -> None:
+        check_subset(self.layers, self.heads)
+
+
 @runtime_checkable
 class TargetGuide(Guide, Protocol):
     """A guide that needs `mass`: on a target that it makes of the batch's tokens."""

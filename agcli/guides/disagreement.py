@@ -8,32 +8,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Needs, Subset, check_subset
+from agcli.guides.base import CapturedAttention, Needs, SubsetGuide
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(SubsetGuide):
     """Mean over layers of `Σ_g Σ_h Σ_ij A_g,ij A_h,ij / (H² n)`, over the H guided heads and n real tokens.
 
     Computed as `‖Σ_h A_h‖² / (H² n)`: the sum over heads is one map.
 
     Source: Li et al. 2018, "Multi-Head Attention with Disagreement Regularization", on attended positions; divided by
     n, so that long inputs weigh no more, and with the sign of a loss.
-
-    Attributes:
-        weight: λ in the loss; not applied by the call.
-        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
     """
 
     name: ClassVar[str] = "disagreement"
     needs: ClassVar[Needs] = ("maps",)
-
-    weight: float = 1.0
-    layers: Subset = None
-    heads: Subset = None
-
-    def __post_init__(self) -> None:
-        check_subset(self.layers, self.heads)
 
     def __call__(self, attention: CapturedAttention) -> Tensor:
         """Value per sample, shape (batch,); 0 for a sample without tokens."""

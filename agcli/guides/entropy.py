@@ -7,28 +7,16 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Needs, Subset, check_subset
+from agcli.guides.base import CapturedAttention, Needs, Subset, SubsetGuide
 from agcli.guides.rows import mean_over_rows
 
 
 @dataclass(frozen=True)
-class Entropy:
-    """Minus the mean entropy, in nats, over layers, heads and real rows: attention spreads where it shrinks.
-
-    Attributes:
-        weight: λ in the loss; not applied by the call.
-        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
-    """
+class Entropy(SubsetGuide):
+    """Minus the mean entropy, in nats, over layers, heads and real rows: attention spreads where it shrinks."""
 
     name: ClassVar[str] = "entropy"
     needs: ClassVar[Needs] = ("entropy",)
-
-    weight: float = 1.0
-    layers: Subset = None
-    heads: Subset = None
-
-    def __post_init__(self) -> None:
-        check_subset(self.layers, self.heads)
 
     def __call__(self, attention: CapturedAttention) -> Tensor:
         """Value per sample, shape (batch,); 0 for a sample without tokens."""
@@ -36,25 +24,20 @@ class Entropy:
 
 
 @dataclass(frozen=True)
-class EntropyBand:
+class EntropyBand(SubsetGuide):
     """`(mean entropy − level · ln n)²` of a sample with n real tokens: ln n is the entropy of uniform attention.
 
     Attributes:
-        weight: λ in the loss; not applied by the call.
         level: the wanted share of the greatest entropy, from 0 to 1.
-        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
     """
 
     name: ClassVar[str] = "entropy_band"
     needs: ClassVar[Needs] = ("entropy",)
 
-    weight: float = 1.0
     level: float = 0.5
-    layers: Subset = None
-    heads: Subset = None
 
     def __post_init__(self) -> None:
-        check_subset(self.layers, self.heads)
+        super().__post_init__()
         if not 0 <= self.level <= 1:
             raise ValueError(f"entropy_band: level must lie between 0 and 1, got {self.level}")
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from agcli.guides.base import CapturedAttention, Needs, Subset, check_subset
+from agcli.guides.base import CapturedAttention, Needs, SubsetGuide
 from agcli.guides.capture import MASS
 from agcli.guides.targets import Target
 from agcli.guides.tokens import Tokens
@@ -32,7 +32,7 @@ fp16 training, would not be either.
 
 
 @dataclass(frozen=True)
-class RowGuide(ABC):
+class RowGuide(SubsetGuide, ABC):
     """A guide of rows towards their targets T; rows without a target are left out, and so are samples of such rows.
 
     `nll`: mean over layers, heads and rows of `−ln a_i`, `a_i = Σ_j A_ij T_ij`. A row that cannot reach its targets, so
@@ -43,10 +43,6 @@ class RowGuide(ABC):
     At uniform attention over L tokens, with one target a row, the gradient of `squared` with respect to the scores is
     L/2 times smaller than that of `nll`: it hardly moves a head that does not attend to its target yet.
 
-    Attributes:
-        weight: λ in the loss; not applied by the call.
-        layers: guided layers, 0-based; None for all; `heads`, in each of those layers, likewise.
-
     Raises:
         ValueError: an unknown form, or layers or heads that are no tuple of 0-based indices.
     """
@@ -56,15 +52,12 @@ class RowGuide(ABC):
     needs_of_vocabulary: ClassVar[tuple[str, ...]] = ()
     """Fields of `agcli.guides.tokens.Vocabulary` without which it has no target."""
 
-    weight: float = 1.0
     form: Form = "nll"
-    layers: Subset = None
-    heads: Subset = None
 
     def __post_init__(self) -> None:
         if self.form not in self.forms:
             raise ValueError(f"{self.name}: form must be one of {', '.join(self.forms)}, got {self.form!r}")
-        check_subset(self.layers, self.heads)
+        super().__post_init__()
 
     @property
     def needs(self) -> Needs:
