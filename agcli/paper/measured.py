@@ -18,7 +18,7 @@ TIMING_SETTINGS = (REQUESTED, "arm", "attention", "length", "padding", "batch_si
 
 
 def sweep_settings(runs: pd.DataFrame) -> tuple[str, ...]:
-    """Columns of a sweep's runs in which those behind one number may have to be told apart."""
+    """Columns of a sweep's runs in which those behind one number may differ."""
     return (REQUESTED, *GUIDING, "size", *choice(runs))
 
 

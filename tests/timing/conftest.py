@@ -9,9 +9,25 @@ from typing import Any
 import pytest
 
 from agcli.options import ModelOptions, TrainingOptions
+from agcli.timing import methods
 from agcli.timing.request import TimingRequest
+from agcli.training.engine import Engine
 
 Make = Callable[..., TimingRequest]
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
+    """The engines that methods are built with from here on."""
+    built: list[Engine] = []
+
+    class Seen(Engine):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            built.append(self)
+
+    monkeypatch.setattr(methods, "Engine", Seen)
+    return built
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -74,16 +73,8 @@ def test_what_runs_is_named(request_for: Make) -> None:
     ("variant", "guides"), [("none", []), ("mdg", ["mdg"]), ("pdg", ["pdg"]), ("both", ["mdg", "pdg"])]
 )
 def test_variants_guide_as_they_are_called(
-    request_for: Make, variant: str, guides: list[str], monkeypatch: pytest.MonkeyPatch
+    request_for: Make, variant: str, guides: list[str], engines: list[Engine]
 ) -> None:
-    engines: list[Engine] = []
-
-    class Seen(Engine):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            engines.append(self)
-
-    monkeypatch.setattr(methods, "Engine", Seen)
     build_method(spec_of(request_for(variants=VARIANTS), variant))
     assert [guide.name for guide in engines[0].terms.terms] == guides
 

@@ -73,15 +73,7 @@ def test_guides_on_tokens_train(request_for: Make, variant: str, monkeypatch: py
     assert len(terms.vocabulary.delim_ids) == 1
 
 
-def test_only_guided_layers_are_captured(request_for: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    engines: list[Engine] = []
-
-    class Seen(Engine):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            engines.append(self)
-
-    monkeypatch.setattr(methods, "Engine", Seen)
+def test_only_guided_layers_are_captured(request_for: Make, engines: list[Engine]) -> None:
     method = build_method(specs_of(request_for(variants=("none", "next"), guide=("next=0.05,layers=1",)))["next"])
     assert engines[0].terms.capture.of_layer(0) == {}
     assert list(engines[0].terms.capture.of_layer(1)) == ["mass:next"]

@@ -284,11 +284,11 @@ def test_guides_on_one_layer_capture_that_layer(tmp_path):
     model, batch = tiny_bert(), collate(examples())
     guide = MDG(weight=0.5, layers=(1,), heads=(0, 1))
     trainer = trainer_of(model, tmp_path, guides=(guide,))
-    asked = []
+    requested = []
     layer = model.bert.encoder.layer[0]
-    layer.register_forward_pre_hook(lambda *hook: asked.append(hook[-1].get("ag_capture")), with_kwargs=True)
+    layer.register_forward_pre_hook(lambda *hook: requested.append(hook[-1].get("ag_capture")), with_kwargs=True)
     loss = trainer.compute_loss(model.train(), batch)
-    assert asked == [Capture((Request("received", (1,), (0, 1)),))]
+    assert requested == [Capture((Request("received", (1,), (0, 1)),))]
     eager = copy.deepcopy(model).eval()
     eager.set_attn_implementation("eager")
     outputs = eager(**batch, output_attentions=True)
