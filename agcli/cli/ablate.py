@@ -40,7 +40,9 @@ class GridOptions:
         repeated=True,
     )
     guide_grid: tuple[str, ...] | None = option(
-        None, "NAME=W1,W2: weights of a guide to try, or NAME=paper; once for each.", repeated=True
+        None,
+        "NAME=W1,W2: weights of a guide to try, or NAME=paper; once for each. `all`: every guide without its own.",
+        repeated=True,
     )
     layers: Literal["all", "each"] | None = option(None, "each: guide one layer at a time.")
     sizes: str | None = option(None, "Training sizes: shares (0.2,1.0) or numbers (500,2000).")

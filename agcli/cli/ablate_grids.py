@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agcli.cli.ablate_guides import GRID_OF, guide_grids, guides_and_weights, joined, listed, number
+from agcli.cli.ablate_guides import ALL, GRID_OF, guide_grids, guides_and_weights, joined, listed, number
 from agcli.cli.parameters import options_of_file
 from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
@@ -45,6 +45,8 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     names = _words(joined(axes.get("variants", list(PAPER_VARIANTS))))
     if axes.get("layers", "each") != "each":
         raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
+    if others := weights.pop(ALL, ()):
+        weights = dict.fromkeys(_guides_of(names), others) | weights
     _check_named(names, specs, weights, axes)
     searches = any(len(tried) > 1 for tried in weights.values())
     seeds, select_seeds = _seeds(axes, options, searches, 5)
@@ -71,9 +73,9 @@ def _check_named(
     """Refuse a guide that is named and that no variant has, and one whose own layers go before each layer."""
     if not all(map(is_variant, variants)):
         return  # the grid names what is wrong
-    present = {guide for variant in variants for guide in variant_guides(variant)}
+    present = _guides_of(variants)
     named = [(f"--guide {name}", name) for name in (parse_guide(text).name for text in guides)]
-    named += [(grid_flag(name), name) for name in guide_grids(axes.get("guide_grid") or ())]
+    named += [(grid_flag(name), name) for name in guide_grids(axes.get("guide_grid") or ()) if name != ALL]
     named += [(grid_flag(name), name) for name, tried in weights.items() if len(tried) > 1]
     for option, name in named:
         if name not in present:
@@ -85,6 +87,11 @@ def _check_named(
             f"--layers each beside --guide {own}: its own layers go before each layer, so its cells would be the same.",
             hint="leave out layers=, or --layers each",
         )
+
+
+def _guides_of(variants: Sequence[str]) -> dict[str, None]:
+    """The guides in those of the variants that exist, each once."""
+    return {guide: None for variant in variants if is_variant(variant) for guide in variant_guides(variant)}
 
 
 def _with_file(
@@ -169,8 +176,9 @@ def recipe_of(
     if "variants" in axes:
         narrowed = narrowed.with_variants(_words(axes["variants"]))
     specs, weights = guides_and_weights(axes, options)
-    given = {spec.name: (bare_weight(spec),) for spec in map(parse_guide, specs)} | weights
-    return narrowed.with_guides(specs, given), options
+    others = weights.pop(ALL, ())
+    fixed = {} if others else {spec.name: (bare_weight(spec),) for spec in map(parse_guide, specs)}
+    return narrowed.with_guides(specs, fixed | weights, others), options
 
 
 def recipe_grids(

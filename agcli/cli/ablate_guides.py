@@ -12,6 +12,8 @@ from agcli.guides.spec import SHARE, parse_guides
 from agcli.guides.variants import Weight
 
 PAPER_GRID = (0.1, 0.01, 0.001, 0.0001)
+ALL = "all"
+"""In place of a guide's name in `--guide-grid`: every guide of the variants that has no grid of its own."""
 GRID_OF = {f"{name}_grid": name for name, entry in GUIDES.items() if entry.has_flag}
 """Option with the weights to try -> guide."""
 
@@ -19,7 +21,7 @@ GRID_OF = {f"{name}_grid": name for name, entry in GUIDES.items() if entry.has_f
 def guides_and_weights(
     axes: Mapping[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Weight, ...]]]:
-    """Texts of `--guide`, and guide -> weights to try; takes weights of guides out of the run options.
+    """Texts of `--guide`, and guide (or `ALL`) -> weights to try; takes weights of guides out of the run options.
 
     Raises:
         UsageError: a text that is no guide, a weight of 0, or two options with weights of one guide.
@@ -46,12 +48,12 @@ def guides_and_weights(
 
 
 def guide_grids(value: Any) -> dict[str, tuple[Weight, ...]]:
-    """`next=0.1,0.01`, several such texts, or a table `{next = [0.1, 0.01]}` of a file -> guide -> weights."""
+    """`next=0.1,0.01`, several such texts, or a table `{next = [0.1, 0.01]}` -> guide (or `ALL`) -> weights."""
     grids: dict[str, tuple[Weight, ...]] = {}
     for text in listed(value, "guide_grid"):
         guide, equals, weights = (word.strip() for word in text.partition("="))
-        if guide not in GUIDES:
-            allowed = f"allowed: {', '.join(GUIDES)}.{did_you_mean(guide, GUIDES)}"
+        if guide not in (*GUIDES, ALL):
+            allowed = f"allowed: {', '.join(GUIDES)}, or {ALL}.{did_you_mean(guide, (*GUIDES, ALL))}"
             raise UsageError(f"--guide-grid: there is no guide {shortened(guide)}; {allowed}")
         if not equals or not weights:
             raise UsageError(f"--guide-grid {text}: it has no weights; write {guide}=0.1,0.01 or {guide}=paper.")

@@ -104,8 +104,10 @@ class Recipe:
             guide=guides_of(self.name, variants),
         )
 
-    def with_guides(self, texts: Sequence[str], weights: Mapping[str, tuple[Weight, ...]]) -> Recipe:
-        """The recipe with these guides and weights in place of its own.
+    def with_guides(
+        self, texts: Sequence[str], weights: Mapping[str, tuple[Weight, ...]], others: tuple[Weight, ...] = ()
+    ) -> Recipe:
+        """The recipe with these guides and weights in place of its own, and `others` as weights of all other guides.
 
         Raises:
             UsageError: a guide that no variant has.
@@ -123,7 +125,7 @@ class Recipe:
         return replace(
             self,
             guide=tuple((own | given).values()),
-            weights={**self.weights, **weights},
+            weights={**self.weights, **(dict.fromkeys(self.weights, others) if others else {}), **weights},
             tied=self.tied and not together.intersection(weights),
         )
 
@@ -232,9 +234,16 @@ def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> I
         names = grid.get("variants", _DATA["recipes"][name]["variants"])
         if list(names) != _DATA["recipes"][name]["variants"]:
             given["variants"] = ",".join(names)
-        for guide, tried in weights_tried(name, scale, names).items():
-            if tuple(grid[guide]) != tried:
-                given[guide if GUIDES[guide].has_flag else f"guide_grid {guide}"] = ",".join(map(str, grid[guide]))
+        own_weights = weights_tried(name, scale, names)
+        changed = {
+            guide: ",".join(map(str, grid[guide])) for guide in own_weights if tuple(grid[guide]) != own_weights[guide]
+        }
+        if len(changed) == len(own_weights) and len(set(changed.values())) == 1:
+            given["guide_grid all"] = next(iter(changed.values()))
+        else:
+            given |= {
+                guide if GUIDES[guide].has_flag else f"guide_grid {guide}": tried for guide, tried in changed.items()
+            }
         if texts := [text for text in grid.get("guide", ()) if text not in guides_of(name, names)]:
             given["guide"] = " --guide ".join(texts)
         own = _small_options() if scale == "small" else _paper_options(grid["models"])

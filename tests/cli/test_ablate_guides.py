@@ -59,6 +59,29 @@ def test_several_weights_are_tried_of_any_guide(ag: Ag, flags: list[str], tmp_pa
     assert [cell["guide"] for cell in replaced if cell["variant"] == "next"] == [["next=0.3,share=0.5"]]
 
 
+def test_one_grid_serves_every_guide_without_its_own(ag: Ag, flags: list[str], tmp_path: Path) -> None:
+    words = ["--seeds", 1, "--select-seeds", 1, "--guide-grid", "all=0.3,0.2", "--guide-grid", "prev=0.5"]
+    variants = ["--variants", "none,mdg,next,prev", "--guide", "next=0.01,share=0.5"]
+    cells = planned(ag, flags, tmp_path / "sweep", *variants, *words)
+    assert [(cell["variant"], cell["mdg"], cell.get("guide", [])) for cell in cells if cell["variant"] != "none"] == [
+        ("mdg", 0.3, []),
+        ("mdg", 0.2, []),
+        ("next", 0.0, ["next=0.3,share=0.5"]),
+        ("next", 0.0, ["next=0.2,share=0.5"]),
+        ("prev", 0.0, ["prev=0.5"]),
+    ]
+    recipe = [*TABLE2, "--variants", "none,both,next,prev", "--guide", "next=0.01,heads=1", "--mdg", 0.7]
+    tried = planned(ag, flags, tmp_path / "sweep", *TABLE2, "--variants", "none,both,next,prev", *words)
+    assert [(cell["mdg"], cell["pdg"]) for cell in tried if cell["variant"] == "both"] == [(0.3, 0.03), (0.2, 0.02)]
+    tried = planned(ag, flags, tmp_path / "sweep", *recipe, *words)
+    assert [(cell["mdg"], cell["pdg"]) for cell in tried if cell["variant"] == "both"] == [(0.7, 0.3), (0.7, 0.2)]
+    assert [cell.get("guide", []) for cell in tried if cell["variant"] in ("next", "prev")] == [
+        ["next=0.3,heads=1"],
+        ["next=0.2,heads=1"],
+        ["prev=0.5,share=0.5"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,6 +99,8 @@ def test_several_weights_are_tried_of_any_guide(ag: Ag, flags: list[str], tmp_pa
         (["--variants", "none,next", "--guide", "next=0"], "a variant without the guide is `none`"),
         (["--variants", "none,next", "--guide", "next=0.1,head=2"], "next has no option 'head'; .*mean 'heads'"),
         (["--variants", "none,next", "--guide-grid", "nxt=0.1"], "no guide 'nxt'.* mean 'next'"),
+        (["--variants", "none,nxt", "--guide-grid", "all=0.1,0.2"], "--variants: 'nxt' is none of"),
+        (["--variants", "none", "--guide-grid", "all=0.1,0.2", "--guide-grid", "all=0.3"], "all is given twice"),
         (["--variants", "none,next", "--guide-grid", "next"], "it has no weights; write next=0.1,0.01"),
         (["--variants", "none,next", "--guide-grid", "next=a"], "--guide-grid next: 'a' is no number"),
         (
