@@ -15,7 +15,7 @@ from agcli.attention.reference import reference_attention
 from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.attention.triton.plan import why_no_plan
 from agcli.errors import UsageError
-from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity
+from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity, check_layer_capture
 from agcli.guides.targets import NO_TARGETS, Target, check_shape
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
@@ -146,14 +146,13 @@ def attend(
 
 def _check_capture(capture: LayerCapture, targets: Mapping[str, Target], query: Tensor) -> None:
     """Refuse a quantity without its target, a target of another batch, and heads that are not there."""
-    for quantity, heads in capture.items():
+    check_layer_capture(capture, query.shape[1])
+    for quantity in capture:
         name = quantity.removeprefix(MASS)
         if quantity.startswith(MASS):
             if name not in targets:
                 raise ValueError(f"{quantity} needs a target named {name!r}; there are: {', '.join(targets) or 'none'}")
             check_shape(name, targets[name], query.shape[0], query.shape[2])
-        if heads != "all" and not (heads and min(heads) >= 0 and max(heads) < query.shape[1]):
-            raise ValueError(f"{quantity}: heads {heads} are not allowed; allowed: 0 to {query.shape[1] - 1}")
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, dropout: float, implementation: str) -> None:

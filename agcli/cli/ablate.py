@@ -41,7 +41,8 @@ class GridOptions:
     )
     guide_grid: tuple[str, ...] | None = option(
         None,
-        "NAME=W1,W2: weights of a guide to try, or NAME=paper; once for each. `all`: every guide without its own.",
+        "NAME=W1,W2: weights of a guide to try, or NAME=paper; once for each. `all`: every guide without its own, "
+        "together in a sum in the ratio of their defaults.",
         repeated=True,
     )
     layers: Literal["all", "each"] | None = option(None, "each: guide one layer at a time.")

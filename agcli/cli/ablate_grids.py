@@ -45,8 +45,10 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     names = _words(joined(axes.get("variants", list(PAPER_VARIANTS))))
     if axes.get("layers", "each") != "each":
         raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
-    if others := weights.pop(ALL, ()):
-        weights = dict.fromkeys(_guides_of(names), others) | weights
+    others = weights.pop(ALL, ())
+    sums = [name for name in names if is_variant(name) and len(variant_guides(name)) > 1]
+    tied = bool(others) and not _guides_of(sums).keys() & weights.keys()
+    weights = dict.fromkeys(_guides_of(names) if others else (), others) | weights
     _check_named(names, specs, weights, axes)
     searches = any(len(tried) > 1 for tried in weights.values())
     seeds, select_seeds = _seeds(axes, options, searches, 5)
@@ -62,6 +64,7 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
         axes=_axes(axes.get("set", ())),
         options=options,
         guide=specs,
+        tied=tied,
     )
     _check_sizes(grid)
     return grid

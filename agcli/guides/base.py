@@ -229,6 +229,11 @@ class TargetGuide(Guide, Protocol):
         """The target of every row, made once a batch."""
 
 
+def reads_ids(guide: Guide) -> bool:
+    """Whether a guide looks at what the tokens are: it says so itself (`reads_ids`), else one towards targets does."""
+    return bool(getattr(guide, "reads_ids", isinstance(guide, TargetGuide)))
+
+
 def shared(
     received: Tensor | CapturedAttention, mask: Tensor | None, layers: Subset, heads: Subset
 ) -> ReceivedAttention:

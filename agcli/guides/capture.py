@@ -51,9 +51,7 @@ class Request:
     heads: Indices = "all"
 
     def __post_init__(self) -> None:
-        if self.quantity not in QUANTITIES and not self.quantity.startswith(MASS):
-            allowed = ", ".join((*QUANTITIES, f"{MASS}NAME"))
-            raise ValueError(f"there is no quantity {self.quantity!r}; allowed: {allowed}")
+        _check_quantity(self.quantity)
 
     def includes(self, layer: int) -> bool:
         """Whether it is a request to this layer."""
@@ -90,6 +88,29 @@ class Capture:
     def in_all_layers(self) -> Capture:
         """The same quantities and heads, of every layer."""
         return Capture(tuple(Request(request.quantity, "all", request.heads) for request in self.requests))
+
+
+def check_layer_capture(capture: LayerCapture, num_heads: int) -> None:
+    """Check what a layer shall return.
+
+    Raises:
+        ValueError: there is no such quantity; heads that are not there, one of them twice, or no tuple.
+    """
+    for quantity, heads in capture.items():
+        _check_quantity(quantity)
+        if heads != "all" and not (isinstance(heads, tuple) and _are_heads(heads, num_heads)):
+            allowed = f'0 to {num_heads - 1} in a tuple, each once, or "all"'
+            raise ValueError(f"{quantity}: heads {heads!r} are not allowed; allowed: {allowed}")
+
+
+def _check_quantity(quantity: Quantity) -> None:
+    if quantity not in QUANTITIES and not quantity.startswith(MASS):
+        allowed = ", ".join((*QUANTITIES, f"{MASS}NAME"))
+        raise ValueError(f"there is no quantity {quantity!r}; allowed: {allowed}")
+
+
+def _are_heads(heads: tuple[int, ...], count: int) -> bool:
+    return 0 < len(heads) == len({*heads}) and {*heads} <= {*range(count)}
 
 
 def of_heads(tensor: Tensor, heads: Indices) -> Tensor:

@@ -44,7 +44,13 @@ class Pattern(RowGuide):
         return total / real.sum(-1).square().clamp_min(1)
 
 
-class Next(Pattern):
+class _Position(Pattern):
+    """A pattern of places."""
+
+    reads_ids = False
+
+
+class Next(_Position):
     """The next token; the last real token has none."""
 
     name = "next"
@@ -54,7 +60,7 @@ class Next(Pattern):
         return Diagonal(1)
 
 
-class Prev(Pattern):
+class Prev(_Position):
     """The token before; the first real token has none."""
 
     name = "prev"
@@ -64,7 +70,7 @@ class Prev(Pattern):
         return Diagonal(-1)
 
 
-class Self(Pattern):
+class Self(_Position):
     """The token itself."""
 
     name = "self"
@@ -74,7 +80,7 @@ class Self(Pattern):
         return Diagonal(0)
 
 
-class First(Pattern):
+class First(_Position):
     """The first real token, wherever padding puts it."""
 
     name = "first"

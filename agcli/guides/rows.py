@@ -51,6 +51,8 @@ class RowGuide(SubsetGuide, ABC):
     forms: ClassVar[tuple[Form, ...]] = ("nll", "squared")
     needs_of_vocabulary: ClassVar[tuple[str, ...]] = ()
     """Fields of `agcli.guides.tokens.Vocabulary` without which it has no target."""
+    reads_ids: ClassVar[bool] = True
+    """Whether its targets depend on what the tokens are, and not only on where they stand."""
 
     form: Form = "nll"
 

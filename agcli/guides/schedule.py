@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 Kind = Literal["constant", "linear", "warmup", "off"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_SHARES = {"linear": (0.0, 0.999), "warmup": (0.001, 1.0), "off": (0.001, 1.0)}
+"""Of training, the least and the greatest that each may name."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ def parse_schedule(text: str) -> Schedule:
         share = float(until) if until else 0.0
     except ValueError:
         share = -1.0
-    lowest, highest = {"linear": (0.0, 0.999), "warmup": (0.001, 1.0), "off": (0.001, 1.0)}.get(kind, (0.0, 0.0))
+    lowest, highest = _SHARES.get(kind, (0.0, 0.0))
     if kind not in KINDS or bool(until) == (kind == "constant") or not lowest <= share <= highest:
         raise ValueError(
-            f"{text!r} is no schedule; allowed: constant, linear:H, warmup:H and off:H with a share H of training."
+            f"{text!r} is no schedule; allowed: constant, linear:H, warmup:H and off:H with a share H of training, "
+            + ", ".join(f"{lowest:g} to {highest:g} of {name}" for name, (lowest, highest) in _SHARES.items())
+            + "."
         )
     return Schedule(kind, share)

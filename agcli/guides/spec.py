@@ -133,7 +133,7 @@ def parse_heads(text: str) -> int | tuple[int, ...]:
     """
     if text.isdecimal() and 0 < int(text) < MOST_INDICES:
         return int(text)
-    return parse_indices(text)
+    return parse_indices(text, allowed="4 (how many), or which: 0-3, 6+7, 3-3 (0-based)")
 
 
 def parse_indices(text: str, separator: str = "+", allowed: str = "0-3, 6+7, 0-2+5 (0-based)") -> tuple[int, ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from agcli.errors import UsageError
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
@@ -34,17 +36,32 @@ class Vocabulary:
 class Tokens:
     """The tokens of one batch.
 
-    Shape: input_ids, mask (True for real tokens) and, where the encoder has them, token_type_ids are (batch, length).
+    Shape: ids, mask (True for real tokens) and, where the encoder has them, token_type_ids are (batch, length).
 
     Attributes:
+        ids: None where the encoder was given embeddings in their place.
         knowledge: name -> what the data's knowledge says of each pair of tokens, at least 0, (batch, length, length).
     """
 
-    input_ids: Tensor
+    ids: Tensor | None
     mask: Tensor
     token_type_ids: Tensor | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     knowledge: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def input_ids(self) -> Tensor:
+        """The tokens' ids, (batch, length).
+
+        Raises:
+            UsageError: there are none.
+        """
+        if self.ids is None:
+            raise UsageError(
+                "A guide needs the tokens' ids, and the encoder was called with inputs_embeds and without input_ids.",
+                hint="call it with input_ids, or leave out the guides that look at tokens",
+            )
+        return self.ids
 
     def among(self, ids: tuple[int, ...]) -> Tensor:
         """Whether each real token is one of these, (batch, length)."""

@@ -24,7 +24,8 @@ def vocabulary_of(tokenizer: Any, embeddings: Tensor | None = None) -> Vocabular
     """The ids that guides refer to.
 
     Stop words are scikit-learn's English ones, in any case; punctuation is what BERT splits off: Unicode's, and ASCII's
-    symbols. A piece inside a word is punctuation, but no stop word, whatever it spells.
+    symbols. WordPiece's pieces inside a word are punctuation, but no stop word, whatever they spell; other tokenizers'
+    go by what they spell.
 
     Args:
         tokenizer: a Hugging Face tokenizer of any kind: WordPiece, byte-level BPE, SentencePiece.

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from agcli.measures.seeds import claim_line
+from agcli.paper.given_beside import given_beside
 from agcli.paper.measured import REQUESTED, sweep_runs, timing_runs, unreported
 from agcli.paper.published import PERCENT, published_table, size_text
-from agcli.paper.recipes import given_beside, legend
+from agcli.paper.recipes import legend
 from agcli.paper.table_layout import Entry, Layout
 from agcli.sweep.results import results_of
 from agcli.tables.recorded_table import RecordedTable

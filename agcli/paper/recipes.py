@@ -12,12 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import COMBINED, GUIDES
 from agcli.guides.spec import parse_guide
 from agcli.guides.variants import Weight, variant_guides
-from agcli.options import OPTIONS
 from agcli.paper.published import published_table, shipped, short_name
 
 _DATA: dict[str, Any] = json.loads(Path(__file__).with_name("recipes.json").read_text(encoding="utf-8"))
@@ -27,8 +25,6 @@ SMALL: dict[str, Any] = _DATA["small"]
 SEEDS = 10
 """Twice as many as a claim needs, so that a seed may be lost."""
 _PAPER_GUIDES = COMBINED["both"]
-_OF_THE_GRID = ("model", "dataset", "guide", *_PAPER_GUIDES, "seed", "guide_layers", "train_fraction")
-"""Options that a recipe's grid sets, whatever else is given."""
 
 
 @dataclass(frozen=True)
@@ -223,42 +219,19 @@ def _guides_in(names: Sequence[str]) -> dict[str, None]:
         raise UsageError(f"--variants: {error}") from None
 
 
-def given_beside(name: str, scale: str, grids: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line on the run options that the user gave beside a recipe, which win over its own.
-
-    Args:
-        grids: the saved plan's, each with `models`, the weights of each guide, and `options`.
-    """
-    given: dict[str, Any] = {}
-    for grid in grids:
-        names = grid.get("variants", _DATA["recipes"][name]["variants"])
-        if list(names) != _DATA["recipes"][name]["variants"]:
-            given["variants"] = ",".join(names)
-        own_weights = weights_tried(name, scale, names)
-        changed = {
-            guide: ",".join(map(str, grid[guide])) for guide in own_weights if tuple(grid[guide]) != own_weights[guide]
-        }
-        if len(changed) == len(own_weights) and len(set(changed.values())) == 1:
-            given["guide_grid all"] = next(iter(changed.values()))
-        else:
-            given |= {
-                guide if GUIDES[guide].has_flag else f"guide_grid {guide}": tried for guide, tried in changed.items()
-            }
-        if texts := [text for text in grid.get("guide", ()) if text not in guides_of(name, names)]:
-            given["guide"] = " --guide ".join(texts)
-        own = _small_options() if scale == "small" else _paper_options(grid["models"])
-        for option, value in grid["options"].items():
-            shapes = option in OPTIONS and OPTIONS[option].spec.shapes_result and option not in _OF_THE_GRID
-            limited = option == "train_limit" and scale == "small" and int(value) <= SMALL["examples"]
-            if shapes and not limited and own.get(option) != value:
-                given[option] = value
-    if given:
-        yield f"Given beside the recipe: {', '.join(f'{flag(option)} {value}' for option, value in given.items())}."
-
-
 def legend(unit: str, *, each_size: bool) -> list[str]:
     """Explanations below a table of the paper with our results."""
     return [line.format(at_each_size=", at each size" if each_size else "") for line in _DATA["legend"][unit]]
+
+
+def own_variants(name: str) -> list[str]:
+    """The variants of a recipe, where none are given."""
+    return list(_DATA["recipes"][name]["variants"])
+
+
+def own_options(scale: str, models: Sequence[str]) -> dict[str, Any]:
+    """Run options of a recipe at this scale, where none are given."""
+    return _small_options() if scale == "small" else _paper_options(models)
 
 
 def _note(key: str, entry: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from agcli.data.batching import Examples
 from agcli.data.catalogue import find_dataset
 from agcli.data.knowledge.stored import knowledge_digests
 from agcli.errors import DataError, MissingExtraError, UsageError
-from agcli.guides.base import Guide, TargetGuide, Term
+from agcli.guides.base import Guide, Term
 from agcli.guides.registry import GUIDES
 from agcli.guides.spec import indices_text
 from agcli.models import LoadedModel, load_model
@@ -123,9 +123,7 @@ class Assembly:
         )
 
     def _with_vocabulary(self, terms: LossTerms) -> LossTerms:
-        """The terms with what guides need to know of the tokenizer, if any of them looks at tokens."""
-        if not any(isinstance(guide, TargetGuide) for guide in terms.guides):
-            return terms
+        """The terms with what guides need to know of the tokenizer."""
         vocabulary = vocabulary_for(terms.guides, self.loaded.tokenizer, self.loaded.model, self.loaded.name)
         return replace(terms, vocabulary=vocabulary)
 

@@ -15,7 +15,7 @@ from agcli.attention.encoder_attention import EncoderAttention
 from agcli.config import parse_subset
 from agcli.declare import flag
 from agcli.errors import UsageError, counted
-from agcli.guides.base import CapturedAttention, Guide, Subset, TargetGuide, Term, TermValues, term_values
+from agcli.guides.base import CapturedAttention, Guide, Subset, TargetGuide, Term, TermValues, reads_ids, term_values
 from agcli.guides.capture import MASS, Capture, Indices, Request
 from agcli.guides.schedule import Schedule
 from agcli.guides.spec import GuideSpec, parse_indices
@@ -150,6 +150,8 @@ def vocabulary_for(guides: Sequence[Guide], tokenizer: Any, model: PreTrainedMod
     """
     from agcli.guides.vocabulary import check_vocabulary, vocabulary_of
 
+    if not any(map(reads_ids, guides)):
+        return Vocabulary()
     compared = any("embeddings" in getattr(guide, "needs_of_vocabulary", ()) for guide in guides)
     vocabulary = vocabulary_of(tokenizer, model.get_input_embeddings().weight if compared else None)
     for guide in guides:

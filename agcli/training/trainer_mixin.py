@@ -22,9 +22,10 @@ from transformers import PreTrainedModel
 
 from agcli.attention import EncoderAttention, attach
 from agcli.errors import ModelError, UsageError
-from agcli.guides.base import CapturedAttention, Guide, TargetGuide, TermValues
+from agcli.guides.base import CapturedAttention, Guide, TermValues, reads_ids
 from agcli.guides.schedule import parse_schedule
 from agcli.guides.tokens import Vocabulary
+from agcli.guides.vocabulary import check_vocabulary
 from agcli.training.loss_terms import GuidedForward, LossTerms, vocabulary_for
 from agcli.training.trainer_tokens import Knowledge, check_indices, check_knowledge, check_schedules, tokens_of
 
@@ -154,11 +155,16 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
         """The ids that the guides refer to, empty if they look at no tokens.
 
         Raises:
-            UsageError: there are neither ids nor a tokenizer.
+            UsageError: there are neither ids nor a tokenizer, or the encoder has no such sign as a guide is about.
         """
-        names = [guide.name for guide in self.guides if isinstance(guide, TargetGuide)]
-        if given is not None or not names:
-            return given or Vocabulary()
+        encoder = type(self._encoder).__name__
+        if given is not None:
+            for guide in self.guides:
+                check_vocabulary(guide, given, encoder)
+            return given
+        names = [guide.name for guide in self.guides if reads_ids(guide)]
+        if not names:
+            return Vocabulary()
         tokenizer = getattr(self, "processing_class", None)
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # of a processor of several kinds of input
         if not hasattr(tokenizer, "all_special_ids"):
@@ -166,7 +172,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
                 f"{', '.join(names)}: the targets of these guides depend on tokens, and the trainer has no tokenizer.",
                 hint="give the trainer processing_class=tokenizer, or vocabulary=agcli.guides.tokens.Vocabulary(...)",
             )
-        return vocabulary_for(self.guides, tokenizer, self._encoder, type(self._encoder).__name__)
+        return vocabulary_for(self.guides, tokenizer, self._encoder, encoder)
 
     def _check_model_and_loss(self) -> None:
         names = [guide.name for guide in self.guides]
@@ -242,7 +248,8 @@ def _mean_values(terms: LossTerms, forwards: Sequence[CapturedAttention], progre
     """The guides' mean over all samples of all forwards of one loss.
 
     Raises:
-        ModelError: the loss never ran the encoder with gradient; a guide would be a silent zero.
+        ModelError: the loss never ran the encoder with gradient, or attention came back without one; a guide would be a
+            silent zero.
     """
     if not terms:
         return TermValues({}, {})
@@ -252,6 +259,11 @@ def _mean_values(terms: LossTerms, forwards: Sequence[CapturedAttention], progre
     parts = [(len(forward.mask) / total, terms.values(forward).raw) for forward in forwards]
     weights = terms.weights(progress)
     raw = {name: torch.stack([share * part[name] for share, part in parts]).sum() for name in weights}
+    if lost := [name for name, value in raw.items() if not value.requires_grad]:
+        raise ModelError(
+            f"No gradient goes from {', '.join(lost)} to the encoder, so guiding would change nothing.",
+            hint="activation checkpointing needs use_reentrant=False, and guided layers must not be frozen",
+        )
     return TermValues(raw, weighted={name: weight * raw[name] for name, weight in weights.items()})
 
 

@@ -75,15 +75,16 @@ def tokens_of(arguments: Mapping[str, Any], vocabulary: Vocabulary, knowledge: K
     """The tokens among the arguments of an encoder's forward; without a mask every position is real.
 
     Raises:
-        UsageError: knowledge of another shape.
+        UsageError: knowledge of another shape, or embeddings in place of the ids that it is asked with.
     """
-    input_ids, mask = arguments["input_ids"], arguments.get("attention_mask")
-    mask = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask.bool()
-    tokens = Tokens(input_ids, mask, arguments.get("token_type_ids"), vocabulary)
+    ids, mask = arguments.get("input_ids"), arguments.get("attention_mask")
+    positions = arguments["inputs_embeds"][..., 0] if ids is None else ids
+    mask = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask.bool()
+    tokens = Tokens(ids, mask, arguments.get("token_type_ids"), vocabulary)
     if knowledge is None:
         return tokens
-    known = {name: pairs.to(input_ids.device) for name, pairs in knowledge(input_ids, mask).items()}
-    expected = (*input_ids.shape, input_ids.shape[-1])
+    known = {name: pairs.to(mask.device) for name, pairs in knowledge(tokens.input_ids, mask).items()}
+    expected = (*mask.shape, mask.shape[-1])
     for name, pairs in known.items():
         if pairs.shape != expected:
             raise UsageError(f"knowledge {name!r} is {tuple(pairs.shape)}, not (batch, length, length) = {expected}.")

@@ -70,6 +70,16 @@ def test_one_grid_serves_every_guide_without_its_own(ag: Ag, flags: list[str], t
         ("next", 0.0, ["next=0.2,share=0.5"]),
         ("prev", 0.0, ["prev=0.5"]),
     ]
+    fair = ["--variants", "none,both,next+first,next", *words[:4], "--guide-grid", "all=0.3,0.2"]
+    tried = planned(ag, flags, tmp_path / "sweep", *fair)
+    assert [(cell["variant"], cell["mdg"], cell["pdg"], cell.get("guide", [])) for cell in tried][2:] == [
+        ("both", 0.3, 0.03, []),
+        ("both", 0.2, 0.02, []),
+        ("next+first", 0.0, 0.0, ["next=0.3", "first=0.3"]),
+        ("next+first", 0.0, 0.0, ["next=0.2", "first=0.2"]),
+        ("next", 0.0, 0.0, ["next=0.3"]),
+        ("next", 0.0, 0.0, ["next=0.2"]),
+    ]
     recipe = [*TABLE2, "--variants", "none,both,next,prev", "--guide", "next=0.01,heads=1", "--mdg", 0.7]
     tried = planned(ag, flags, tmp_path / "sweep", *TABLE2, "--variants", "none,both,next,prev", *words)
     assert [(cell["mdg"], cell["pdg"]) for cell in tried if cell["variant"] == "both"] == [(0.3, 0.03), (0.2, 0.02)]

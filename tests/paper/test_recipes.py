@@ -10,8 +10,9 @@ import pytest
 from agcli.config import make_config
 from agcli.errors import UsageError
 from agcli.models.zoo import ZOO
+from agcli.paper.given_beside import given_beside
 from agcli.paper.published import shipped
-from agcli.paper.recipes import RECIPES, SCALES, Recipe, given_beside, recipe
+from agcli.paper.recipes import RECIPES, SCALES, Recipe, recipe
 
 SEVEN = {"bert", "albert", "roberta", "biobert", "clinicalbert", "bluebert", "scibert"}
 THREE = {"multinli", "mednli", "cross-genre-ir"}

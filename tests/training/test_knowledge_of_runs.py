@@ -117,3 +117,12 @@ def test_runs_without_such_guides_need_none(config: Callable[..., RunConfig], da
     parts = Assembly(config(dataset=str(dataset)), RunFolder(tmp_path / "run"))
     assert parts.config.guides.knowledge == ()
     assert parts.examples["train"].knowledge == {}
+
+
+def test_guides_towards_cells_train(config: Callable[..., RunConfig], data: Path, tmp_path: Path) -> None:
+    guides = ["pmi=5,heads=1", "match=5,heads=1-1"]
+    options = {"guide": guides, "mdg": 0, "pdg": 0, "learning_rate": 0.01, "dropout": 0, "epochs": 4}
+    folder = finetune(config(dataset=str(data), train_limit=16, **options), tmp_path / "run")
+    first, *_, last = json.loads((folder.path / "metrics.json").read_text())["epochs"]
+    for name in ("pmi", "match"):
+        assert 0 < last[name] < first[name]

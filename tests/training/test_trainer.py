@@ -254,6 +254,19 @@ def test_gradient_checkpointing_changes_nothing(tmp_path):
     torch.testing.assert_close(trained_weights(checkpointed, tmp_path), plain, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("how", ["reentrant", "frozen"])
+def test_guides_that_cannot_reach_the_encoder_are_an_error(tmp_path, how):
+    """Reentrant checkpointing takes the gradient of what a layer returns beside its output, and says nothing."""
+    model = tiny_bert()
+    if how == "reentrant":
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
+    else:
+        model.bert.requires_grad_(False)
+    with pytest.raises(ModelError, match="No gradient goes from mdg, pdg to the encoder") as caught:
+        trainer_of(model, tmp_path).train()
+    assert "use_reentrant=False" in str(caught.value.hint)
+
+
 def test_data_parallel_is_refused(tmp_path):
     with pytest.raises(UsageError, match="DataParallel"):
         trainer_of(torch.nn.DataParallel(tiny_bert()), tmp_path)

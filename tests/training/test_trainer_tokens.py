@@ -15,6 +15,7 @@ from transformers import BertTokenizerFast
 
 from agcli import MDG
 from agcli.errors import UsageError
+from agcli.guides.patterns import Delim, First, Next, Period, Prev, Self
 from agcli.guides.targets import Cells, Columns, Target
 from agcli.guides.tokens import Tokens, Vocabulary
 
@@ -110,6 +111,27 @@ def test_without_tokenizer_or_knowledge_the_error_names_the_guide_and_what_to_do
     trainer(tmp_path, MDG(), Spread())  # neither looks at tokens
 
 
+def test_patterns_of_places_need_no_tokenizer_and_signs_must_be_there(tmp_path: Path) -> None:
+    trainer(tmp_path, *(guide(heads=(0,)) for guide in (Next, Prev, Self, First)))
+    for guide, sign in ((Delim(), "a separator token"), (Period(), "a piece that spells a period")):
+        with pytest.raises(UsageError, match=f"{guide.name} needs {sign}.*, which BertModel does not have"):
+            trainer(tmp_path, guide, vocabulary=Vocabulary(special_ids=(3,)))
+
+
+def test_embeddings_in_place_of_ids(tmp_path: Path) -> None:
+    """A user's own head may call the encoder so; only guides that look at ids cannot do with it."""
+    model, batch = tiny_bert(), collate(examples())
+    embeddings = model.get_input_embeddings()(batch.pop("input_ids"))
+    guided = trainer(tmp_path, MDG(), Next(heads=(0,)), model=model)
+    for mask in (batch["attention_mask"], None):
+        inputs = {**batch, "inputs_embeds": embeddings.detach(), "attention_mask": mask}
+        guided.compute_loss(model.train(), inputs).backward()
+        assert model.bert.encoder.layer[0].attention.self.query.weight.grad.any()
+    guided = trainer(tmp_path, OnSpecial(), vocabulary=VOCABULARY, model=model)
+    with pytest.raises(UsageError, match="called with inputs_embeds and without input_ids"):
+        guided.compute_loss(model.train(), {**batch, "inputs_embeds": embeddings.detach()})
+
+
 def test_knowledge_of_another_shape(tmp_path: Path) -> None:
     model, batch = tiny_bert(), collate(examples())
     guided = trainer(
@@ -139,6 +161,11 @@ def test_two_guides_of_one_name(tmp_path: Path) -> None:
         ({"spred": "linear:0.5"}, "schedules: there is no guide 'spred'; allowed: spread. Did you mean 'spread'?"),
         ({"spread": "linear"}, "schedules: spread: 'linear' is no schedule|schedules: spread: "),
         ({"spread": "soon:0.5"}, "schedules: spread: 'soon:0.5' is no schedule"),
+        (
+            {"spread": "linear:1"},
+            "schedules: spread: 'linear:1' is no schedule; allowed: constant, linear:H, warmup:H and "
+            "off:H with a share H of training, 0 to 0.999 of linear, 0.001 to 1 of warmup, 0.001 to 1 of off.",
+        ),
     ],
 )
 def test_schedules_that_are_none(tmp_path: Path, schedules: dict[str, str], problem: str) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ def open_wordnet(folder: Path | None) -> Iterator[tuple[Taxonomy, dict[str, str]
     paths = list(nltk.data.path)
     with tempfile.TemporaryDirectory() as staged:
         try:
-            nltk.data.path.insert(0, _data_root(folder, Path(staged)))
+            if folder is not None:  # and no other WordNet, which may be there too
+                nltk.data.path[:] = [_data_root(folder, Path(staged))]
             reader = _reader(folder)
             with _damage_named(folder):
                 versions = _version(reader)
@@ -67,13 +68,11 @@ def open_wordnet(folder: Path | None) -> Iterator[tuple[Taxonomy, dict[str, str]
             nltk.data.path[:] = paths
 
 
-def _data_root(folder: Path | None, staged: Path) -> str:
+def _data_root(folder: Path, staged: Path) -> str:
     """A folder for NLTK's data path; it refuses files elsewhere, those behind links too, so WordNet's own are copied.
 
     Debian's package leaves out `lexnames`, whose rows are documented, and `index.sense`, which is not used.
     """
-    if folder is None:
-        return str(staged)
     if (folder / "corpora").is_dir():
         return str(folder)
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
@@ -126,13 +125,14 @@ def _reader(folder: Path | None = None) -> Any:
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-    try:
-        root = nltk.data.find("corpora/wordnet")
-    except LookupError:
-        try:
-            root = nltk.data.find("corpora/wordnet.zip/wordnet/")
-        except LookupError:
-            raise UsageError("--knowledge wordsim needs WordNet, which NLTK does not find.", hint=_HINT) from None
+    root = None
+    with _damage_named(folder):
+        for place in ("corpora/wordnet.zip/wordnet/", "corpora/wordnet"):
+            with suppress(LookupError):
+                root = nltk.data.find(place)
+    if root is None:
+        where = f"is not in {folder}" if folder else "NLTK does not find"
+        raise UsageError(f"--knowledge wordsim needs WordNet, which {where}.", hint=_HINT)
     with _damage_named(folder or root):
         reader = WordNetCorpusReader(root, None)
         reader.synsets("dog", "n")[0].hypernyms()

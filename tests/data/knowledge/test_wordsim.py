@@ -125,6 +125,27 @@ def test_a_sense_that_is_not_in_damaged_files() -> None:
             wordnet._taxonomy(Reader(), Path("here")).first_sense("dog", "n")
 
 
+@pytest.mark.parametrize("layout", ["empty", "zip"])
+def test_no_other_wordnet_is_read_in_place_of_a_named_one(tmp_path: Path, layout: str) -> None:
+    nltk = pytest.importorskip("nltk")
+    elsewhere = tmp_path / "elsewhere" / "corpora" / "wordnet"
+    elsewhere.mkdir(parents=True)
+    for name in (*wordnet._NEEDED, "lexnames", "index.sense"):
+        (elsewhere / name).write_text("another WordNet\n")
+    named = tmp_path / "named"
+    (named / "corpora").mkdir(parents=True)
+    if layout == "zip":
+        (named / "corpora" / "wordnet.zip").write_bytes(b"no archive")
+    before = list(nltk.data.path)
+    nltk.data.path.insert(0, str(tmp_path / "elsewhere"))
+    try:
+        with pytest.raises((UsageError, DataError)) as caught:
+            open_wordnet(named).__enter__()
+    finally:
+        nltk.data.path[:] = before
+    assert str(named) in str(caught.value)
+
+
 def test_a_folder_without_wordnet(tmp_path: Path) -> None:
     nltk = pytest.importorskip("nltk")
     before = list(nltk.data.path)
