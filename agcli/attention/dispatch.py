@@ -16,7 +16,7 @@ from agcli.attention.triton.attention import triton_attention, why_not_triton
 from agcli.attention.triton.plan import why_no_plan
 from agcli.errors import UsageError
 from agcli.guides.capture import MAP_QUANTITIES, MASS, NOTHING, RECEIVED, LayerCapture, Quantity, check_layer_capture
-from agcli.guides.targets import NO_TARGETS, Target, check_shape
+from agcli.guides.targets import NO_TARGETS, Target, check_target
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
 """`reference` keeps the maps; `cpu` and `triton` make them anew, block by block; `auto` takes what is fastest."""
@@ -152,7 +152,7 @@ def _check_capture(capture: LayerCapture, targets: Mapping[str, Target], query: 
         if quantity.startswith(MASS):
             if name not in targets:
                 raise ValueError(f"{quantity} needs a target named {name!r}; there are: {', '.join(targets) or 'none'}")
-            check_shape(name, targets[name], query.shape[0], query.shape[2])
+            check_target(name, targets[name], query.shape[0], query.shape[2])
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, dropout: float, implementation: str) -> None:

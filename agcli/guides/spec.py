@@ -192,18 +192,18 @@ def _parsed(option: GuideOption, text: str) -> Any:
     try:
         value = kind(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no {'whole number' if kind is int else 'number'}.") from None
-    if not _admits(limits, value):
+        value = None
+    if value is None or not _admits(limits, value):
         words = {"above": "above", "minimum": "at least", "maximum": "at most"}
         allowed = " and ".join(f"{words[limit]} {number:g}" for limit, number in limits.items())
-        raise ValueError(f"{text} is not allowed; allowed: {allowed}.")
+        number = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{text!r} is not allowed; allowed: {number}, {allowed}.")
     return value
 
 
-def _admits(limits: Mapping[str, float], value: Any) -> bool:
-    return not isinstance(value, int | float) or bool(
-        value > limits.get("above", float("-inf"))
-        and limits.get("minimum", float("-inf")) <= value <= limits.get("maximum", float("inf"))
+def _admits(limits: Mapping[str, float], value: float) -> bool:
+    return value > limits.get("above", float("-inf")) and (
+        limits.get("minimum", float("-inf")) <= value <= limits.get("maximum", float("inf"))
     )
 
 

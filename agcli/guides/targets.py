@@ -46,17 +46,19 @@ Target = Diagonal | Columns | Cells
 NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 
 
-def check_shape(name: str, target: Target, batch: int, length: int) -> None:
+def check_target(name: str, target: Target, batch: int, length: int) -> None:
     """Check that a target belongs to maps of this batch.
 
     Raises:
-        ValueError: its weights have another shape.
+        ValueError: its weights have another shape, or want a gradient, which nothing computes.
     """
     if isinstance(target, Diagonal):
         return
     allowed = (batch, length) if isinstance(target, Columns) else (batch, length, length)
     if target.weights.shape != allowed:
         raise ValueError(f"target {name!r} must have weights {allowed}, got {tuple(target.weights.shape)}")
+    if target.weights.requires_grad:
+        raise ValueError(f"target {name!r}: no gradient is computed of a target; detach its weights")
 
 
 def block_target(target: Target, samples: slice, rows: slice, columns: int) -> Target:

@@ -23,7 +23,7 @@ def guide_value(
     maps: Tensor,
     input_ids: Tensor,
     token_type_ids: Tensor | None,
-    mask: Tensor,
+    mask: Tensor | None,
     *,
     heads: Iterable[int] | None = None,
     form: str = "nll",
@@ -39,7 +39,7 @@ def guide_value(
 
     Shape:
         maps: (batch, layers, heads, length, length), a row for each query; padded rows and columns count as 0.
-        input_ids, token_type_ids, mask: (batch, length); the mask is True or 1 for real tokens.
+        input_ids, token_type_ids, mask: (batch, length); the mask is True or 1 for real tokens, None if all are.
         returns: (batch,).
 
     Args:
@@ -57,7 +57,7 @@ def guide_value(
     """
     tokens = Tokens(
         input_ids,
-        mask.bool(),
+        torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask.bool(),
         token_type_ids,
         Vocabulary(tuple(special_ids), tuple(delim_ids), tuple(period_ids)),
         knowledge or {},

@@ -191,7 +191,7 @@ def test_guided_attention_runs_the_kernels():
     [
         (Columns(torch.zeros(2, 7)), r"^target 'next' must have weights \(2, 8\), got \(2, 7\)$"),
         (Cells(torch.zeros(2, 8)), r"^target 'next' must have weights \(2, 8, 8\), got \(2, 8\)$"),
-        (Columns(torch.zeros(2, 8, requires_grad=True)), "^mass:next: the kernels give no gradient of a target"),
+        (Columns(torch.zeros(2, 8, requires_grad=True)), "^target 'next': no gradient is computed of a target"),
     ],
 )
 def test_weights_the_kernels_would_misread_are_refused(target, cause):

@@ -307,6 +307,14 @@ def test_auto_takes_the_cpu_path_for_them_too(length):
 
 
 @pytest.mark.parametrize("implementation", PATHS)
+def test_a_target_that_wants_a_gradient_is_refused(implementation):
+    qkv, _ = draw(padded=12)
+    target = Columns(torch.zeros(4, 12, requires_grad=True))
+    with pytest.raises(ValueError, match="target 'learned': no gradient is computed of a target; detach its weights"):
+        path(implementation, padded=12, capture={"mass:learned": "all"}, targets={"learned": target})(*qkv)
+
+
+@pytest.mark.parametrize("implementation", PATHS)
 @pytest.mark.parametrize(
     ("capture", "message"),
     [

@@ -105,8 +105,6 @@ def _placed(plan: RowPlan, quantity: Quantity, targets: Mapping[str, Target], le
     target = targets[quantity.removeprefix(MASS)]
     if isinstance(target, Diagonal):
         return [DIAGONAL, max(-length, min(length, target.offset))]  # in 32 bits, even one far outside the map
-    if target.weights.requires_grad:
-        raise ValueError(f"{quantity}: the kernels give no gradient of a target; detach its weights")
     if isinstance(target, Columns):
         plan.columns.append(target.weights.float().contiguous())
         return [COLUMNS, len(plan.columns) - 1]
