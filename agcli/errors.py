@@ -43,13 +43,32 @@ class ModelError(UsageError):
 
 
 class MissingExtraError(UsageError):
-    """An optional package is needed and absent; the hint is the `pip install` to run (exit code 2)."""
+    """An optional package is needed and absent; the hint is the command that installs it (exit code 2)."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed.",
-            hint=f'pip install "agcli[{extra}]"',
+            hint=install_command(extra),
         )
+
+
+def install_command(extra: str) -> str:
+    """`pip install` of an extra's packages by their own names: on PyPI, `agcli` is another project."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+
+    try:
+        needed = [Requirement(text) for text in requires("agcli") or ()]
+    except PackageNotFoundError:  # the source tree is imported as it lies
+        needed = []
+    chosen = (
+        each
+        for each in needed
+        if (marker := each.marker) and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
+    )
+    packages = " ".join(f'"{each.name}{each.specifier}"' for each in chosen)
+    return f"pip install {packages}" if packages else f'pip install ".[{extra}]", in the folder that agcli came in'
 
 
 class DataError(AgError):

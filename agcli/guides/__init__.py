@@ -16,3 +16,7 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'agcli.guides' has no attribute {name!r}")
     return getattr(import_module("agcli.guides.value"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

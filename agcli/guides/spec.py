@@ -70,7 +70,8 @@ def parse_guide(text: str) -> GuideSpec:
         option, equals, value = (word.strip() for word in part.partition("="))
         if not equals or option not in known:
             allowed = ", ".join(known)
-            raise ValueError(f"{name} has no option {option!r}; allowed: {allowed}.{did_you_mean(option, known)}")
+            listed = " Indices are listed with +, as in 0+3." if option.isdecimal() else did_you_mean(option, known)
+            raise ValueError(f"{name} has no option {option!r}; allowed: {allowed}.{listed}")
         if option in values:
             raise ValueError(f"{name}: option {option} is given twice.")
         values[option] = _value(name, known[option], value)

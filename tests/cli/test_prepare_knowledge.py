@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from agcli.cli.app import app
 from agcli.data.knowledge import preparation
 from agcli.data.knowledge.wordsim import Taxonomy
+from agcli.errors import install_command
 
 Run = Callable[..., Any]
 SOURCE = "--dataset mine --from files --tokenizer no/such-model"
@@ -118,7 +119,7 @@ def test_what_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, package, None)
         shown = run(f"{SOURCE} --knowledge pmi,{name}", 2).stderr
         assert f"--knowledge {name} needs the package '{package}'" in shown
-        assert 'pip install "agcli[knowledge]"' in shown
+        assert install_command("knowledge") in shown
         assert not Path("data").exists()
     run(SOURCE)
     assert (

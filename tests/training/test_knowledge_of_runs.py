@@ -126,3 +126,11 @@ def test_guides_towards_cells_train(config: Callable[..., RunConfig], data: Path
     first, *_, last = json.loads((folder.path / "metrics.json").read_text())["epochs"]
     for name in ("pmi", "match"):
         assert 0 < last[name] < first[name]
+
+
+def test_the_command_for_a_shipped_sample_writes_beside_the_user_and_not_into_the_package(
+    config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as error:
+        finetune(config(dataset="sample", guide=["pmi=0.1"]), tmp_path / "run")
+    assert error.value.hint == "ag prepare --dataset sample --knowledge pmi"

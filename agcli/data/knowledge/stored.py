@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import agcli
+from agcli.data.formats.sample import SAMPLES, sample_folder
 from agcli.data.knowledge.dependency import TextWords
 from agcli.data.knowledge.inputs import Dataset, training_inputs
 from agcli.data.knowledge.relations import Numbers, Relations
@@ -59,7 +60,8 @@ class Knowledge:
 
 def prepare_command(dataset: Dataset, names: Iterable[str]) -> str:
     """The command that makes knowledge of these prepared data."""
-    return f"ag prepare --dataset {shlex.quote(str(dataset.folder))} --knowledge {','.join(names)}"
+    bundled = (name for name in SAMPLES if sample_folder(name) == dataset.folder)  # of which the command makes a copy
+    return f"ag prepare --dataset {shlex.quote(next(bundled, str(dataset.folder)))} --knowledge {','.join(names)}"
 
 
 def write_knowledge(

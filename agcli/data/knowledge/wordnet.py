@@ -75,6 +75,8 @@ def _data_root(folder: Path, staged: Path) -> str:
     """
     if (folder / "corpora").is_dir():
         return str(folder)
+    if not folder.is_dir():
+        raise UsageError(f"--wordnet {folder}: no such folder.", hint=_HINT)
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
     if missing:
         raise UsageError(f"--wordnet {folder}: WordNet's {missing[0]} is not there.", hint=_HINT)

@@ -16,7 +16,7 @@ from agcli.data.knowledge.inputs import training_inputs
 from agcli.data.knowledge.preparation import knowledge_maker
 from agcli.data.knowledge.wordnet import open_wordnet
 from agcli.data.knowledge.wordsim import Taxonomy, wordsim_relations
-from agcli.errors import DataError, MissingExtraError, RunError, UsageError
+from agcli.errors import DataError, MissingExtraError, RunError, UsageError, install_command
 
 ABOVE = {"dog": ["animal", "pet"], "cat": ["animal"], "animal": ["thing"], "pet": ["role"], "role": ["thing"]}
 SENSES = {("dog", "n"): "dog", ("dogs", "n"): "dog", ("cat", "n"): "cat", ("barks", "v"): "bark", ("dog", "v"): "bark"}
@@ -49,7 +49,7 @@ def test_without_nltk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "nltk", None)
     with pytest.raises(MissingExtraError, match="--knowledge wordsim needs the package 'nltk'") as error:
         knowledge_maker(["wordsim"], None, "").__enter__()
-    assert error.value.hint == 'pip install "agcli[knowledge]"'
+    assert error.value.hint == install_command("knowledge")
 
 
 def test_the_lexicographer_files_are_the_documented_ones() -> None:
