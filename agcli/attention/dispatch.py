@@ -91,8 +91,8 @@ def guided_attention(
     Args:
         scaling: positive factor on the dot products, such as head_dim ** -0.5.
         dropout: attention dropout rate; acts on the output only.
-        capture: quantity -> heads: `{"entropy": "all", "mass:next": (0, 1)}`.
-        targets: name -> target of each captured mass: `{"next": Diagonal(1)}`.
+        capture: quantity -> heads: `{"entropy": "all", "mass:following": (0, 1)}`.
+        targets: name -> target of each captured mass: `{"following": Diagonal(1)}`.
         implementation: `auto`, or one that is forced.
 
     Raises:

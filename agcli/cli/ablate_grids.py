@@ -12,7 +12,7 @@ from agcli.config import COMMAND_LINE, make_config
 from agcli.declare import flag
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.spec import parse_guide
-from agcli.guides.variants import PAPER_VARIANTS, Weight, bare_weight, is_variant, variant_guides
+from agcli.guides.variants import PAPER_VARIANTS, Weight, bare_weight, guides_in, is_variant
 from agcli.options import OPTIONS
 from agcli.sweep.grid import Grid, grid_flag
 
@@ -45,10 +45,9 @@ def grid_of(axes: dict[str, Any], given: dict[str, Any], config: Path | None) ->
     names = _words(joined(axes.get("variants", list(PAPER_VARIANTS))))
     if axes.get("layers", "each") != "each":
         raise UsageError(f"layers: {axes['layers']!r} is neither all nor each.")
-    others = weights.pop(ALL, ())
-    sums = [name for name in names if is_variant(name) and len(variant_guides(name)) > 1]
-    tied = bool(others) and not _guides_of(sums).keys() & weights.keys()
-    weights = dict.fromkeys(_guides_of(names) if others else (), others) | weights
+    others, known = weights.pop(ALL, ()), [name for name in names if is_variant(name)]  # the grid names what is wrong
+    tied = bool(others) and not guides_in(known, sums_only=True).keys() & weights.keys()
+    weights = dict.fromkeys(guides_in(known) if others else (), others) | weights
     _check_named(names, specs, weights, axes)
     searches = any(len(tried) > 1 for tried in weights.values())
     seeds, select_seeds = _seeds(axes, options, searches, 5)
@@ -76,7 +75,7 @@ def _check_named(
     """Refuse a guide that is named and that no variant has, and one whose own layers go before each layer."""
     if not all(map(is_variant, variants)):
         return  # the grid names what is wrong
-    present = _guides_of(variants)
+    present = guides_in(variants)
     named = [(f"--guide {name}", name) for name in (parse_guide(text).name for text in guides)]
     named += [(grid_flag(name), name) for name in guide_grids(axes.get("guide_grid") or ()) if name != ALL]
     named += [(grid_flag(name), name) for name, tried in weights.items() if len(tried) > 1]
@@ -90,11 +89,6 @@ def _check_named(
             f"--layers each beside --guide {own}: its own layers go before each layer, so its cells would be the same.",
             hint="leave out layers=, or --layers each",
         )
-
-
-def _guides_of(variants: Sequence[str]) -> dict[str, None]:
-    """The guides in those of the variants that exist, each once."""
-    return {guide: None for variant in variants if is_variant(variant) for guide in variant_guides(variant)}
 
 
 def _with_file(

@@ -98,19 +98,25 @@ def check_layer_capture(capture: LayerCapture, num_heads: int) -> None:
     """
     for quantity, heads in capture.items():
         _check_quantity(quantity)
-        if heads != "all" and not (isinstance(heads, tuple) and _are_heads(heads, num_heads)):
-            allowed = f'0 to {num_heads - 1} in a tuple, each once, or "all"'
-            raise ValueError(f"{quantity}: heads {heads!r} are not allowed; allowed: {allowed}")
+        check_heads(quantity, heads, num_heads)
+
+
+def check_heads(name: str, heads: Indices, num_heads: int) -> None:
+    """Check which heads of an encoder a quantity, or a guide, is of.
+
+    Raises:
+        ValueError: heads that are not there, one of them twice, or no tuple.
+    """
+    some = isinstance(heads, tuple) and 0 < len(heads) == len({*heads}) and {*heads} <= {*range(num_heads)}
+    if heads != "all" and not some:
+        allowed = f'0 to {num_heads - 1} in a tuple, each once, or "all"'
+        raise ValueError(f"{name}: heads {heads!r} are not allowed; allowed: {allowed}")
 
 
 def _check_quantity(quantity: Quantity) -> None:
     if quantity not in QUANTITIES and not quantity.startswith(MASS):
         allowed = ", ".join((*QUANTITIES, f"{MASS}NAME"))
         raise ValueError(f"there is no quantity {quantity!r}; allowed: {allowed}")
-
-
-def _are_heads(heads: tuple[int, ...], count: int) -> bool:
-    return 0 < len(heads) == len({*heads}) and {*heads} <= {*range(count)}
 
 
 def of_heads(tensor: Tensor, heads: Indices) -> Tensor:

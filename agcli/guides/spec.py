@@ -196,9 +196,9 @@ def _parsed(option: GuideOption, text: str) -> Any:
         value = None
     if value is None or not _admits(limits, value):
         words = {"above": "above", "minimum": "at least", "maximum": "at most"}
-        allowed = " and ".join(f"{words[limit]} {number:g}" for limit, number in limits.items())
-        number = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{text!r} is not allowed; allowed: {number}, {allowed}.")
+        bounds = " and ".join(f"{words[limit]} {bound:g}" for limit, bound in limits.items())
+        allowed = f"a {'whole number' if kind is int else 'number'}, {bounds}"
+        raise ValueError(f"{text!r} is not allowed; allowed: {allowed}.")
     return value
 
 

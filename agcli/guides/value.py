@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.base import CapturedAttention, Guide, TargetGuide
-from agcli.guides.capture import MASS, Capture, Request
+from agcli.guides.capture import MASS, Capture, Request, check_heads
 from agcli.guides.quantities import quantity_of_maps
 from agcli.guides.registry import GUIDES
 from agcli.guides.targets import NO_TARGETS, Target
@@ -96,8 +96,8 @@ def capture_of_maps(guide: Guide, maps: Tensor, tokens: Tokens) -> CapturedAtten
 def _guide(name: str, form: str, heads: tuple[int, ...] | None, available: int) -> Guide:
     if name not in GUIDES:
         raise ValueError(f"there is no guide {name!r}; allowed: {', '.join(GUIDES)}.{did_you_mean(name, GUIDES)}")
-    if heads is not None and not (set(heads) <= set(range(available)) and len(set(heads)) == len(heads)):
-        raise ValueError(f"heads {heads} are not allowed; allowed: 0 to {available - 1}, each once")
+    if heads is not None:
+        check_heads(name, heads, available)
     kind = GUIDES[name].load()
     has_forms = "form" in {item.name for item in fields(kind)}
     if form != "nll" and not has_forms:

@@ -47,6 +47,16 @@ def variant_guides(variant: str) -> tuple[str, ...]:
     return tuple(guides)
 
 
+def guides_in(variants: Iterable[str], *, sums_only: bool = False) -> dict[str, None]:
+    """The guides in these variants, or in those with several, each once.
+
+    Raises:
+        ValueError: no such variant.
+    """
+    several = [guides for guides in map(variant_guides, variants) if len(guides) > 1 or not sums_only]
+    return dict.fromkeys(guide for guides in several for guide in guides)
+
+
 def is_variant(name: str) -> bool:
     """Whether a name is that of a variant; results may be of guides that are not registered here."""
     try:

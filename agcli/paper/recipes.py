@@ -15,7 +15,7 @@ from typing import Any
 from agcli.errors import UsageError, did_you_mean
 from agcli.guides.registry import COMBINED, GUIDES
 from agcli.guides.spec import parse_guide
-from agcli.guides.variants import Weight, variant_guides
+from agcli.guides.variants import Weight, guides_in
 from agcli.paper.published import published_table, shipped, short_name
 
 _DATA: dict[str, Any] = json.loads(Path(__file__).with_name("recipes.json").read_text(encoding="utf-8"))
@@ -117,12 +117,11 @@ class Recipe:
                     hint=f"--variants {','.join([*self.variants, name])}",
                 )
         own = {parse_guide(text).name: text for text in self.guide}
-        together = {guide for name in self.variants if len(variant_guides(name)) > 1 for guide in variant_guides(name)}
         return replace(
             self,
             guide=tuple((own | given).values()),
-            weights={**self.weights, **(dict.fromkeys(self.weights, others) if others else {}), **weights},
-            tied=self.tied and not together.intersection(weights),
+            weights={**(dict.fromkeys(self.weights, others) if others else self.weights), **weights},
+            tied=self.tied and not guides_in(self.variants, sums_only=True).keys() & weights.keys(),
         )
 
     def narrowed(self, models: Sequence[str] = (), datasets: Sequence[str] = ()) -> Recipe:
@@ -193,7 +192,7 @@ def recipe(name: str, scale: str = "full", at_hand: Mapping[str, int] = MappingP
 
 def weights_tried(name: str, scale: str, names: Sequence[str] = ()) -> dict[str, tuple[Weight, ...]]:
     """The weights that a recipe tries of the guides in these variants, or its own: the paper's grid, or defaults."""
-    guides = dict.fromkeys((*_PAPER_GUIDES, *_guides_in(names or _DATA["recipes"][name]["variants"])))
+    guides = dict.fromkeys((*_PAPER_GUIDES, *_guides_in(names or own_variants(name))))
     searched = _DATA["recipes"][name]["weights"]
     if searched == "grid at every scale" or (searched == "grid" and scale == "full"):
         return dict.fromkeys(guides, tuple(map(float, shipped()["hyperparameters"]["grid"])))
@@ -214,7 +213,7 @@ def _guides_in(names: Sequence[str]) -> dict[str, None]:
         UsageError: no such variant.
     """
     try:
-        return dict.fromkeys(guide for name in names for guide in variant_guides(name))
+        return guides_in(names)
     except ValueError as error:
         raise UsageError(f"--variants: {error}") from None
 

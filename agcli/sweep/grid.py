@@ -22,6 +22,7 @@ from agcli.guides.variants import (
     PAPER_VARIANTS,
     Weight,
     bare_weight,
+    guides_in,
     run_options,
     stated_guides,
     variant_guides,
@@ -168,8 +169,7 @@ class Grid:
         for added in ("guide", "tied"):  # stated where they say something, as earlier plans have neither
             if not fields[added]:
                 del fields[added]
-        used = {guide for variant in self.variants for guide in variant_guides(variant)}
-        return {**fields, **{guide: self.weights_of(guide) for guide in stated_guides(used)}}
+        return {**fields, **{guide: self.weights_of(guide) for guide in stated_guides(guides_in(self.variants))}}
 
     def weights_of(self, guide: str) -> tuple[Weight, ...]:
         """The weights that are tried of a guide."""

@@ -75,7 +75,7 @@ def tokens_of(arguments: Mapping[str, Any], vocabulary: Vocabulary, knowledge: K
     """The tokens among the arguments of an encoder's forward; without a mask every position is real.
 
     Raises:
-        UsageError: knowledge of another shape, or embeddings in place of the ids that it is asked with.
+        UsageError: knowledge of another shape, or embeddings in place of the ids that it depends on.
     """
     ids, mask = arguments.get("input_ids"), arguments.get("attention_mask")
     positions = arguments["inputs_embeds"][..., 0] if ids is None else ids

@@ -59,9 +59,10 @@ class Knowledge:
 
 
 def prepare_command(dataset: Dataset, names: Iterable[str]) -> str:
-    """The command that makes knowledge of these prepared data."""
-    bundled = (name for name in SAMPLES if sample_folder(name) == dataset.folder)  # of which the command makes a copy
-    return f"ag prepare --dataset {shlex.quote(next(bundled, str(dataset.folder)))} --knowledge {','.join(names)}"
+    """The command that makes knowledge of these prepared data, or of a copy of a shipped sample."""
+    shipped = dataset.name in SAMPLES and dataset.folder == sample_folder(dataset.name)
+    named = dataset.name if shipped else str(dataset.folder)
+    return f"ag prepare --dataset {shlex.quote(named)} --knowledge {','.join(names)}"
 
 
 def write_knowledge(

@@ -129,9 +129,9 @@ def _reader(folder: Path | None = None) -> Any:
 
     root = None
     with _damage_named(folder):
-        for place in ("corpora/wordnet.zip/wordnet/", "corpora/wordnet"):
+        for place in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
             with suppress(LookupError):
-                root = nltk.data.find(place)
+                root = root or nltk.data.find(place)
     if root is None:
         where = f"is not in {folder}" if folder else "NLTK does not find"
         raise UsageError(f"--knowledge wordsim needs WordNet, which {where}.", hint=_HINT)
