@@ -129,8 +129,9 @@ def test_guides_towards_cells_train(config: Callable[..., RunConfig], data: Path
 
 
 def test_the_command_for_a_shipped_sample_writes_beside_the_user_and_not_into_the_package(
-    config: Callable[..., RunConfig], tmp_path: Path
+    config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # a checkout has a folder data/sample of its own
     with pytest.raises(DataError) as error:
         finetune(config(dataset="sample", guide=["pmi=0.1"]), tmp_path / "run")
     assert error.value.hint == "ag prepare --dataset sample --knowledge pmi"
