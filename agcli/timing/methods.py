@@ -14,7 +14,7 @@ from accelerate.utils import set_seed
 from agcli.attention import EncoderAttention, Implementation, attach
 from agcli.attention.dispatch import choose
 from agcli.errors import UsageError
-from agcli.guides.base import TargetGuide
+from agcli.guides.base import reads_ids
 from agcli.models import load_model, load_tokenizer, locate, random_model
 from agcli.options import GuideOptions, ModelOptions, TrainingOptions
 from agcli.runs.device import make_accelerator, precision_of
@@ -153,7 +153,7 @@ def guide_terms(spec: MethodSpec, encoder: EncoderAttention, model: Any) -> Loss
         UsageError: layers or heads that the encoder has not, or no tokenizer or sign for a guide.
     """
     terms = make_terms(spec.guides, encoder)
-    looking = [guide.name for guide in terms.guides if isinstance(guide, TargetGuide)]
+    looking = [guide.name for guide in terms.guides if reads_ids(guide)]
     if not looking:
         return terms
     if spec.random_weights and not locate(spec.model):

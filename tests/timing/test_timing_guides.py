@@ -111,9 +111,12 @@ def test_knowledge_is_a_matter_of_prepared_data(request_for: Make) -> None:
 
 def test_a_guide_on_tokens_needs_the_tokenizer(request_for: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "locate", lambda name: None)
-    spec = specs_of(request_for(variants=("none", "period"), models=("minilm",), random_weights=True, dataset=None))
+    variants = ("none", "next", "period")
+    spec = specs_of(request_for(variants=variants, models=("minilm",), random_weights=True, dataset=None))
+    encoder = EncoderAttention("maps", 2, 2, "Bert")
     with pytest.raises(UsageError, match="period: minilm's tokenizer is not on this machine"):
-        guide_terms(spec["period"], EncoderAttention("maps", 2, 2, "Bert"), None)
+        guide_terms(spec["period"], encoder, None)
+    assert [guide.name for guide in guide_terms(spec["next"], encoder, None).guides] == ["next"], "no id is read"
 
 
 def test_what_a_forced_implementation_does_not_give_is_refused_before_it_is_timed(request_for: Make) -> None:
