@@ -19,7 +19,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from agcli.attention.dispatch import IMPLEMENTATIONS, Implementation, attend, check
 from agcli.attention.masks import AttentionMask
-from agcli.errors import ModelError
+from agcli.errors import ModelError, UsageError, counted
 from agcli.guides.capture import MAP_QUANTITIES, Capture, Indices, Quantity, Request, choose_heads, of_heads
 from agcli.guides.quantities import quantity_of_maps
 from agcli.guides.targets import NO_TARGETS, Target
@@ -100,6 +100,24 @@ class EncoderAttention:
     num_heads: int
     encoder: str
     shared: bool = False
+
+    def check_indices(
+        self, owner: str, layers: tuple[int, ...] | None = None, heads: tuple[int, ...] | None = None
+    ) -> None:
+        """Check that layers and heads are there: eager maps of no head would make a guide of 0.
+
+        Args:
+            owner: the option or guide that names them, for the message.
+
+        Raises:
+            UsageError: one is not there.
+        """
+        for what, indices, count in (("layer", layers, self.num_layers), ("head", heads, self.num_heads)):
+            if indices is not None and max(indices) >= count:
+                raise UsageError(
+                    f"{owner}: {what} {max(indices)} is too high; {self.encoder} has {counted(count, what)}, "
+                    f"allowed: 0 to {count - 1}."
+                )
 
     def forward_kwargs(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agcli.attention.encoder_attention import EncoderAttention
 from agcli.errors import UsageError, counted
 from agcli.guides.base import Subset
 from agcli.guides.spec import GuideSpec, parse_heads
 
 
-def allot_heads(specs: Sequence[GuideSpec], pool: Subset, num_heads: int, encoder: str) -> dict[str, Subset]:
+def allot_heads(specs: Sequence[GuideSpec], pool: Subset, encoder: EncoderAttention) -> dict[str, Subset]:
     """Guide -> its heads, None for all.
 
     A guide that takes heads gets the next free ones of the pool, from the lowest on, in the order of the guides: one,
@@ -18,20 +19,15 @@ def allot_heads(specs: Sequence[GuideSpec], pool: Subset, num_heads: int, encode
 
     Args:
         pool: `--guide-heads`, of which heads are taken where a guide does not name them.
-        encoder: its name, for messages.
 
     Raises:
         UsageError: a head that the encoder does not have, or too few free ones.
     """
-    all_heads = tuple(range(num_heads))
+    all_heads = tuple(range(encoder.num_heads))
     stated = {spec.name: parse_heads(spec.options["heads"]) for spec in specs if "heads" in spec.options}
     named = {name: heads for name, heads in stated.items() if isinstance(heads, tuple)}
     for spec in specs:
-        if spec.name in named and named[spec.name][-1] >= num_heads:
-            raise UsageError(
-                f"--guide {spec}: head {named[spec.name][-1]} is too high; {encoder} has {counted(num_heads, 'head')}, "
-                f"allowed: 0 to {num_heads - 1}."
-            )
+        encoder.check_indices(f"--guide {spec}", heads=named.get(spec.name))
     taken = {head for spec in specs if spec.entry.takes_heads for head in named.get(spec.name, ())}
     free = [head for head in pool or all_heads if head not in taken]
     heads: dict[str, Subset] = {}
@@ -39,10 +35,10 @@ def allot_heads(specs: Sequence[GuideSpec], pool: Subset, num_heads: int, encode
         if spec.name in named:
             heads[spec.name] = named[spec.name]
         elif spec.entry.takes_heads:
-            heads[spec.name] = _next_free(spec, _number(spec, stated, num_heads), free, num_heads, encoder)
+            heads[spec.name] = _next_free(spec, _number(spec, stated, encoder.num_heads), free, encoder)
             del free[: len(heads[spec.name] or ())]
         elif spec.name in stated:
-            heads[spec.name] = _next_free(spec, _number(spec, stated, num_heads), pool or all_heads, num_heads, encoder)
+            heads[spec.name] = _next_free(spec, _number(spec, stated, encoder.num_heads), pool or all_heads, encoder)
         else:
             heads[spec.name] = pool
     return heads
@@ -56,13 +52,13 @@ def _number(spec: GuideSpec, stated: Mapping[str, int | tuple[int, ...]], num_he
     return number if isinstance(number, int) else len(number)
 
 
-def _next_free(spec: GuideSpec, number: int, free: Sequence[int], num_heads: int, encoder: str) -> tuple[int, ...]:
+def _next_free(spec: GuideSpec, number: int, free: Sequence[int], encoder: EncoderAttention) -> tuple[int, ...]:
     if number > len(free):
         left = ", ".join(map(str, free)) or "none"
         option = f"--guide {spec}" if spec.weight else f"--monitor {spec.name}"
         raise UsageError(
             f"{option}: it takes {counted(number, 'head')} of each layer, and of the "
-            f"{counted(num_heads, 'head')} of {encoder} these are free: {left}.",
+            f"{counted(encoder.num_heads, 'head')} of {encoder.encoder} these are free: {left}.",
             hint="fewer heads (heads=1), heads that guides share (heads=0-3 of both), fewer guides, or more "
             "--guide-heads",
         )

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from agcli.attention.encoder_attention import EncoderAttention
 from agcli.config import parse_subset
 from agcli.declare import flag
-from agcli.errors import UsageError, counted
+from agcli.errors import UsageError
 from agcli.guides.base import CapturedAttention, Guide, Subset, TargetGuide, Term, TermValues, reads_ids, term_values
 from agcli.guides.capture import MASS, Capture, Indices, Request
 from agcli.guides.schedule import Schedule
@@ -169,14 +169,16 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
     released = options.guide_mode == "released"
     monitored = tuple(GuideSpec(name, 0.0) for name in options.monitored if name not in options.specs)
     specs = (*options.specs.values(), *monitored)
-    pool = _subset(options.guide_heads, "guide_heads", encoder.num_heads)
-    heads = allot_heads(specs, pool, encoder.num_heads, encoder.encoder)
+    layers, pool = parse_subset(options.guide_layers), parse_subset(options.guide_heads)
+    encoder.check_indices(flag("guide_layers"), layers=layers)
+    encoder.check_indices(flag("guide_heads"), heads=pool)
+    heads = allot_heads(specs, pool, encoder)
 
     def make(spec: GuideSpec) -> Guide:
         kind, has_flag = spec.entry.load(), spec.entry.has_flag
         values: dict[str, Any] = {
             "reduction": options.reduction,
-            "layers": _layers(spec, options, encoder),
+            "layers": _layers(spec, layers, encoder),
             "heads": heads[spec.name],
             **options.of_guide(spec.name),
             **(getattr(kind, "released", {}) if released and has_flag else {}),
@@ -199,23 +201,10 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
     )
 
 
-def _subset(text: str, name: str, count: int) -> Subset:
-    """The layers or heads that `--guide-layers` or `--guide-heads` names."""
-    indices = parse_subset(text)
-    if indices is not None and indices[-1] >= count:
-        raise UsageError(f"{flag(name)}: index {indices[-1]} is too high; allowed: 0 to {count - 1}.")
-    return indices
-
-
-def _layers(spec: GuideSpec, options: GuideOptions, encoder: EncoderAttention) -> Subset:
+def _layers(spec: GuideSpec, usual: Subset, encoder: EncoderAttention) -> Subset:
     """A guide's own layers, or those of all guides."""
-    usual = _subset(options.guide_layers, "guide_layers", encoder.num_layers)
     if "layers" not in spec.options:
         return usual
     layers = parse_indices(spec.options["layers"])
-    if layers[-1] >= encoder.num_layers:
-        raise UsageError(
-            f"--guide {spec}: layer {layers[-1]} is too high; {encoder.encoder} has "
-            f"{counted(encoder.num_layers, 'layer')}, allowed: 0 to {encoder.num_layers - 1}."
-        )
+    encoder.check_indices(f"--guide {spec}", layers)
     return layers

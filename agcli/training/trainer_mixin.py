@@ -27,7 +27,7 @@ from agcli.guides.schedule import parse_schedule
 from agcli.guides.tokens import Vocabulary
 from agcli.guides.vocabulary import check_vocabulary
 from agcli.training.loss_terms import GuidedForward, LossTerms, vocabulary_for
-from agcli.training.trainer_tokens import Knowledge, check_indices, check_knowledge, check_schedules, tokens_of
+from agcli.training.trainer_tokens import Knowledge, check_knowledge, check_schedules, tokens_of
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -84,7 +84,8 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
             self.model_accepts_loss_kwargs = False
         self._encoder = _encoder_of(self.model)
         self._attention = attach(self._encoder)
-        check_indices(self.guides, self._attention)
+        for guide in self.guides:
+            self._attention.check_indices(f"The guide {guide.name}", guide.layers, guide.heads)
         present = {guide.name: (schedules or {}).get(guide.name, "constant") for guide in self.guides}
         self._terms = LossTerms(
             self.guides,

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agcli.attention import EncoderAttention
-from agcli.errors import UsageError, counted, did_you_mean
+from agcli.errors import UsageError, did_you_mean
 from agcli.guides.base import Guide
 from agcli.guides.schedule import parse_schedule
 from agcli.guides.tokens import Tokens, Vocabulary
@@ -51,24 +50,6 @@ def check_knowledge(guides: Sequence[Guide], knowledge: Knowledge | None) -> Non
                 f"The guide {guide} needs the knowledge {name!r} of each batch.",
                 hint=f"knowledge=function, of (input_ids, mask) to {{{name!r}: tensor (batch, length, length)}}",
             )
-
-
-def check_indices(guides: Sequence[Guide], encoder: EncoderAttention) -> None:
-    """Refuse a layer or head that the encoder does not have: eager maps of no head would make a guide of 0.
-
-    Raises:
-        UsageError: there is one.
-    """
-    for guide in guides:
-        for what, chosen, count in (
-            ("layer", guide.layers, encoder.num_layers),
-            ("head", guide.heads, encoder.num_heads),
-        ):
-            if chosen is not None and max(chosen) >= count:
-                raise UsageError(
-                    f"The guide {guide.name}: {what} {max(chosen)} is too high; {encoder.encoder} has "
-                    f"{counted(count, what)}, allowed: 0 to {count - 1}."
-                )
 
 
 def tokens_of(arguments: Mapping[str, Any], vocabulary: Vocabulary, knowledge: Knowledge | None) -> Tokens:

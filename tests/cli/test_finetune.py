@@ -219,8 +219,8 @@ def test_all_problems_are_told_at_once(ag: Ag) -> None:
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        (["--guide-layers", "2"], "--guide-layers: index 2 is too high; allowed: 0 to 1"),
-        (["--guide-heads", "0-4"], "--guide-heads: index 4 is too high; allowed: 0 to 3"),
+        (["--guide-layers", "2"], "--guide-layers: layer 2 is too high; BertForSequenceClassification has 2 layers"),
+        (["--guide-heads", "0-4"], "--guide-heads: head 4 is too high; BertForSequenceClassification has 4 heads"),
         (["--guide-layers", "1-0"], "--guide-layers: '1-0' is no list of indices"),
         (["--max-length", "65"], "--max-length 65: "),
         (["--train-limit", "45"], "--train-limit 45: the data set has 44 training examples"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from toy_guides import register_toys
 
+from agcli.attention.encoder_attention import EncoderAttention
 from agcli.errors import UsageError
 from agcli.guides.spec import parse_guide
 from agcli.training.guide_heads import allot_heads
@@ -16,7 +17,8 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def heads(*texts: str, pool: tuple[int, ...] | None = None, num_heads: int = 12) -> list[tuple[int, ...] | None]:
-    allotted = allot_heads([parse_guide(text) for text in texts], pool, num_heads, "TinyBert")
+    encoder = EncoderAttention("interface", 2, num_heads, "TinyBert")
+    allotted = allot_heads([parse_guide(text) for text in texts], pool, encoder)
     return [allotted[text.partition("=")[0]] for text in texts]
 
 

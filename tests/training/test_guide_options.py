@@ -71,7 +71,7 @@ def test_a_layer_that_is_not_there(config: Make) -> None:
         UsageError, match=r"--guide ahead=1,layers=1-2: layer 2 is too high; .* has 2 layers, .* 0 to 1"
     ):
         build(config(guide=["ahead=1,layers=1+2"]))
-    with pytest.raises(UsageError, match=r"--guide-layers: index 4 is too high; allowed: 0 to 1"):
+    with pytest.raises(UsageError, match=r"--guide-layers: layer 4 is too high; .* has 2 layers, allowed: 0 to 1"):
         build(config(guide_layers="0,4"))
 
 
