@@ -13,14 +13,15 @@ import torch
 from toy_guides import Ahead, Behind, Spread, register_toys
 
 from agcli import MDG, PDG
-from agcli.attention import Capture, Request
+from agcli.attention import Capture, EncoderAttention, Request
 from agcli.config import RunConfig
 from agcli.errors import UsageError
 from agcli.guides.schedule import Schedule
+from agcli.options import GuideOptions
 from agcli.runs.folder import RunFolder
 from agcli.training.assemble import Assembly
 from agcli.training.engine import Engine
-from agcli.training.loss_terms import LossTerms
+from agcli.training.loss_terms import LossTerms, make_terms
 from agcli.training.report import Plan, RunCallback, StepReport
 from agcli.training.run import finetune, plan_run
 
@@ -73,6 +74,11 @@ def test_a_layer_that_is_not_there(config: Make) -> None:
         build(config(guide=["ahead=1,layers=1+2"]))
     with pytest.raises(UsageError, match=r"--guide-layers: layer 4 is too high; .* has 2 layers, allowed: 0 to 1"):
         build(config(guide_layers="0,4"))
+
+
+def test_layers_and_heads_of_no_guide_are_no_matter() -> None:
+    options = GuideOptions(mdg=0.0, pdg=0.0, guide_layers="0-5", guide_heads="0-3")
+    assert not make_terms(options, EncoderAttention("none", 0, 0, "a baseline without guides"))
 
 
 def test_a_monitored_guide_takes_the_next_free_heads(config: Make) -> None:
