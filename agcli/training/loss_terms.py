@@ -169,8 +169,8 @@ def make_terms(options: GuideOptions, encoder: EncoderAttention) -> LossTerms:
     released = options.guide_mode == "released"
     monitored = tuple(GuideSpec(name, 0.0) for name in options.monitored if name not in options.specs)
     specs = (*options.specs.values(), *monitored)
-    if not specs:
-        return LossTerms()
+    if not specs and encoder.kind == "none":
+        return LossTerms()  # its layers and heads need not be known
     layers, pool = parse_subset(options.guide_layers), parse_subset(options.guide_heads)
     encoder.check_indices(flag("guide_layers"), layers=layers)
     encoder.check_indices(flag("guide_heads"), heads=pool)

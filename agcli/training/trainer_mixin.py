@@ -40,7 +40,7 @@ class GuidedTrainerMixin(Trainer):  # type: ignore[misc]
 
         trainer = GuidedTrainer(..., guides=[Next(weight=0.05, heads=(0,))], schedules={"next": "linear:0.5"})
 
-    The guides' raw and weighted values are logged with the training loss, as `mdg` and `mdg_weighted`. Evaluation
+    The guides' raw and weighted values are logged with the training loss, as `NAME` and `NAME_weighted`. Evaluation
     captures nothing. Without guides (none given, or all of weight 0) the trainer is untouched.
 
     Gradient accumulation equals one large batch, also where the last micro-batch is short: a micro-batch counts by its

@@ -27,6 +27,7 @@ from agcli.options import OPTIONS
 from agcli.runs.folder import RunFolder
 
 Ag = Callable[..., Result]
+MODEL = "BertForSequenceClassification"
 
 
 @pytest.fixture(autouse=True)
@@ -219,8 +220,9 @@ def test_all_problems_are_told_at_once(ag: Ag) -> None:
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        (["--guide-layers", "2"], "--guide-layers: layer 2 is too high; BertForSequenceClassification has 2 layers"),
-        (["--guide-heads", "0-4"], "--guide-heads: head 4 is too high; BertForSequenceClassification has 4 heads"),
+        (["--guide-layers", "2"], f"--guide-layers: layer 2 is too high; {MODEL} has 2 layers, allowed: 0 to 1"),
+        (["--guide-heads", "0-4"], f"--guide-heads: head 4 is too high; {MODEL} has 4 heads, allowed: 0 to 3"),
+        (["--mdg", "0", "--pdg", "0", "--guide-heads", "4"], f"--guide-heads: head 4 is too high; {MODEL} has 4 heads"),
         (["--guide-layers", "1-0"], "--guide-layers: '1-0' is no list of indices"),
         (["--max-length", "65"], "--max-length 65: "),
         (["--train-limit", "45"], "--train-limit 45: the data set has 44 training examples"),
